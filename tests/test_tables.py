@@ -1,0 +1,160 @@
+"""Tables: one row a cell, the same bytes from the same results, types kept."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from modelstitch import records, tables
+from modelstitch.errors import ModelstitchError
+
+
+def write_record(folder, sender, receiver, diverged=(), receiver_accuracy=0.8, seconds=1.0):
+    columns = []
+    for receiver_layer in range(2):
+        failed = np.array([(layer, receiver_layer) in diverged for layer in range(3)])
+        accuracy = np.where(failed, np.nan, [0.1, 0.2, 0.4])
+        columns.append(
+            records.Column(
+                receiver_layer=receiver_layer,
+                sender_layers=(0, 1, 2),
+                test_accuracy=accuracy,
+                test_loss=accuracy * 2,
+                train_accuracy=np.stack([accuracy / 2, accuracy], axis=1),
+                train_loss=np.stack([accuracy / 4, accuracy / 8], axis=1),
+                test_images=10,
+                predictions=np.zeros((3, 10), np.uint8),
+                diverged=failed,
+                reason=tuple("loss not finite" if bad else "" for bad in failed),
+            )
+        )
+    attributes = dict.fromkeys(records.IDENTITY, "x") | {
+        "objective": "task",
+        "sender": sender,
+        "receiver": receiver,
+        "sender_accuracy": 0.9,
+        "receiver_accuracy": receiver_accuracy,
+        "seconds": seconds,
+    }
+    path = folder / sender / f"{receiver}.h5"
+    records.write_pair(path, columns, attributes)
+    return path
+
+
+def write_network(folder, network, **changes):
+    architecture, recipe, seed = network.split("_")
+    about = {
+        "network": network,
+        "architecture": architecture,
+        "recipe": recipe,
+        "seed": int(seed[1:]),
+        "width": 8,
+        "parameters": 44_000,
+        "accuracy": 0.95,
+        "loss": 0.2,
+        "train_accuracy": 0.99,
+        "test_images": 360,
+        "classes": 10,
+        "dataset": "digits",
+        "seconds": 12.3,
+        "curves": {"epoch": [1, 2]},
+    } | changes
+    path = folder / f"{network}.json"
+    path.write_text(json.dumps(about))
+    return path
+
+
+def test_a_row_a_cell_with_ids_taken_apart(tmp_path):
+    table = tables.cells([write_record(tmp_path, "R1111_random_s1", "R1122_trained_s12")])
+    assert list(table) == list(tables.CELL_COLUMNS)
+    assert len(table) == 6
+    first = table.iloc[0]
+    assert (first.sender_architecture, first.sender_recipe, first.sender_seed) == ("R1111", "random", 1)
+    assert (first.receiver_architecture, first.receiver_recipe, first.receiver_seed) == ("R1122", "trained", 12)
+    assert list(zip(table.sender_layer, table.receiver_layer, strict=True)) == [
+        (0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1),
+    ]  # fmt: skip
+    assert table.accuracy.tolist() == [0.1, 0.1, 0.2, 0.2, 0.4, 0.4]
+    assert table.train_loss.tolist() == [0.0125, 0.0125, 0.025, 0.025, 0.05, 0.05]
+    assert (table.test_images == 10).all()
+
+
+def test_relative_accuracy_is_over_the_receivers_own(tmp_path):
+    table = tables.cells([write_record(tmp_path, "R1111_trained_s0", "R1112_trained_s0", receiver_accuracy=0.5)])
+    np.testing.assert_allclose(table.relative_accuracy, table.accuracy / 0.5, rtol=0)
+
+
+def test_a_diverged_cell_is_nan_and_says_why(tmp_path):
+    path = write_record(tmp_path, "R1111_trained_s0", "R1112_trained_s0", diverged=[(1, 0)])
+    table = tables.cells([path])
+    failed = table[table.diverged]
+    assert failed[["sender_layer", "receiver_layer"]].to_numpy().tolist() == [[1, 0]]
+    assert failed[["accuracy", "relative_accuracy"]].isna().all(axis=None)
+    assert failed.reason.tolist() == ["loss not finite"]
+    assert table.accuracy.isna().sum() == 1
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_types_survive_the_file(tmp_path, suffix):
+    path = write_record(tmp_path, "R1111_trained_s0", "R1112_trained_s0", diverged=[(1, 0)])
+    table = tables.cells([path])
+    getattr(tables, f"write_{suffix}")(table, tmp_path / f"cells.{suffix}")
+    read = tables.read(tmp_path / f"cells.{suffix}")
+    pd.testing.assert_frame_equal(read, table)
+    assert (read.diverged.dtype.kind, read.sender_layer.dtype.kind) == ("b", "i")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_bytes_depend_on_results_only(tmp_path, suffix):
+    pairs = [
+        ("R1111_trained_s10", "R1111_trained_s2"),
+        ("R1111_random_s0", "R1111_trained_s2"),
+        ("R1111_trained_s2", "R1111_trained_s2"),
+    ]
+    write = getattr(tables, f"write_{suffix}")
+    write(tables.cells([write_record(tmp_path, *pair) for pair in pairs]), tmp_path / "one")
+    write(tables.cells([write_record(tmp_path, *pair, seconds=9.0) for pair in reversed(pairs)]), tmp_path / "two")
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_pairs_are_sorted_by_recipe_name_and_number_of_the_seed(tmp_path):
+    senders = ["R1111_random_s0", "R1112_trained_s2", "R1111_trained_s10", "R1111_trained_s2"]
+    table = tables.cells([write_record(tmp_path, sender, "R1111_trained_s2") for sender in senders])
+    assert table.sender.unique().tolist() == [
+        "R1111_trained_s2",
+        "R1111_trained_s10",
+        "R1112_trained_s2",
+        "R1111_random_s0",
+    ]
+
+
+def test_a_row_a_network_without_times(tmp_path):
+    table = tables.networks(
+        [
+            write_network(tmp_path, "R1111_random_s0", train_accuracy=None, accuracy=0.1),
+            write_network(tmp_path, "R1112_trained_s0"),
+            write_network(tmp_path, "R1111_trained_s0"),
+        ]
+    )
+    assert list(table) == list(tables.NETWORK_COLUMNS)
+    assert table.network.tolist() == ["R1111_trained_s0", "R1112_trained_s0", "R1111_random_s0"]
+    tables.write_csv(table, tmp_path / "networks.csv")
+    pd.testing.assert_frame_equal(tables.read(tmp_path / "networks.csv"), table)
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    path = write_network(tmp_path, "R1111_trained_s0")
+    about = json.loads(path.read_text())
+    del about["accuracy"]
+    path.write_text(json.dumps(about))
+    with pytest.raises(ModelstitchError, match=r"R1111_trained_s0\.json: key 'accuracy' is missing"):
+        tables.networks([path])
+    path.write_text("{")
+    with pytest.raises(ModelstitchError, match=r"R1111_trained_s0\.json: can't be read"):
+        tables.networks([path])
+    (tmp_path / "cells.parquet").write_bytes(b"PAR1")
+    with pytest.raises(ModelstitchError, match=r"cells\.parquet: not a whole table"):
+        tables.read(tmp_path / "cells.parquet")
+    with pytest.raises(ModelstitchError, match=r"none\.csv: not a whole table"):
+        tables.read(tmp_path / "none.csv")
