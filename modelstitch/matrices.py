@@ -1,0 +1,39 @@
+"""Matrices of the cells: rows are the sender's layers, columns the receiver's."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from modelstitch.errors import ModelstitchError
+from modelstitch.files import replacing
+
+
+def matrix(cells: pd.DataFrame, objective: str, sender: str, receiver: str, value: str = "accuracy") -> pd.DataFrame:
+    """The matrix of one ordered pair, of any column of the cells table; a cell not in the table is NaN.
+
+    Raises:
+        ModelstitchError: if the table has no cell of the pair.
+    """
+    chosen = cells[(cells.objective == objective) & (cells.sender == sender) & (cells.receiver == receiver)]
+    if chosen.empty:
+        raise ModelstitchError(f"{objective}: {sender} to {receiver}: not a pair of the cells table")
+    return chosen.pivot(index="sender_layer", columns="receiver_layer", values=value)
+
+
+def matrices(cells: pd.DataFrame, value: str = "accuracy") -> dict[tuple[str, str, str], pd.DataFrame]:
+    """The matrices of all pairs, by (objective, sender, receiver), in the order of the table."""
+    return {
+        pair: rows.pivot(index="sender_layer", columns="receiver_layer", values=value)
+        for pair, rows in cells.groupby(["objective", "sender", "receiver"], sort=False)
+    }
+
+
+def write_all(cells: pd.DataFrame, folder: Path | str) -> None:
+    """Write every pair's matrix as `<objective>/<sender>/<receiver>.csv`, its relative accuracies as `.relative.csv`.
+
+    The first column is the sender's layer, the other columns are named `receiver_layer_0`, ...
+    """
+    for value, suffix in (("accuracy", ".csv"), ("relative_accuracy", ".relative.csv")):
+        for (objective, sender, receiver), values in matrices(cells, value).items():
+            with replacing(Path(folder) / objective / sender / f"{receiver}{suffix}") as temporary:
+                values.add_prefix("receiver_layer_").to_csv(temporary, na_rep="NaN", lineterminator="\n")
