@@ -1,0 +1,441 @@
+"""A study file: which networks are stitched, how, and what is drawn.
+
+Every key is required, so a study file tells all of it. `load_study` checks a whole file and names every problem in it;
+a job gets its own section as plain values (`section.model_dump(mode="json")`) and reads it back
+(`Training.model_validate(values)`). Rates, epochs and shifts are plain numbers, in the unit the description gives.
+"""
+
+import difflib
+import json
+import re
+import typing
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Strict,
+    Tag,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from modelstitch.architectures import ARCHITECTURES, count_layers
+from modelstitch.errors import ModelstitchError
+from modelstitch.files import replacing
+from modelstitch.identifiers import RECIPES, NetworkId, Pair
+
+Place = tuple[str | int, ...]
+
+
+def _mistakes(*mistakes: tuple[Place, str]) -> PydanticCustomError:
+    """Error for mistakes at places below the validated value."""
+    return PydanticCustomError("mistakes", "{text}", {"text": "; ".join(text for _, text in mistakes), "list": mistakes})
+
+
+def _nearest(value: object, choices: typing.Iterable[str]) -> str:
+    near = difflib.get_close_matches(str(value), list(choices), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def _check_architecture(value: str) -> str:
+    if value in ARCHITECTURES:
+        return value
+    if not re.fullmatch(r"[Rr]\d{4}", value):
+        raise _mistakes(((), f"{value!r} is not an architecture: expected R and four digits in 1, 2 (R1122)"))
+    reason = "digits must be 1 or 2" if value[0] == "R" else "R is a capital"
+    near = "R" + "".join("1" if digit in "01" else "2" for digit in value[1:])
+    raise _mistakes(((), f"{value!r} is not an architecture: {reason} (did you mean {near!r}?)"))
+
+
+def _check_colormap(value: str) -> str:
+    import matplotlib  # only where a study is checked: jobs that read another section start without it
+
+    if value not in matplotlib.colormaps:
+        hint = _nearest(value, matplotlib.colormaps) or " (viridis, magma, cividis, ...)"
+        raise _mistakes(((), f"{value!r} is not a colormap of matplotlib{hint}"))
+    return value
+
+
+def _check_repeats(values: tuple, info: ValidationInfo) -> tuple:
+    repeats = [(index, values.index(value)) for index, value in enumerate(values) if value in values[:index]]
+    if repeats:
+        raise _mistakes(*(((i,), f"repeats {info.field_name}[{first}]: list each once") for i, first in repeats))
+    return values
+
+
+def _layers_tag(value: object) -> str | None:
+    if isinstance(value, (list, tuple)):
+        return "list"
+    return "all" if value == "all" else None
+
+
+# YAML gives a list, which strict mode refuses for a tuple.
+UNIQUE = (Strict(False), Field(min_length=1), AfterValidator(_check_repeats))
+
+Architecture = Annotated[str, AfterValidator(_check_architecture), Field(json_schema_extra={"enum": list(ARCHITECTURES)})]
+Recipe = Literal[RECIPES]
+Precision = Literal["float32", "bfloat16", "auto"]
+Seed = Annotated[int, Field(ge=0)]
+Layers = Annotated[
+    Annotated[Literal["all"], Tag("all")] | Annotated[tuple[Annotated[int, Field(ge=0)], ...], *UNIQUE, Tag("list")],
+    Discriminator(
+        _layers_tag, custom_error_type="choice", custom_error_message="expected all, or a list of layers ([0, 2])"
+    ),
+]
+
+PRECISION = "float32, bfloat16, or auto: bfloat16 where the processor or GPU computes it fast, else float32"
+
+
+class Section(BaseModel):
+    """Part of a study: no unknown key, no value of another type, no change."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Digits(Section):
+    """The handwritten digits of scikit-learn, scaled to 32 x 32: needs no download."""
+
+    source: Literal["digits"] = Field(description="where the images come from")
+
+
+class Cifar(Section):
+    """CIFAR-10 or CIFAR-100, downloaded unless the archive is there."""
+
+    source: Literal["cifar10", "cifar100"] = Field(description="where the images come from")
+    folder: str = Field(min_length=1, description="folder of the archive, from the checkout's root")
+
+
+class ImageFolder(Section):
+    """Images of one's own: train/<class>/* and test/<class>/* in a directory or an archive."""
+
+    source: Literal["imagefolder"] = Field(description="where the images come from")
+    path: str = Field(
+        min_length=1, description="directory, or .tar, .tar.gz or .tar.xz archive, from the checkout's root"
+    )
+
+
+class Augmentation(Section):
+    """Random changes of each training image, drawn anew each epoch."""
+
+    flip: bool = Field(description="mirror every other image left to right")
+    shift: int = Field(ge=0, description="largest shift along each side, in pixels; 0 is none")
+    cutout: int = Field(ge=0, description="side of the square that is blanked, in pixels; 0 is none")
+
+
+class Training(Section):
+    """How networks of the recipe `trained` are trained: SGD with momentum, linear warm-up, then cosine to 0."""
+
+    epochs: int = Field(ge=1, description="passes over the training images")
+    batch: int = Field(ge=1, description="images a step")
+    learning_rate: float = Field(gt=0, description="peak learning rate, at the end of the warm-up")
+    momentum: float = Field(ge=0, lt=1, description="momentum of SGD")
+    weight_decay: float = Field(ge=0, description="weight decay of SGD (L2, times the learning rate)")
+    warmup_epochs: int = Field(ge=0, description="epochs of linear warm-up, fewer than `epochs`")
+    augmentation: Augmentation = Field(description="random changes of the training images")
+    precision: Precision = Field(description=PRECISION)
+
+    @field_validator("warmup_epochs")
+    @classmethod
+    def _shorter_than_training(cls, value: int, info: ValidationInfo) -> int:
+        epochs = info.data.get("epochs")
+        if epochs is not None and value >= epochs:
+            raise _mistakes(((), f"{value} is too long: expected fewer than the {epochs} epochs of training"))
+        return value
+
+
+class Networks(Section):
+    """The family of networks: every architecture with every seed, in the recipes that `pairs` names."""
+
+    architectures: Annotated[tuple[Architecture, ...], *UNIQUE] = Field(
+        description="Small ResNets: R and the number of blocks (1 or 2) in each of four stages"
+    )
+    width: int = Field(ge=1, description="channels of the stem and the first stage; doubled at each later stage")
+    seeds: Annotated[tuple[Seed, ...], *UNIQUE] = Field(description="seeds of the networks: one network for each")
+    training: Training = Field(description="how networks of the recipe `trained` are trained")
+
+
+class PairRecipes(Section):
+    """Every network of the sender's recipe with every network of the receiver's, self-pairs included."""
+
+    sender: Recipe = Field(description="recipe of the network that gives its first layers")
+    receiver: Recipe = Field(description="recipe of the network that gives its last layers")
+
+
+class TaskStitches(Section):
+    """Objective `task`: cross-entropy through the receiver's frozen suffix, SGD, linear warm-up, then cosine to 0."""
+
+    protocol: Literal["paper"] = Field(description="how a stitch is trained; `paper` is that of arXiv 2303.11277")
+    epochs: float = Field(gt=0, description="passes over the training images; 0.25 is a quarter of them")
+    batch: int = Field(ge=1, description="images a step")
+    learning_rate: float = Field(gt=0, description="peak learning rate, at the end of the warm-up")
+    momentum: float = Field(ge=0, lt=1, description="momentum of SGD")
+    weight_decay: float = Field(ge=0, description="weight decay of SGD (L2, times the learning rate)")
+    warmup_epochs: float = Field(
+        ge=0, description="epochs of linear warm-up; where longer than `epochs`, the rate never reaches its peak"
+    )
+    augmentation: Augmentation = Field(description="random changes of the training images")
+    precision: Precision = Field(description=PRECISION)
+    sender_layers: Layers = Field(description="rows of the matrix: all, or a list of layers; 0 is the stem")
+    receiver_layers: Layers = Field(description="columns of the matrix: all, or a list of layers; 0 is the stem")
+    keep_stitches: bool = Field(description="keep the trained stitches beside each pair's record")
+
+
+class Stitches(Section):
+    """One section for each objective."""
+
+    task: TaskStitches = Field(description="stitches trained for the task, as the paper's vanilla stitches")
+
+
+class Figures(Section):
+    """How figures are drawn: a change redraws them and re-runs nothing else."""
+
+    colormap: Annotated[str, AfterValidator(_check_colormap)] = Field(description="a colormap of matplotlib")
+    formats: Annotated[tuple[Literal["png", "pdf", "svg"], ...], *UNIQUE] = Field(
+        description="files drawn for each figure; png is required, the report shows it"
+    )
+
+    @field_validator("formats")
+    @classmethod
+    def _with_png(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if "png" not in value:
+            raise _mistakes(((), "png is missing: expected it in the list, the report shows it"))
+        return value
+
+
+class Jobs(Section):
+    """How the work is cut and run: a change re-runs nothing."""
+
+    layers_per_job: Annotated[int, Field(ge=1)] | None = Field(
+        description="receiver layers a job; null is one job a pair"
+    )
+    threads: int = Field(ge=1, description="processor cores a job of training or stitching")
+    device: Literal["auto", "cpu", "cuda"] = Field(description="auto takes a GPU where there is one")
+
+
+class Study(Section):
+    """A study of modelstitch."""
+
+    study: str = Field(
+        max_length=100,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="name of the study: its results are in results/<study>/",
+    )
+    seed: Seed = Field(description="seed of the whole study; every other random number is drawn from it and from names")
+    dataset: Annotated[Digits | Cifar | ImageFolder, Field(discriminator="source")] = Field(description="the images")
+    networks: Networks = Field(description="the family of networks")
+    pairs: Annotated[tuple[PairRecipes, ...], *UNIQUE] = Field(
+        description="which recipes are stitched to which; each network that is named here is made"
+    )
+    stitches: Stitches = Field(description="how stitches are trained, an objective each")
+    figures: Figures = Field(description="how figures are drawn")
+    jobs: Jobs = Field(description="how the work is cut and run; a change re-runs nothing")
+
+    @field_validator("stitches")
+    @classmethod
+    def _layers_exist(cls, stitches: Stitches, info: ValidationInfo) -> Stitches:
+        networks = info.data.get("networks")
+        if networks is None:
+            return stitches
+        shallowest = min(networks.architectures, key=count_layers)
+        layers = count_layers(shallowest)
+        mistakes = [
+            ((objective, key, index), f"no layer {layer} in {shallowest}: it has {layers} layers, 0 to {layers - 1}")
+            for objective, settings in stitches
+            for key in ("sender_layers", "receiver_layers")
+            if getattr(settings, key) != "all"
+            for index, layer in enumerate(getattr(settings, key))
+            if layer >= layers
+        ]
+        if mistakes:
+            raise _mistakes(*mistakes)
+        return stitches
+
+    def objectives(self) -> list[str]:
+        """What stitches are trained for, by name."""
+        return [objective for objective, _ in self.stitches]
+
+    def networks_needed(self) -> list[NetworkId]:
+        """Every network that a pair names, each once: by recipe, architecture and seed."""
+        named = {recipe for pair in self.pairs for recipe in (pair.sender, pair.receiver)}
+        return [network for recipe in RECIPES if recipe in named for network in self._family(recipe)]
+
+    def ordered_pairs(self) -> list[Pair]:
+        """Every ordered pair of networks, in the order of `pairs`, then of senders, then of receivers."""
+        return [
+            Pair(sender, receiver)
+            for recipes in self.pairs
+            for sender in self._family(recipes.sender)
+            for receiver in self._family(recipes.receiver)
+        ]
+
+    def sender_layers(self, objective: str, sender: NetworkId) -> list[int]:
+        """Layers of the sender that are stitched, in ascending order: the rows of its matrices."""
+        return _chosen(getattr(self.stitches, objective).sender_layers, sender)
+
+    def receiver_layers(self, objective: str, receiver: NetworkId) -> list[int]:
+        """Layers of the receiver that stitches stand for, in ascending order: the columns of its matrices."""
+        return _chosen(getattr(self.stitches, objective).receiver_layers, receiver)
+
+    def _family(self, recipe: str) -> list[NetworkId]:
+        networks = self.networks
+        return [NetworkId(name, recipe, seed) for name in networks.architectures for seed in networks.seeds]
+
+
+def _chosen(layers: Literal["all"] | tuple[int, ...], network: NetworkId) -> list[int]:
+    return list(range(count_layers(network.architecture))) if layers == "all" else sorted(layers)
+
+
+def load_study(values: Any, source: str) -> Study:
+    """Check the values of a study file.
+
+    Args:
+        values: what a YAML parser made of the file.
+        source: the file's name, for the errors.
+
+    Raises:
+        ModelstitchError: one line for each problem, with the file, the key, the value and what was expected.
+    """
+    try:
+        return Study.model_validate(values)
+    except ValidationError as error:
+        problems = [problem for details in error.errors() for problem in _problems(details, values)]
+        raise ModelstitchError("\n".join(f"{source}: {problem}" for problem in problems)) from None
+
+
+def write_schema(path: Path | str) -> None:
+    """Write the JSON schema of a study, by which an editor completes and checks a study file."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Study.model_json_schema()
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(schema, indent=2) + "\n")
+
+
+EXPECTED = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "string_type": "text",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "model_type": "a mapping (key: value)",
+    "model_attributes_type": "a mapping (key: value)",
+}
+BOUNDS = {"greater_than_equal": "at least", "greater_than": "more than", "less_than": "less than"}
+
+
+def _problems(details: ErrorDetails, values: Any) -> Iterator[str]:
+    """Lines `key: problem` for one of pydantic's errors."""
+    place, value, kind, context = details["loc"], details["input"], details["type"], details.get("ctx", {})
+    for below, text in context["list"] if kind == "mistakes" else [((), _text(place, value, kind, context, details))]:
+        key = _key(_without_tags(place, values) + below)
+        yield f"{key}: {text}" if key else text
+
+
+def _text(place: Place, value: Any, kind: str, context: dict[str, Any], details: ErrorDetails) -> str:
+    if kind in EXPECTED:
+        return f"{_shown(value)} is of the wrong type: expected {EXPECTED[kind]}{_hint(value, kind)}"
+    if kind in BOUNDS:
+        bound = context.get("ge", context.get("gt", context.get("lt")))
+        return f"{_shown(value)} is out of range: expected {BOUNDS[kind]} {bound:g}"
+    match kind:
+        case "extra_forbidden":
+            keys = _section(place[:-1]).model_fields
+            return f"unknown key{_nearest(place[-1], keys) or ': expected ' + ', '.join(keys)}"
+        case "missing":
+            return f"missing key: expected {_section(place[:-1]).model_fields[place[-1]].description}"
+        case "union_tag_not_found":
+            return "missing key 'source': expected digits, cifar10, cifar100 or imagefolder"
+        case "union_tag_invalid":
+            return _unknown(value["source"], context["expected_tags"], "source ")
+        case "literal_error":
+            return _unknown(value, context["expected"])
+        case "too_short":
+            return "empty list: expected at least one entry"
+        case "string_too_short":
+            return "empty text: expected a path"
+        case "string_pattern_mismatch" | "string_too_long":
+            return f"{_shown(value)} can't name a folder: expected at most 100 letters, digits, '-', '_' and '.'"
+        case "invalid_key":
+            return f"the key is no text: put it in quotes{YAML_WORDS if isinstance(place[-1], bool) else ''}"
+        case _:
+            return f"{_shown(value)}: {details['msg']}"
+
+
+YAML_WORDS = " (YAML reads yes, no, on and off as true and false)"
+
+
+def _unknown(value: object, expected: str, name: str = "") -> str:
+    choices = re.findall(r"'([^']*)'", expected)
+    listed = " or ".join(filter(None, (", ".join(choices[:-1]), choices[-1])))
+    near = _nearest(value, choices) if isinstance(value, str) else ""
+    return f"{name}{_shown(value)} is not known: expected {listed}{near}"
+
+
+def _hint(value: object, kind: str) -> str:
+    """What to write instead, where YAML's own reading is the likely cause."""
+    if kind in ("int_type", "float_type") and isinstance(value, str):
+        try:
+            plain = format(Decimal(value.strip().replace("_", "")), "f")
+        except ArithmeticError:
+            return ""
+        return f": YAML reads it as text: write {plain}" if re.fullmatch(r"-?[\d.]+", plain) else ""
+    if kind == "int_type" and isinstance(value, float) and value.is_integer():
+        return f": write {int(value)}"
+    if kind == "string_type" and value is not None and not isinstance(value, (Mapping, list)):
+        return ": put it in quotes" + (YAML_WORDS if isinstance(value, bool) else "")
+    if kind == "tuple_type" and value is not None and not isinstance(value, Mapping):
+        return f": write [{value}]"
+    if kind == "bool_type" and isinstance(value, str) and value.lower() in ("true", "false", "yes", "no", "on", "off"):
+        return ": write it without quotes"
+    return YAML_WORDS if isinstance(value, bool) else ""
+
+
+def _shown(value: object) -> str:
+    """A value as the study file spells it."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (Mapping, list, tuple)):
+        return "a mapping" if isinstance(value, Mapping) else "a list"
+    return repr(value) if isinstance(value, (str, int, float)) else f"'{value}'"
+
+
+def _key(place: Place) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
+
+
+def _without_tags(place: Place, values: Any) -> Place:
+    """The place in the file: pydantic's, less the names of the variants (`dataset.cifar10.folder`)."""
+    kept: list[str | int] = []
+    for step, part in enumerate(place):
+        in_file = isinstance(part, int) if isinstance(values, (list, tuple)) else isinstance(values, Mapping)
+        if in_file and (isinstance(part, int) or part in values or step == len(place) - 1):
+            kept.append(part)
+            values = values[part] if isinstance(part, int) or part in values else None
+    return tuple(kept)
+
+
+def _section(place: Place) -> type[Section]:
+    """The section at one of pydantic's places."""
+    found: list[type[Section]] = [Study]
+    for part in place:
+        if len(found) > 1:
+            found = [section for section in found if part in typing.get_args(section.model_fields["source"].annotation)]
+        elif isinstance(part, str):
+            found = _sections_in(found[0].model_fields[part].annotation)
+    return found[0]
+
+
+def _sections_in(annotation: Any) -> list[type[Section]]:
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return [annotation]
+    return [section for argument in typing.get_args(annotation) for section in _sections_in(argument)]
