@@ -5,12 +5,8 @@ a job gets its own section as plain values (`section.model_dump(mode="json")`) a
 (`Training.model_validate(values)`). Rates, epochs and shifts are plain numbers, in the unit the description gives.
 """
 
-import difflib
 import json
 import re
-import typing
-from collections.abc import Iterator, Mapping
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,49 +22,37 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
-from pydantic_core import ErrorDetails, PydanticCustomError
 
 from modelstitch.architectures import ARCHITECTURES, count_layers
 from modelstitch.errors import ModelstitchError
 from modelstitch.files import replacing
 from modelstitch.identifiers import RECIPES, NetworkId, Pair
-
-Place = tuple[str | int, ...]
-
-
-def _mistakes(*mistakes: tuple[Place, str]) -> PydanticCustomError:
-    """Error for mistakes at places below the validated value."""
-    return PydanticCustomError("mistakes", "{text}", {"text": "; ".join(text for _, text in mistakes), "list": mistakes})
-
-
-def _nearest(value: object, choices: typing.Iterable[str]) -> str:
-    near = difflib.get_close_matches(str(value), list(choices), n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
+from modelstitch.problems import lines, mistake, nearest
 
 
 def _check_architecture(value: str) -> str:
     if value in ARCHITECTURES:
         return value
     if not re.fullmatch(r"[Rr]\d{4}", value):
-        raise _mistakes(((), f"{value!r} is not an architecture: expected R and four digits in 1, 2 (R1122)"))
+        raise mistake(((), f"{value!r} is not an architecture: expected R and four digits in 1, 2 (R1122)"))
     reason = "digits must be 1 or 2" if value[0] == "R" else "R is a capital"
     near = "R" + "".join("1" if digit in "01" else "2" for digit in value[1:])
-    raise _mistakes(((), f"{value!r} is not an architecture: {reason} (did you mean {near!r}?)"))
+    raise mistake(((), f"{value!r} is not an architecture: {reason} (did you mean {near!r}?)"))
 
 
 def _check_colormap(value: str) -> str:
     import matplotlib  # only where a study is checked: jobs that read another section start without it
 
     if value not in matplotlib.colormaps:
-        hint = _nearest(value, matplotlib.colormaps) or " (viridis, magma, cividis, ...)"
-        raise _mistakes(((), f"{value!r} is not a colormap of matplotlib{hint}"))
+        hint = nearest(value, matplotlib.colormaps) or " (viridis, magma, cividis, ...)"
+        raise mistake(((), f"{value!r} is not a colormap of matplotlib{hint}"))
     return value
 
 
 def _check_repeats(values: tuple, info: ValidationInfo) -> tuple:
     repeats = [(index, values.index(value)) for index, value in enumerate(values) if value in values[:index]]
     if repeats:
-        raise _mistakes(*(((i,), f"repeats {info.field_name}[{first}]: list each once") for i, first in repeats))
+        raise mistake(*(((i,), f"repeats {info.field_name}[{first}]: list each once") for i, first in repeats))
     return values
 
 
@@ -81,14 +65,16 @@ def _layers_tag(value: object) -> str | None:
 # YAML gives a list, which strict mode refuses for a tuple.
 UNIQUE = (Strict(False), Field(min_length=1), AfterValidator(_check_repeats))
 
-Architecture = Annotated[str, AfterValidator(_check_architecture), Field(json_schema_extra={"enum": list(ARCHITECTURES)})]
+Architecture = Annotated[
+    str, AfterValidator(_check_architecture), Field(json_schema_extra={"enum": list(ARCHITECTURES)})
+]
 Recipe = Literal[RECIPES]
 Precision = Literal["float32", "bfloat16", "auto"]
 Seed = Annotated[int, Field(ge=0)]
 Layers = Annotated[
     Annotated[Literal["all"], Tag("all")] | Annotated[tuple[Annotated[int, Field(ge=0)], ...], *UNIQUE, Tag("list")],
     Discriminator(
-        _layers_tag, custom_error_type="choice", custom_error_message="expected all, or a list of layers ([0, 2])"
+        _layers_tag, custom_error_type="layers", custom_error_message="expected all, or a list of layers (write [0, 2])"
     ),
 ]
 
@@ -111,7 +97,7 @@ class Cifar(Section):
     """CIFAR-10 or CIFAR-100, downloaded unless the archive is there."""
 
     source: Literal["cifar10", "cifar100"] = Field(description="where the images come from")
-    folder: str = Field(min_length=1, description="folder of the archive, from the checkout's root")
+    folder: str = Field(min_length=1, description="folder of the archive, from the root of the checkout")
 
 
 class ImageFolder(Section):
@@ -119,7 +105,7 @@ class ImageFolder(Section):
 
     source: Literal["imagefolder"] = Field(description="where the images come from")
     path: str = Field(
-        min_length=1, description="directory, or .tar, .tar.gz or .tar.xz archive, from the checkout's root"
+        min_length=1, description="directory, or .tar, .tar.gz or .tar.xz archive, from the root of the checkout"
     )
 
 
@@ -148,7 +134,7 @@ class Training(Section):
     def _shorter_than_training(cls, value: int, info: ValidationInfo) -> int:
         epochs = info.data.get("epochs")
         if epochs is not None and value >= epochs:
-            raise _mistakes(((), f"{value} is too long: expected fewer than the {epochs} epochs of training"))
+            raise mistake(((), f"{value} is too long: expected fewer than the {epochs} epochs of training"))
         return value
 
 
@@ -207,7 +193,7 @@ class Figures(Section):
     @classmethod
     def _with_png(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if "png" not in value:
-            raise _mistakes(((), "png is missing: expected it in the list, the report shows it"))
+            raise mistake(((), "png is missing: expected it in the list, the report shows it"))
         return value
 
 
@@ -227,7 +213,7 @@ class Study(Section):
     study: str = Field(
         max_length=100,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
-        description="name of the study: its results are in results/<study>/",
+        description="name of the study's folder in results/: letters, digits, '-', '_' and '.', at most 100",
     )
     seed: Seed = Field(description="seed of the whole study; every other random number is drawn from it and from names")
     dataset: Annotated[Digits | Cifar | ImageFolder, Field(discriminator="source")] = Field(description="the images")
@@ -256,7 +242,7 @@ class Study(Section):
             if layer >= layers
         ]
         if mistakes:
-            raise _mistakes(*mistakes)
+            raise mistake(*mistakes)
         return stitches
 
     def objectives(self) -> list[str]:
@@ -307,8 +293,7 @@ def load_study(values: Any, source: str) -> Study:
     try:
         return Study.model_validate(values)
     except ValidationError as error:
-        problems = [problem for details in error.errors() for problem in _problems(details, values)]
-        raise ModelstitchError("\n".join(f"{source}: {problem}" for problem in problems)) from None
+        raise ModelstitchError("\n".join(f"{source}: {line}" for line in lines(error, Study, values))) from None
 
 
 def write_schema(path: Path | str) -> None:
@@ -316,126 +301,3 @@ def write_schema(path: Path | str) -> None:
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Study.model_json_schema()
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(schema, indent=2) + "\n")
-
-
-EXPECTED = {
-    "int_type": "a whole number",
-    "float_type": "a number",
-    "finite_number": "a finite number",
-    "string_type": "text",
-    "bool_type": "true or false",
-    "tuple_type": "a list",
-    "model_type": "a mapping (key: value)",
-    "model_attributes_type": "a mapping (key: value)",
-}
-BOUNDS = {"greater_than_equal": "at least", "greater_than": "more than", "less_than": "less than"}
-
-
-def _problems(details: ErrorDetails, values: Any) -> Iterator[str]:
-    """Lines `key: problem` for one of pydantic's errors."""
-    place, value, kind, context = details["loc"], details["input"], details["type"], details.get("ctx", {})
-    for below, text in context["list"] if kind == "mistakes" else [((), _text(place, value, kind, context, details))]:
-        key = _key(_without_tags(place, values) + below)
-        yield f"{key}: {text}" if key else text
-
-
-def _text(place: Place, value: Any, kind: str, context: dict[str, Any], details: ErrorDetails) -> str:
-    if kind in EXPECTED:
-        return f"{_shown(value)} is of the wrong type: expected {EXPECTED[kind]}{_hint(value, kind)}"
-    if kind in BOUNDS:
-        bound = context.get("ge", context.get("gt", context.get("lt")))
-        return f"{_shown(value)} is out of range: expected {BOUNDS[kind]} {bound:g}"
-    match kind:
-        case "extra_forbidden":
-            keys = _section(place[:-1]).model_fields
-            return f"unknown key{_nearest(place[-1], keys) or ': expected ' + ', '.join(keys)}"
-        case "missing":
-            return f"missing key: expected {_section(place[:-1]).model_fields[place[-1]].description}"
-        case "union_tag_not_found":
-            return "missing key 'source': expected digits, cifar10, cifar100 or imagefolder"
-        case "union_tag_invalid":
-            return _unknown(value["source"], context["expected_tags"], "source ")
-        case "literal_error":
-            return _unknown(value, context["expected"])
-        case "too_short":
-            return "empty list: expected at least one entry"
-        case "string_too_short":
-            return "empty text: expected a path"
-        case "string_pattern_mismatch" | "string_too_long":
-            return f"{_shown(value)} can't name a folder: expected at most 100 letters, digits, '-', '_' and '.'"
-        case "invalid_key":
-            return f"the key is no text: put it in quotes{YAML_WORDS if isinstance(place[-1], bool) else ''}"
-        case _:
-            return f"{_shown(value)}: {details['msg']}"
-
-
-YAML_WORDS = " (YAML reads yes, no, on and off as true and false)"
-
-
-def _unknown(value: object, expected: str, name: str = "") -> str:
-    choices = re.findall(r"'([^']*)'", expected)
-    listed = " or ".join(filter(None, (", ".join(choices[:-1]), choices[-1])))
-    near = _nearest(value, choices) if isinstance(value, str) else ""
-    return f"{name}{_shown(value)} is not known: expected {listed}{near}"
-
-
-def _hint(value: object, kind: str) -> str:
-    """What to write instead, where YAML's own reading is the likely cause."""
-    if kind in ("int_type", "float_type") and isinstance(value, str):
-        try:
-            plain = format(Decimal(value.strip().replace("_", "")), "f")
-        except ArithmeticError:
-            return ""
-        return f": YAML reads it as text: write {plain}" if re.fullmatch(r"-?[\d.]+", plain) else ""
-    if kind == "int_type" and isinstance(value, float) and value.is_integer():
-        return f": write {int(value)}"
-    if kind == "string_type" and value is not None and not isinstance(value, (Mapping, list)):
-        return ": put it in quotes" + (YAML_WORDS if isinstance(value, bool) else "")
-    if kind == "tuple_type" and value is not None and not isinstance(value, Mapping):
-        return f": write [{value}]"
-    if kind == "bool_type" and isinstance(value, str) and value.lower() in ("true", "false", "yes", "no", "on", "off"):
-        return ": write it without quotes"
-    return YAML_WORDS if isinstance(value, bool) else ""
-
-
-def _shown(value: object) -> str:
-    """A value as the study file spells it."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (Mapping, list, tuple)):
-        return "a mapping" if isinstance(value, Mapping) else "a list"
-    return repr(value) if isinstance(value, (str, int, float)) else f"'{value}'"
-
-
-def _key(place: Place) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).removeprefix(".")
-
-
-def _without_tags(place: Place, values: Any) -> Place:
-    """The place in the file: pydantic's, less the names of the variants (`dataset.cifar10.folder`)."""
-    kept: list[str | int] = []
-    for step, part in enumerate(place):
-        in_file = isinstance(part, int) if isinstance(values, (list, tuple)) else isinstance(values, Mapping)
-        if in_file and (isinstance(part, int) or part in values or step == len(place) - 1):
-            kept.append(part)
-            values = values[part] if isinstance(part, int) or part in values else None
-    return tuple(kept)
-
-
-def _section(place: Place) -> type[Section]:
-    """The section at one of pydantic's places."""
-    found: list[type[Section]] = [Study]
-    for part in place:
-        if len(found) > 1:
-            found = [section for section in found if part in typing.get_args(section.model_fields["source"].annotation)]
-        elif isinstance(part, str):
-            found = _sections_in(found[0].model_fields[part].annotation)
-    return found[0]
-
-
-def _sections_in(annotation: Any) -> list[type[Section]]:
-    if isinstance(annotation, type) and issubclass(annotation, Section):
-        return [annotation]
-    return [section for argument in typing.get_args(annotation) for section in _sections_in(argument)]
