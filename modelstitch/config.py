@@ -63,7 +63,7 @@ def _layers_tag(value: object) -> str | None:
 
 
 # YAML gives a list, which strict mode refuses for a tuple.
-UNIQUE = (Strict(False), Field(min_length=1), AfterValidator(_check_repeats))
+UNIQUE = (Strict(False), Field(min_length=1, json_schema_extra={"uniqueItems": True}), AfterValidator(_check_repeats))
 
 Architecture = Annotated[
     str, AfterValidator(_check_architecture), Field(json_schema_extra={"enum": list(ARCHITECTURES)})
@@ -112,8 +112,8 @@ class ImageFolder(Section):
 class Augmentation(Section):
     """Random changes of each training image, drawn anew each epoch."""
 
-    flip: bool = Field(description="mirror every other image left to right")
-    shift: int = Field(ge=0, description="largest shift along each side, in pixels; 0 is none")
+    flip: bool = Field(description="mirror each image left to right, or not, by chance")
+    shift: int = Field(ge=0, description="largest shift in each direction, in pixels; 0 is none")
     cutout: int = Field(ge=0, description="side of the square that is blanked, in pixels; 0 is none")
 
 
@@ -219,7 +219,7 @@ class Study(Section):
     dataset: Annotated[Digits | Cifar | ImageFolder, Field(discriminator="source")] = Field(description="the images")
     networks: Networks = Field(description="the family of networks")
     pairs: Annotated[tuple[PairRecipes, ...], *UNIQUE] = Field(
-        description="which recipes are stitched to which; each network that is named here is made"
+        description="which recipes are stitched to which; only networks of these recipes are made"
     )
     stitches: Stitches = Field(description="how stitches are trained, an objective each")
     figures: Figures = Field(description="how figures are drawn")

@@ -40,7 +40,7 @@ def mistake(*found: tuple[Place, str]) -> PydanticCustomError:
 
 def nearest(value: object, choices: Iterable[str]) -> str:
     """Hint at the choice that is spelled most alike, or nothing."""
-    near = difflib.get_close_matches(str(value), list(choices), n=1)
+    near = difflib.get_close_matches(str(value), list(choices), n=1, cutoff=0.7)
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
@@ -57,13 +57,14 @@ def _lines(details: ErrorDetails, model: type[BaseModel], values: Any) -> Iterat
         case "too_short" if value:
             return  # a list whose entries all have problems of their own
         case "union_tag_not_found":
-            found = [(((key := _discriminator(context)),), f"missing key: expected {_variants(place, key, model)}")]
+            key = _discriminator(context)
+            found = [((key,), f"missing key: expected {_variants(place, key, model)}")]
         case "union_tag_invalid":
             key = _discriminator(context)
             found = [((key,), _unknown(value[key], context["expected_tags"]))]
         case "invalid_key":
-            place, key = place[:-1], place[-1]
-            found = [((), f"key {key} is not text: put it in quotes")]
+            place = place[:-1]
+            found = [((), f"key {_shown(value)} is not text: put it in quotes{_hint(value, 'key')}")]
         case _:
             found = [((), _text(details, model))]
     for below, text in found:
