@@ -1,0 +1,153 @@
+"""Fetch a published archive: checked by its MD5, resumed where it stopped, put in place only when whole."""
+
+import fcntl
+import hashlib
+import http
+import http.client
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from modelstitch import progress
+from modelstitch.errors import ModelstitchError
+
+CHUNK_BYTES = 2**20
+TIMEOUT_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A published file: where it is, what it is called, and its MD5 in hexadecimal."""
+
+    url: str
+    filename: str
+    md5: str
+
+
+def fetch(archive: Archive, folder: Path | str) -> Path:
+    """Path of the verified archive in `folder`, downloaded unless it is there.
+
+    What has arrived stands in `<filename>.part`. A dropped connection is taken up again at once, a killed download at
+    the next call, by an HTTP Range request.
+
+    Raises:
+        ModelstitchError: if the archive there is not the published one (it is left as it is), if it can't be downloaded
+            (says where to put it by hand), or if what arrived has another MD5 (it is removed).
+    """
+    path = Path(folder) / archive.filename
+    if path.exists():
+        found = md5_of(path)
+        if found != archive.md5:
+            raise ModelstitchError(
+                f"{path}: MD5 is {found}, expected {archive.md5}: not the published archive, "
+                "remove it or replace it, and run again"
+            )
+        return path
+    part = path.with_name(path.name + ".part")
+    try:
+        part.parent.mkdir(parents=True, exist_ok=True)
+        with open(part, "ab") as file:
+            _lock(file, path)
+            try:
+                while not _receive(archive, path, file):
+                    pass
+            finally:
+                file.flush()
+                if os.fstat(file.fileno()).st_size == 0:
+                    part.unlink()
+            os.fsync(file.fileno())
+            found = md5_of(part)
+            if found != archive.md5:
+                part.unlink()
+                raise ModelstitchError(
+                    f"{path}: what {archive.url} sent has MD5 {found}, expected {archive.md5}: it was removed, "
+                    f"run again or {_by_hand(archive, path)}"
+                )
+            os.replace(part, path)
+    except OSError as error:
+        raise ModelstitchError(f"{path}: can't be written: {error.strerror or error}") from error
+    return path
+
+
+def md5_of(path: Path | str) -> str:
+    """MD5 of a file, in hexadecimal.
+
+    Raises:
+        ModelstitchError: if the file can't be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    except OSError as error:
+        raise ModelstitchError(f"{path}: can't be read: {error.strerror or error}") from error
+
+
+def _lock(file: BinaryIO, path: Path) -> None:
+    """Keep a second download (a killed run's job may have outlived it) from appending to the same file."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise ModelstitchError(
+            f"{path}: another process is downloading it: wait until it has ended, and run again"
+        ) from error
+
+
+def _receive(archive: Archive, path: Path, file: BinaryIO) -> bool:
+    """Append what one request brings; whether the file is complete.
+
+    Raises:
+        ModelstitchError: if the server can't be reached, refuses, or brings nothing.
+    """
+    start = file.tell()
+    headers = {"User-Agent": "modelstitch"} | ({"Range": f"bytes={start}-"} if start else {})
+    try:
+        response = urllib.request.urlopen(urllib.request.Request(archive.url, headers=headers), timeout=TIMEOUT_SECONDS)
+    except urllib.error.HTTPError as error:
+        if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and start:
+            return True  # nothing is left to send: the checksum decides
+        raise _unreachable(archive, path, f"HTTP {error.code} {error.reason}", start) from error
+    except (OSError, http.client.HTTPException) as error:
+        raise _unreachable(archive, path, getattr(error, "reason", error), start) from error
+    with response:
+        if response.status != http.HTTPStatus.PARTIAL_CONTENT:
+            file.truncate(0)
+            start = 0
+        expected = None if response.length is None else start + response.length
+        progress.say(f"{path}: downloading {archive.url}" + (f" from byte {start:,}" if start else ""))
+        chunks = None if response.length is None else -(-response.length // CHUNK_BYTES)
+        label = f"{archive.filename} (MiB)"
+        arriving = _chunks(response)
+        file.writelines(arriving if chunks is None else progress.track(arriving, label, total=chunks))
+    size = file.seek(0, os.SEEK_END)
+    if expected is None or size >= expected:
+        return True
+    if size == start:
+        raise _unreachable(archive, path, "the connection drops", start)
+    return False
+
+
+def _chunks(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    """The body, to its end or to where the connection drops."""
+    try:
+        while chunk := response.read(CHUNK_BYTES):
+            yield chunk
+    except http.client.IncompleteRead as error:
+        yield error.partial
+    except (OSError, http.client.HTTPException):
+        return
+
+
+def _unreachable(archive: Archive, path: Path, why: object, arrived: int) -> ModelstitchError:
+    kept = f"{arrived:,} bytes are kept in {path.name}.part and a new run goes on from there" if arrived else ""
+    return ModelstitchError(
+        f"{path}: can't be downloaded from {archive.url} ({why}): {kept + '; or ' if kept else ''}"
+        f"{_by_hand(archive, path)}, and run again"
+    )
+
+
+def _by_hand(archive: Archive, path: Path) -> str:
+    return f"fetch that file where there is a network and put it at {path.absolute()} (MD5 {archive.md5})"
