@@ -1,0 +1,380 @@
+"""Pictures of the matrices: one pair, all pairs at a glance, and the controls beside the trained pairs.
+
+Rows are the sender's layers and columns the receiver's, layer 0 at the top left as the paper prints them. A figure is
+laid out in inches on one pair of axes, so that cells keep their size and shape whatever the architectures.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.patches import PathPatch, Rectangle
+from matplotlib.path import Path as Outline
+from matplotlib.textpath import text_to_path
+
+from modelstitch.errors import ModelstitchError
+from modelstitch.files import replacing
+from modelstitch.identifiers import RECIPES, NetworkId
+
+DPI = 200
+INK, SOFT, FAINT = "#1f2328", "#59636e", "#818b98"
+FAILED = {"facecolor": "#f0f0f0", "edgecolor": "#c4c4c4", "linewidth": 0, "hatch": "//////"}
+TITLE, HEADING, LABEL, SMALL = 12.0, 10.0, 9.0, 8.0  # points
+MARGIN = 0.22  # inches, as all that follow
+PAIR_CELL = 0.46
+ANNOTATED_CELL = 0.26  # a number is legible in cells of at least this size
+BAR_HEIGHT, BAR_LENGTH = 0.11, 3.2
+BAR_SPACE = 0.84  # from the cells to the lower edge of the figure
+METADATA = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
+
+
+@dataclass(frozen=True)
+class _Side:
+    """Where the layers of some networks stand along one side of a grid, in inches, and how the networks are called."""
+
+    names: tuple[str, ...]
+    accuracies: tuple[str, ...]
+    layers: pd.MultiIndex  # (network, layer)
+    starts: np.ndarray
+    spans: tuple[tuple[float, float], ...]  # first and last edge of each network
+
+    @property
+    def length(self) -> float:
+        return self.spans[-1][1]
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """The cells of some pairs, laid out by the layers of their senders (rows) and receivers (columns)."""
+
+    cells: pd.DataFrame
+    rows: _Side
+    columns: _Side
+    cell: float
+
+    @property
+    def annotated(self) -> bool:
+        return self.cell >= ANNOTATED_CELL
+
+    @property
+    def ticks(self) -> float:
+        """Room for the numbers of the layers."""
+        return 0.22 if self.annotated else 0.07
+
+    @property
+    def upright(self) -> bool:
+        """Whether a receiver's name is wider than its column."""
+        names = zip(self.columns.names, self.columns.spans, strict=True)
+        return any(_width(name, LABEL) > end - start for name, (start, end) in names)
+
+    @property
+    def left(self) -> float:
+        """Room for the senders' names."""
+        names = max(_width(name, LABEL) for name in self.rows.names)
+        return self.ticks + max(names + (0 if self.annotated else 0.3), _width("receivers →", SMALL))
+
+    @property
+    def top(self) -> float:
+        """Room for the receivers' names."""
+        return self.ticks + (0.3 + max(_width(name, LABEL) for name in self.columns.names) if self.upright else 0.34)
+
+
+def draw_pair(
+    cells: pd.DataFrame, networks: pd.DataFrame, objective: str, sender: str, receiver: str, colormap: str
+) -> Figure:
+    """The matrix of one ordered pair, each cell with its accuracy.
+
+    Raises:
+        ModelstitchError: if a table lacks the pair or one of its networks.
+    """
+    return _draw_pair(_chosen(cells, objective=objective, sender=sender, receiver=receiver), networks, colormap)
+
+
+def _draw_pair(cells: pd.DataFrame, networks: pd.DataFrame, colormap: str) -> Figure:
+    objective, sender, receiver = _pair(cells)
+    grid = _grid(cells, networks, PAIR_CELL)
+    (sent, own), (received, receiver_own) = (
+        (f"{side.names[0]} {NetworkId.parse(network).recipe}", side.accuracies[0])
+        for side, network in ((grid.rows, sender), (grid.columns, receiver))
+    )
+    title = f"{sent} → {received}"
+    subtitle = f"{objective} stitches · the networks alone: {own} → {receiver_own}"
+    left, top = 0.75, 1.3
+    right = max(left + grid.columns.length, MARGIN + max(_width(title, TITLE, "bold"), _width(subtitle, LABEL)))
+    axes = _canvas(right + MARGIN, top + grid.rows.length + BAR_SPACE)
+    _write_title(axes, title, subtitle)
+    _draw_cells(axes, grid, left, top, colormap)
+    _write_layers(axes, grid, left, top, SMALL)
+    words = {"size": LABEL, "color": SOFT, "ha": "center"}
+    axes.text(left + grid.columns.length / 2, top - 0.29, "receiver layer", va="bottom", **words)
+    axes.text(left - 0.4, top + grid.rows.length / 2, "sender layer", va="center", rotation=90, **words)
+    _draw_bar(axes, grid, left, top + grid.rows.length, networks, colormap)
+    return axes.figure
+
+
+def draw_overview(
+    cells: pd.DataFrame,
+    networks: pd.DataFrame,
+    objective: str,
+    sender_recipe: str,
+    receiver_recipe: str,
+    colormap: str,
+) -> Figure:
+    """The matrices of all pairs of two recipes, senders from top to bottom and receivers from left to right.
+
+    Cells are as large as the study allows; where there is room they hold their accuracy.
+
+    Raises:
+        ModelstitchError: if a table lacks the pairs or one of their networks.
+    """
+    cells = _chosen(cells, objective=objective, sender_recipe=sender_recipe, receiver_recipe=receiver_recipe)
+    return _draw_panels(cells, networks, "All pairs", colormap, room=9.0, largest=0.36)
+
+
+def draw_controls(cells: pd.DataFrame, networks: pd.DataFrame, objective: str, colormap: str) -> Figure:
+    """A panel for every combination of recipes, each with the matrices of all its pairs, on one colour scale.
+
+    Raises:
+        ModelstitchError: if a table lacks the objective or one of the networks.
+    """
+    cells = _chosen(cells, objective=objective)
+    return _draw_panels(cells, networks, "Trained networks and controls", colormap, room=4.2, largest=0.25)
+
+
+def _draw_panels(
+    cells: pd.DataFrame, networks: pd.DataFrame, title: str, colormap: str, room: float, largest: float
+) -> Figure:
+    """A panel for each combination of recipes: up to three in a row, more as a square."""
+    panels = {recipes: panel for recipes, panel in cells.groupby(["sender_recipe", "receiver_recipe"], sort=False)}
+    order = sorted(panels, key=lambda recipes: [RECIPES.index(recipe) for recipe in recipes])
+    layers = max(panel[list(side)].drop_duplicates().shape[0] for panel in panels.values() for side in SIDES)
+    cell = min(max(room / layers, 0.03), largest)
+    grids = [_grid(panels[recipes], networks, cell) for recipes in order]
+    headings = [(" → ".join(recipes), _summary(panels[recipes])) for recipes in order]
+    left, above = max(grid.left for grid in grids), max(grid.top for grid in grids) + 0.4
+    height = above + max(grid.rows.length for grid in grids)
+    heading = max(_width(name, HEADING, "bold") + 0.15 + _width(summary, SMALL) for name, summary in headings)
+    width = left + max(heading, *(grid.columns.length for grid in grids))
+    across = len(grids) if len(grids) <= 3 else math.ceil(math.sqrt(len(grids)))
+    down = math.ceil(len(grids) / across)
+    subtitle = f"{cells.objective.iloc[0]} stitches · grey: the network's own accuracy"
+    top, gap = 0.86, 0.3
+    right = max(MARGIN + across * width + (across - 1) * gap, MARGIN + _width(subtitle, LABEL))
+    bottom = top + down * height + (down - 1) * gap
+    axes = _canvas(right + MARGIN, bottom + BAR_SPACE)
+    _write_title(axes, title, subtitle)
+    for place, (grid, (name, summary)) in enumerate(zip(grids, headings, strict=True)):
+        x, y = MARGIN + left + place % across * (width + gap), top + place // across * (height + gap)
+        axes.text(x, y + 0.2, name, size=HEADING, color=INK, weight="bold", va="baseline")
+        after = x + _width(name, HEADING, "bold") + 0.15
+        axes.text(after, y + 0.2, summary, size=SMALL, color=SOFT, va="baseline")
+        _draw_cells(axes, grid, x, y + above, colormap)
+        _write_networks(axes, grid, x, y + above)
+        if grid.annotated:
+            _write_layers(axes, grid, x, y + above, 6.5)
+    some_failed = min(grids, key=lambda grid: grid.cells.accuracy.notna().all())
+    _draw_bar(axes, some_failed, MARGIN + left, bottom, networks, colormap)
+    return axes.figure
+
+
+def save(figure: Figure, paths: Iterable[Path | str]) -> None:
+    """Write a figure to each path, in the format of its suffix: png, pdf or svg. No date: equal pictures, equal bytes.
+
+    Raises:
+        ModelstitchError: if a file can't be written.
+    """
+    with matplotlib.rc_context({"svg.hashsalt": "modelstitch"}):
+        for path in map(Path, paths):
+            kind = path.suffix[1:]
+            with replacing(path) as temporary:
+                figure.savefig(temporary, format=kind, dpi=DPI, metadata=METADATA[kind])
+
+
+def draw_all_pairs(
+    cells: pd.DataFrame, networks: pd.DataFrame, folder: Path | str, colormap: str, formats: Sequence[str]
+) -> None:
+    """Draw every pair of the table into `<folder>/<objective>/<sender>/<receiver>.<format>`.
+
+    Raises:
+        ModelstitchError: if a network is missing from its table, or a file can't be written.
+    """
+    for (objective, sender, receiver), pair in cells.groupby(["objective", "sender", "receiver"], sort=False):
+        paths = [Path(folder) / objective / sender / f"{receiver}.{kind}" for kind in formats]
+        save(_draw_pair(pair, networks, colormap), paths)
+
+
+SIDES = (("sender", "sender_layer"), ("receiver", "receiver_layer"))
+
+
+def _chosen(cells: pd.DataFrame, **values: str) -> pd.DataFrame:
+    for name, value in values.items():
+        cells = cells[cells[name] == value]
+    if cells.empty:
+        wanted = ", ".join(f"{name} {value}" for name, value in values.items())
+        raise ModelstitchError(f"the cells table has no row with {wanted}: expected a pair of the study")
+    return cells
+
+
+def _pair(cells: pd.DataFrame) -> tuple[str, str, str]:
+    return tuple(cells.iloc[0][["objective", "sender", "receiver"]])
+
+
+def _grid(cells: pd.DataFrame, networks: pd.DataFrame, cell: float) -> _Grid:
+    rows, columns = (_side(cells, networks, role, cell) for role in ("sender", "receiver"))
+    return _Grid(cells, rows, columns, cell)
+
+
+def _side(cells: pd.DataFrame, networks: pd.DataFrame, role: str, cell: float) -> _Side:
+    """Layers of a network touch; there is a gap between networks, and a wider one between architectures."""
+    order = [f"{role}_architecture", f"{role}_seed", f"{role}_layer"]
+    layers = cells[[role, *order]].drop_duplicates().sort_values(order)
+    counts = layers.groupby(role, sort=False).size()
+    ids = [NetworkId.parse(name) for name in counts.index]
+    starts, spans, edge = [], [], 0.0
+    for place, (network, count) in enumerate(zip(ids, counts, strict=True)):
+        if place:
+            same = network.architecture == ids[place - 1].architecture
+            edge += max(0.25 * cell, 0.03) * (1 if same else 2)
+        starts.append(edge + cell * np.arange(count))
+        spans.append((edge, edge + cell * count))
+        edge += cell * count
+    with_seed = networks.seed.nunique() > 1
+    return _Side(
+        names=tuple(f"{one.architecture} s{one.seed}" if with_seed else one.architecture for one in ids),
+        accuracies=tuple(_number(_own_accuracy(networks, name)) for name in counts.index),
+        layers=pd.MultiIndex.from_frame(layers[[role, f"{role}_layer"]]),
+        starts=np.concatenate(starts),
+        spans=tuple(spans),
+    )
+
+
+def _own_accuracy(networks: pd.DataFrame, network: str) -> float:
+    found = networks.accuracy[networks.network == network]
+    if found.empty:
+        raise ModelstitchError(f"the networks table lacks {network}: expected every network of the cells table")
+    return float(found.iloc[0])
+
+
+def _summary(cells: pd.DataFrame) -> str:
+    failed = int(cells.accuracy.isna().sum())
+    return f"mean {_number(cells.accuracy.mean())}" + (f", {failed} of {len(cells)} failed" if failed else "")
+
+
+def _canvas(width: float, height: float) -> Axes:
+    """Axes over a whole figure, in inches from its upper left corner."""
+    axes = Figure(figsize=(width, height), facecolor="white").add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, width), ylim=(height, 0), autoscale_on=False)
+    axes.set_axis_off()
+    return axes
+
+
+def _write_title(axes: Axes, title: str, subtitle: str) -> None:
+    axes.text(MARGIN, MARGIN + 0.18, title, size=TITLE, color=INK, weight="bold", va="baseline")
+    axes.text(MARGIN, MARGIN + 0.42, subtitle, size=LABEL, color=SOFT, va="baseline")
+
+
+def _draw_cells(axes: Axes, grid: _Grid, left: float, top: float, colormap: str) -> None:
+    cells, cell = grid.cells, grid.cell
+    y, x = (
+        offset + side.starts[side.layers.get_indexer(pd.MultiIndex.from_frame(cells[list(keys)]))]
+        for offset, side, keys in zip((top, left), (grid.rows, grid.columns), SIDES, strict=True)
+    )
+    corners = np.stack([x, y], axis=1)[:, None] + cell * np.array([(0, 0), (1, 0), (1, 1), (0, 1)])
+    values = cells.accuracy.to_numpy()
+    failed = np.isnan(values)
+    colours = matplotlib.colormaps[colormap](values)
+    if failed.any():  # one path for all: a hatch is drawn for each path anew, and thousands take half a minute
+        outlines = [Outline(square, closed=False) for square in corners[failed]]
+        axes.add_patch(PathPatch(Outline.make_compound_path(*outlines), **FAILED))
+    seamless = {"edgecolors": "face", "linewidths": 0.1, "antialiaseds": False}
+    axes.add_collection(PolyCollection(corners[~failed], facecolors=colours[~failed], **seamless))
+    if not grid.annotated:
+        return
+    axes.add_collection(PolyCollection(corners, facecolors="none", edgecolors="white", linewidths=0.8))
+    size = min(9.5, 24 * cell)
+    for place, value in enumerate(values):
+        text = _number(value) if not failed[place] else "div" if cells.diverged.iloc[place] else "n/a"
+        ink = SOFT if failed[place] else _ink_on(colours[place])
+        axes.text(
+            *(x[place] + cell / 2, y[place] + cell / 2, text), size=size, color=ink, ha="center", va="center_baseline"
+        )
+
+
+def _write_layers(axes: Axes, grid: _Grid, left: float, top: float, size: float) -> None:
+    style = {"size": size, "color": SOFT}
+    for (_, layer), start in zip(grid.rows.layers, grid.rows.starts, strict=True):
+        axes.text(left - 0.07, top + start + grid.cell / 2, str(layer), ha="right", va="center_baseline", **style)
+    for (_, layer), start in zip(grid.columns.layers, grid.columns.starts, strict=True):
+        axes.text(left + start + grid.cell / 2, top - 0.07, str(layer), ha="center", va="baseline", **style)
+
+
+def _write_networks(axes: Axes, grid: _Grid, left: float, top: float) -> None:
+    """Names and own accuracies of senders and receivers, and which of them are which."""
+    name_style, own_style = {"size": LABEL, "color": INK}, {"size": SMALL, "color": FAINT}
+    edge, ceiling = left - grid.ticks, top - grid.ticks
+    for name, own, (start, end) in zip(grid.rows.names, grid.rows.accuracies, grid.rows.spans, strict=True):
+        middle = top + (start + end) / 2
+        if grid.annotated:
+            axes.text(edge, middle - 0.02, name, ha="right", va="baseline", **name_style)
+            axes.text(edge, middle + 0.13, own, ha="right", va="baseline", **own_style)
+        else:
+            axes.text(edge - 0.3, middle, name, ha="right", va="center_baseline", **name_style)
+            axes.text(edge, middle, own, ha="right", va="center_baseline", **own_style)
+    turn = {"rotation": 90, "va": "bottom"} if grid.upright else {"va": "baseline"}
+    for name, own, (start, end) in zip(grid.columns.names, grid.columns.accuracies, grid.columns.spans, strict=True):
+        middle = left + (start + end) / 2
+        axes.text(middle, ceiling - (0.3 if grid.upright else 0.15), name, ha="center", **turn, **name_style)
+        axes.text(middle, ceiling, own, ha="center", **turn, **own_style)
+    axes.text(edge, ceiling - 0.15, "receivers →", ha="right", va="baseline", **own_style)
+    axes.text(edge, ceiling, "senders ↓", ha="right", va="baseline", **own_style)
+
+
+def _draw_bar(axes: Axes, grid: _Grid, left: float, below: float, networks: pd.DataFrame, colormap: str) -> None:
+    """The colour scale, 0 to 1, with the accuracy of chance marked; beside it, what a hatched cell is."""
+    length, top = min(grid.columns.length, BAR_LENGTH), below + 0.34
+    extent = (left, left + length, top + BAR_HEIGHT, top)
+    axes.imshow(np.linspace(0, 1, 256)[None], cmap=colormap, extent=extent, aspect="auto", vmin=0, vmax=1)
+    axes.add_patch(Rectangle((left, top), length, BAR_HEIGHT, fill=False, edgecolor=SOFT, linewidth=0.5))
+    style = {"size": SMALL, "color": SOFT}
+    for tick in ("0", ".2", ".4", ".6", ".8", "1"):
+        axes.text(left + float(tick) * length, top + BAR_HEIGHT + 0.05, tick, ha="center", va="top", **style)
+    chance = 1 / int(networks.classes.iloc[0])
+    mark = left + chance * length
+    axes.plot([mark, mark], [top - 0.06, top + BAR_HEIGHT], color=INK, linewidth=1.2, solid_capstyle="butt")
+    axes.text(mark + 0.04, top - 0.06, f"chance {_number(chance)}", ha="left", va="baseline", **style)
+    name = {"x": left + length, "ha": "right"} if chance < 0.3 else {"x": left, "ha": "left"}
+    axes.text(y=top - 0.06, s="test accuracy", va="baseline", **name, **style)
+    if grid.cells.accuracy.isna().any() and not grid.annotated:
+        x = left + length + 0.3
+        axes.add_patch(Rectangle((x, top - 0.02), 0.15, 0.15, **FAILED))
+        axes.text(x + 0.21, top + 0.055, "no result", va="center_baseline", **style)
+
+
+def _number(value: float) -> str:
+    """`.91`, as the paper prints it; `1.0` for what rounds to one, `n/a` for NaN."""
+    if math.isnan(value):
+        return "n/a"
+    text = f"{value:.2f}"
+    return text[1:] if text.startswith("0") else text[:3]
+
+
+def _width(text: str, size: float, weight: str = "normal") -> float:
+    """Width of a text in inches."""
+    return text_to_path.get_text_width_height_descent(text, FontProperties(size=size, weight=weight), False)[0] / 72
+
+
+def _ink_on(colour: np.ndarray) -> str:
+    """White on dark colours (RGBA), ink on light ones, by the relative luminance of WCAG 2.
+
+    Ink has the higher ratio from .2 on, but on the saturated greens and reds up to .25 white reads better.
+    """
+    linear = np.where(colour[:3] <= 0.04045, colour[:3] / 12.92, ((colour[:3] + 0.055) / 1.055) ** 2.4)
+    return INK if linear @ (0.2126, 0.7152, 0.0722) > 0.25 else "white"
