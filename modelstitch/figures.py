@@ -26,13 +26,14 @@ from modelstitch.identifiers import RECIPES, NetworkId
 
 DPI = 200
 INK, SOFT, FAINT = "#1f2328", "#59636e", "#818b98"
-FAILED = {"facecolor": "#f0f0f0", "edgecolor": "#c4c4c4", "linewidth": 0, "hatch": "//////"}
+FAILED = {"facecolor": "#e2e2e2", "edgecolor": "#b6b6b6", "linewidth": 0, "hatch": "//////"}
 TITLE, HEADING, LABEL, SMALL = 12.0, 10.0, 9.0, 8.0  # points
 MARGIN = 0.22  # inches, as all that follow
 PAIR_CELL = 0.46
 ANNOTATED_CELL = 0.26  # a number is legible in cells of at least this size
 BAR_HEIGHT, BAR_LENGTH = 0.11, 3.2
 BAR_SPACE = 0.84  # from the cells to the lower edge of the figure
+SIDES = (("sender", "sender_layer"), ("receiver", "receiver_layer"))
 METADATA = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
 
 
@@ -136,7 +137,7 @@ def draw_overview(
         ModelstitchError: if a table lacks the pairs or one of their networks.
     """
     cells = _chosen(cells, objective=objective, sender_recipe=sender_recipe, receiver_recipe=receiver_recipe)
-    return _draw_panels(cells, networks, "All pairs", colormap, room=9.0, largest=0.36)
+    return _draw_panels(cells, networks, colormap, room=9.0, largest=0.36)
 
 
 def draw_controls(cells: pd.DataFrame, networks: pd.DataFrame, objective: str, colormap: str) -> Figure:
@@ -146,12 +147,10 @@ def draw_controls(cells: pd.DataFrame, networks: pd.DataFrame, objective: str, c
         ModelstitchError: if a table lacks the objective or one of the networks.
     """
     cells = _chosen(cells, objective=objective)
-    return _draw_panels(cells, networks, "Trained networks and controls", colormap, room=4.2, largest=0.25)
+    return _draw_panels(cells, networks, colormap, room=4.2, largest=0.25)
 
 
-def _draw_panels(
-    cells: pd.DataFrame, networks: pd.DataFrame, title: str, colormap: str, room: float, largest: float
-) -> Figure:
+def _draw_panels(cells: pd.DataFrame, networks: pd.DataFrame, colormap: str, room: float, largest: float) -> Figure:
     """A panel for each combination of recipes: up to three in a row, more as a square."""
     panels = {recipes: panel for recipes, panel in cells.groupby(["sender_recipe", "receiver_recipe"], sort=False)}
     order = sorted(panels, key=lambda recipes: [RECIPES.index(recipe) for recipe in recipes])
@@ -165,6 +164,7 @@ def _draw_panels(
     width = left + max(heading, *(grid.columns.length for grid in grids))
     across = len(grids) if len(grids) <= 3 else math.ceil(math.sqrt(len(grids)))
     down = math.ceil(len(grids) / across)
+    title = "All pairs" if len(grids) == 1 else "Trained networks and controls"
     subtitle = f"{cells.objective.iloc[0]} stitches · grey: the network's own accuracy"
     top, gap = 0.86, 0.3
     right = max(MARGIN + across * width + (across - 1) * gap, MARGIN + _width(subtitle, LABEL))
@@ -209,9 +209,6 @@ def draw_all_pairs(
     for (objective, sender, receiver), pair in cells.groupby(["objective", "sender", "receiver"], sort=False):
         paths = [Path(folder) / objective / sender / f"{receiver}.{kind}" for kind in formats]
         save(_draw_pair(pair, networks, colormap), paths)
-
-
-SIDES = (("sender", "sender_layer"), ("receiver", "receiver_layer"))
 
 
 def _chosen(cells: pd.DataFrame, **values: str) -> pd.DataFrame:
@@ -302,10 +299,9 @@ def _draw_cells(axes: Axes, grid: _Grid, left: float, top: float, colormap: str)
     size = min(9.5, 24 * cell)
     for place, value in enumerate(values):
         text = _number(value) if not failed[place] else "div" if cells.diverged.iloc[place] else "n/a"
-        ink = SOFT if failed[place] else _ink_on(colours[place])
-        axes.text(
-            *(x[place] + cell / 2, y[place] + cell / 2, text), size=size, color=ink, ha="center", va="center_baseline"
-        )
+        ink = INK if failed[place] else _ink_on(colours[place])
+        middle = (x[place] + cell / 2, y[place] + cell / 2)
+        axes.text(*middle, text, size=size, color=ink, ha="center", va="center_baseline")
 
 
 def _write_layers(axes: Axes, grid: _Grid, left: float, top: float, size: float) -> None:
