@@ -1,0 +1,71 @@
+"""Tables and matrices: all cells of the study, tidy and laid out."""
+
+TABLES = {
+    "cells_csv": RESULTS / "tables/cells.csv",
+    "cells_parquet": RESULTS / "tables/cells.parquet",
+    "networks": RESULTS / "tables/networks.csv",
+}
+NETWORKS_NEEDED = STUDY.networks_needed()
+MATRICES = [
+    f"{RESULTS}/matrices/{objective}/{pair.sender}/{pair.receiver}{suffix}"
+    for objective in OBJECTIVES
+    for pair in PAIRS
+    for suffix in (".csv", ".relative.csv")
+]
+
+
+rule make_tables:
+    input:
+        records=RECORDS,
+        networks=[NETWORKS / f"{network}.json" for network in NETWORKS_NEEDED],
+    output:
+        cells_csv=report(
+            TABLES["cells_csv"],
+            caption="../report/cells.rst",
+            category="Tables",
+            labels={"table": "cells"},
+        ),
+        cells_parquet=TABLES["cells_parquet"],
+        networks=report(
+            TABLES["networks"],
+            caption="../report/networks.rst",
+            category="Tables",
+            labels={"table": "networks"},
+        ),
+    log:
+        RESULTS / "logs/make_tables.log",
+    benchmark:
+        RESULTS / "benchmarks/make_tables.tsv"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        records=digest_of(RECORDS),
+        networks=digest_of(NETWORKS_NEEDED),
+        code=code_of("make_tables.py"),
+    conda:
+        "../envs/modelstitch.yaml"
+    script:
+        "../workflow_scripts/make_tables.py"
+
+
+rule make_matrices:
+    input:
+        cells=TABLES["cells_parquet"],
+    output:
+        MATRICES,
+    log:
+        RESULTS / "logs/make_matrices.log",
+    benchmark:
+        RESULTS / "benchmarks/make_matrices.tsv"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        folder=str(RESULTS / "matrices"),
+        records=digest_of(RECORDS),
+        code=code_of("make_matrices.py"),
+    conda:
+        "../envs/modelstitch.yaml"
+    script:
+        "../workflow_scripts/make_matrices.py"

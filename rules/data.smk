@@ -1,0 +1,49 @@
+"""The data set: an archive or a folder becomes one HDF5 file."""
+
+from modelstitch import sources
+
+SOURCE = STUDY.dataset.model_dump(mode="json")
+
+
+if SOURCE["source"] in ("cifar10", "cifar100"):
+
+    # No code among its params: a verified archive stays good.
+    rule download:
+        output:
+            sources.cifar.archive_path(SOURCE),
+        log:
+            RESULTS / "logs/download.log",
+        benchmark:
+            RESULTS / "benchmarks/download.tsv"
+        localrule: True
+        resources:
+            mem_mb=500,
+            runtime=120,
+        params:
+            settings=SOURCE,
+        conda:
+            "../envs/modelstitch.yaml"
+        script:
+            "../workflow_scripts/download.py"
+
+
+rule prepare_dataset:
+    input:
+        sources.input_files(SOURCE),
+    output:
+        DATASET,
+    log:
+        RESULTS / "logs/prepare_dataset.log",
+    benchmark:
+        RESULTS / "benchmarks/prepare_dataset.tsv"
+    resources:
+        mem_mb=COSTS.dataset_mb(),
+        runtime=60,
+    params:
+        settings=SOURCE,
+        files=sources.fingerprint(SOURCE),
+        code=code_of("prepare_dataset.py"),
+    conda:
+        "../envs/modelstitch.yaml"
+    script:
+        "../workflow_scripts/prepare_dataset.py"

@@ -1,0 +1,59 @@
+"""The networks: trained from scratch, or with their initial weights as controls."""
+
+
+rule train_network:
+    input:
+        dataset=DATASET,
+    output:
+        weights=NETWORKS / "{network}.safetensors",
+        about=NETWORKS / "{network}.json",
+    wildcard_constraints:
+        network=r"R[12]{4}_trained_s\d+",
+    log:
+        RESULTS / "logs/train_network/{network}.log",
+    benchmark:
+        RESULTS / "benchmarks/train_network/{network}.tsv"
+    threads: STUDY.jobs.threads
+    resources:
+        mem_mb=COSTS.network_mb(),
+        runtime=COSTS.network_minutes(),
+        gpu=GPUS,
+        device=DEVICE,
+    params:
+        checkpoint=lambda wildcards: str(NETWORKS / f"checkpoints/{wildcards.network}.safetensors"),
+        training=STUDY.networks.training.model_dump(mode="json"),
+        width=STUDY.networks.width,
+        seed=STUDY.seed,
+        code=code_of("train_network.py"),
+    conda:
+        "../envs/modelstitch.yaml"
+    script:
+        "../workflow_scripts/train_network.py"
+
+
+rule initialise_network:
+    input:
+        dataset=DATASET,
+    output:
+        weights=NETWORKS / "{network}.safetensors",
+        about=NETWORKS / "{network}.json",
+    wildcard_constraints:
+        network=r"R[12]{4}_(random|calibrated)_s\d+",
+    log:
+        RESULTS / "logs/initialise_network/{network}.log",
+    benchmark:
+        RESULTS / "benchmarks/initialise_network/{network}.tsv"
+    threads: STUDY.jobs.threads
+    resources:
+        mem_mb=COSTS.network_mb(),
+        runtime=30,
+        gpu=GPUS,
+        device=DEVICE,
+    params:
+        width=STUDY.networks.width,
+        seed=STUDY.seed,
+        code=code_of("initialise_network.py"),
+    conda:
+        "../envs/modelstitch.yaml"
+    script:
+        "../workflow_scripts/initialise_network.py"

@@ -1,0 +1,8 @@
+"""Make the verified archive of a data set be there."""
+
+import job
+
+from modelstitch.sources import cifar
+
+job.begin(snakemake)
+cifar.fetch(snakemake.params.settings)

@@ -1,0 +1,8 @@
+"""Lay the cells of every pair out as labelled matrices."""
+
+import job
+
+from modelstitch import matrices, tables
+
+job.begin(snakemake)
+matrices.write_all(tables.read(snakemake.input.cells), snakemake.params.folder)

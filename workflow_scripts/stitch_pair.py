@@ -1,0 +1,23 @@
+"""Train every stitch of one ordered pair and write its record."""
+
+import job
+from safetensors.torch import save_file
+
+from modelstitch import datasets, files, hardware, networks, records, stitching, versions
+from modelstitch.config import TaskStitches
+
+job.begin(snakemake)
+columns, stitches, attributes = stitching.train_pair(
+    networks.load(snakemake.input.sender),
+    networks.load(snakemake.input.receiver),
+    datasets.read(snakemake.input.dataset),
+    TaskStitches.model_validate(snakemake.params.settings),
+    study_seed=snakemake.params.seed,
+    sender_layers=snakemake.params.sender_layers,
+    receiver_layers=snakemake.params.receiver_layers,
+    device=hardware.choose_device(snakemake.resources.device),
+)
+attributes |= {"study": snakemake.params.study, "versions": versions.installed_versions()}
+with files.replacing(snakemake.output.stitches) as temporary:
+    save_file(stitches, temporary)
+records.write_pair(snakemake.output.record, columns, attributes)

@@ -1,0 +1,23 @@
+"""Train one network, from its last finished epoch where a killed job left one."""
+
+import json
+from pathlib import Path
+
+import job
+
+from modelstitch import datasets, hardware, networks, training
+from modelstitch.config import Training
+from modelstitch.identifiers import NetworkId
+
+job.begin(snakemake)
+network, about = training.train(
+    NetworkId.parse(snakemake.wildcards.network),
+    Training.model_validate(snakemake.params.training),
+    snakemake.params.width,
+    datasets.read(snakemake.input.dataset),
+    snakemake.params.seed,
+    checkpoint=Path(snakemake.params.checkpoint),
+    device=hardware.choose_device(snakemake.resources.device),
+)
+networks.save(snakemake.output.weights, network, about)
+job.write_json(snakemake.output.about, about)
