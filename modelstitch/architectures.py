@@ -1,0 +1,67 @@
+"""The Small ResNets of the paper, by name: how many layers, and the shape of each one's output.
+
+`R` and four digits in {1, 2}: the number of basic blocks in each of four stages. Layer 0 is the stem, then one layer a
+block; -1 is the input image (arXiv 2303.11277, section 3).
+"""
+
+import itertools
+import re
+from typing import NamedTuple
+
+from modelstitch.errors import ModelstitchError
+
+ARCHITECTURES = tuple("R" + "".join(digits) for digits in itertools.product("12", repeat=4))
+STAGE_STRIDES = (1, 2, 2, 2)
+
+
+class Shape(NamedTuple):
+    """Channels, height and width of a feature map."""
+
+    channels: int
+    height: int
+    width: int
+
+
+class Block(NamedTuple):
+    """One basic block: its channels and the stride of its first convolution."""
+
+    in_channels: int
+    channels: int
+    stride: int
+
+
+def block_counts(architecture: str) -> tuple[int, ...]:
+    """Number of basic blocks in each of the four stages.
+
+    Raises:
+        ModelstitchError: if `architecture` is not one of the 16 names.
+    """
+    if not re.fullmatch(r"R[12]{4}", architecture):
+        raise ModelstitchError(f"{architecture!r} is not an architecture: expected R and four digits in 1, 2 (R1122)")
+    return tuple(int(digit) for digit in architecture[1:])
+
+
+def count_layers(architecture: str) -> int:
+    """Number of layers, the stem included and the head not: 5 to 9."""
+    return 1 + sum(block_counts(architecture))
+
+
+def blocks(architecture: str, width: int) -> list[Block]:
+    """The basic blocks in order; stage s has `width * 2**s` channels, and its first block the stage's stride."""
+    result = []
+    channels = width
+    for stage, (count, stride) in enumerate(zip(block_counts(architecture), STAGE_STRIDES, strict=True)):
+        for index in range(count):
+            result.append(Block(channels, width * 2**stage, stride if index == 0 else 1))
+            channels = width * 2**stage
+    return result
+
+
+def layer_shapes(architecture: str, width: int, image: tuple[int, int, int]) -> list[Shape]:
+    """Shape (channels, height, width) of every layer's output for an image of shape (C, H, W)."""
+    _, height, breadth = image
+    shapes = [Shape(width, height, breadth)]
+    for block in blocks(architecture, width):
+        height, breadth = -(-height // block.stride), -(-breadth // block.stride)
+        shapes.append(Shape(block.channels, height, breadth))
+    return shapes

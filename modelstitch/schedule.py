@@ -1,0 +1,13 @@
+"""Learning-rate schedules."""
+
+import math
+
+
+def warmup_cosine(step: int, steps: int, warmup_steps: int) -> float:
+    """Factor on the peak rate at `step` of `steps`: linear warm-up, then half a cosine to 0.
+
+    A warm-up longer than the training never reaches the peak: the schedule that the paper's stitches really had.
+    """
+    if step < warmup_steps:
+        return (step + 1) / warmup_steps
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup_steps) / (steps - warmup_steps)))
