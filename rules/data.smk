@@ -5,9 +5,9 @@ from modelstitch import sources
 SOURCE = STUDY.dataset.model_dump(mode="json")
 
 
-if SOURCE["source"] in ("cifar10", "cifar100"):
+# A rule removes its output before it runs, so an archive that is there, perhaps put there by hand, must have none.
+if SOURCE["source"] in ("cifar10", "cifar100") and not sources.cifar.archive_path(SOURCE).exists():
 
-    # No code among its params: a verified archive stays good.
     rule download:
         output:
             sources.cifar.archive_path(SOURCE),

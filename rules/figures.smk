@@ -1,1 +1,93 @@
-FIGURES = []
+"""Figures: a heat map a pair, all pairs at a glance, and the controls beside the trained pairs."""
+
+COLORMAP = STUDY.figures.colormap
+FORMATS = list(STUDY.figures.formats)
+RECIPE_PAIRS = [(recipes.sender, recipes.receiver) for recipes in STUDY.pairs]
+
+
+def in_report(stem, caption, category, **labels):
+    """The files of one figure; the report shows the PNG."""
+    shown = report(f"{stem}.png", caption=caption, category=category, labels=labels)
+    return [shown] + [f"{stem}.{kind}" for kind in FORMATS if kind != "png"]
+
+
+PAIR_FIGURES = [
+    file
+    for objective in OBJECTIVES
+    for pair in PAIRS
+    for file in in_report(
+        RESULTS / f"figures/pairs/{objective}/{pair.sender}/{pair.receiver}",
+        "../report/pair.rst",
+        "Pairs",
+        sender=str(pair.sender),
+        receiver=str(pair.receiver),
+    )
+]
+OVERVIEW_FIGURES = [
+    file
+    for sender, receiver in RECIPE_PAIRS
+    for file in in_report(
+        RESULTS / f"figures/overview_{sender}_to_{receiver}",
+        "../report/overview.rst",
+        "All pairs at a glance",
+        figure=f"{sender} → {receiver}",
+    )
+]
+CONTROLS_FIGURE = in_report(
+    RESULTS / "figures/controls", "../report/controls.rst", "All pairs at a glance", figure="controls"
+)
+FIGURES = PAIR_FIGURES + OVERVIEW_FIGURES + CONTROLS_FIGURE
+
+
+# A job a kind of figure: a process takes seconds to start, a figure half a one.
+rule draw_pairs:
+    input:
+        cells=TABLES["cells_parquet"],
+        networks=TABLES["networks"],
+    output:
+        PAIR_FIGURES,
+    log:
+        RESULTS / "logs/draw_pairs.log",
+    benchmark:
+        RESULTS / "benchmarks/draw_pairs.tsv"
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        folder=str(RESULTS / "figures/pairs"),
+        colormap=COLORMAP,
+        formats=FORMATS,
+        pairs=digest_of(RECORDS),
+        code=code_of("draw_pairs.py"),
+    conda:
+        "../envs/modelstitch.yaml"
+    script:
+        "../workflow_scripts/draw_pairs.py"
+
+
+rule draw_overviews:
+    input:
+        cells=TABLES["cells_parquet"],
+        networks=TABLES["networks"],
+    output:
+        OVERVIEW_FIGURES,
+        CONTROLS_FIGURE,
+    log:
+        RESULTS / "logs/draw_overviews.log",
+    benchmark:
+        RESULTS / "benchmarks/draw_overviews.tsv"
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        folder=str(RESULTS / "figures"),
+        objective=OBJECTIVES[0],
+        recipes=RECIPE_PAIRS,
+        colormap=COLORMAP,
+        formats=FORMATS,
+        pairs=digest_of(RECORDS),
+        code=code_of("draw_overviews.py"),
+    conda:
+        "../envs/modelstitch.yaml"
+    script:
+        "../workflow_scripts/draw_overviews.py"

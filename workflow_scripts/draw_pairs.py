@@ -1,0 +1,10 @@
+"""Draw the heat map of every pair."""
+
+import job
+
+from modelstitch import figures, tables
+
+job.begin(snakemake)
+cells, networks = tables.read(snakemake.input.cells), tables.read(snakemake.input.networks)
+params = snakemake.params
+figures.draw_all_pairs(cells, networks, params.folder, params.colormap, params.formats)
