@@ -24,10 +24,10 @@ report: "report/study.rst"
 
 rule all:
     default_target: True
-    localrule: True
     input:
         RECORDS,
         KEPT_STITCHES,
         TABLES.values(),
         MATRICES,
         FIGURES,
+    localrule: True

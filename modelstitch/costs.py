@@ -113,7 +113,9 @@ class Costs:
         group = GROUP_MB * MAPS_ALIVE if self.study.jobs.device != "cuda" else 4000
         return self._base_mb() + group + self._stitches_mb() + math.ceil(2 * 4 * max(batch, 500) * maps / MIB)
 
-    def pair_minutes(self, sender: str, receiver: str, sender_layers: Sequence[int], receiver_layers: Sequence[int]) -> int:
+    def pair_minutes(
+        self, sender: str, receiver: str, sender_layers: Sequence[int], receiver_layers: Sequence[int]
+    ) -> int:
         """These cells of a pair, trained and evaluated."""
         image, train_images, test_images, _ = self._sizes
         names = (NetworkId.parse(network).architecture for network in (sender, receiver))

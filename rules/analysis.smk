@@ -36,6 +36,8 @@ rule make_tables:
         RESULTS / "logs/make_tables.log",
     benchmark:
         RESULTS / "benchmarks/make_tables.tsv"
+    conda:
+        "../envs/modelstitch.yaml"
     resources:
         mem_mb=4000,
         runtime=60,
@@ -43,8 +45,6 @@ rule make_tables:
         records=digest_of(RECORDS),
         networks=digest_of(NETWORKS_NEEDED),
         code=code_of("make_tables.py"),
-    conda:
-        "../envs/modelstitch.yaml"
     script:
         "../workflow_scripts/make_tables.py"
 
@@ -58,14 +58,14 @@ rule make_matrices:
         RESULTS / "logs/make_matrices.log",
     benchmark:
         RESULTS / "benchmarks/make_matrices.tsv"
+    conda:
+        "../envs/modelstitch.yaml"
     resources:
         mem_mb=4000,
         runtime=60,
     params:
-        folder=str(RESULTS / "matrices"),
+        folder=lambda wildcards, output: str(Path(output[0]).parents[2]),
         records=digest_of(RECORDS),
         code=code_of("make_matrices.py"),
-    conda:
-        "../envs/modelstitch.yaml"
     script:
         "../workflow_scripts/make_matrices.py"

@@ -5,6 +5,9 @@ import os
 import sys
 from pathlib import Path
 
+import yaml
+from snakemake.utils import update_config
+
 from modelstitch.code import fingerprint
 from modelstitch.config import load_study
 from modelstitch.costs import Costs
@@ -12,8 +15,21 @@ from modelstitch.errors import ModelstitchError
 from modelstitch.identifiers import NetworkId
 
 
+def typed(value):
+    """Values of `--config` by their type: below the first level Snakemake leaves all of them text.
+
+    `--config 'stitches={task: {epochs: 2}}'` gives `{"task": {"epochs": "2"}}`.
+    """
+    if isinstance(value, dict):
+        return {key: typed(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [typed(item) for item in value]
+    return yaml.safe_load(value) if isinstance(value, str) else value
+
+
 def read_study():
     """The study, or its mistakes on standard error and exit code 1: a traceback would help nobody to mend them."""
+    update_config(config, typed(dict(workflow.config_settings.config)))
     files = workflow.overwrite_configfiles or workflow.configfiles
     source = ", ".join(os.path.relpath(file) for file in files)
     try:
@@ -33,6 +49,20 @@ SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
 DEVICE = STUDY.jobs.device
 GPUS = 1 if DEVICE == "cuda" else 0
 COSTS = Costs(STUDY)
+
+OBJECTIVES = STUDY.objectives()
+PAIRS = STUDY.ordered_pairs()
+RECORD = RESULTS / "stitches/{objective}/{sender}/{receiver}.h5"
+STITCHES = RESULTS / "stitches/{objective}/{sender}/{receiver}.safetensors"
+BLOCK = RESULTS / "stitches/{objective}/{sender}/{receiver}.blocks/{block}"
+RECORDS = [
+    str(RECORD).format(objective=objective, sender=pair.sender, receiver=pair.receiver)
+    for objective in OBJECTIVES
+    for pair in PAIRS
+]
+KEEP_STITCHES = any(settings.keep_stitches for _, settings in STUDY.stitches)
+KEPT_STITCHES = [str(Path(record).with_suffix(".safetensors")) for record in RECORDS if KEEP_STITCHES]
+FORMATS = STUDY.figures.formats
 
 
 wildcard_constraints:
@@ -59,3 +89,48 @@ def code_of(*scripts):
 def digest_of(items):
     """A short param that changes with a list: which pairs a table holds, say."""
     return hashlib.sha256("\n".join(map(str, items)).encode()).hexdigest()[:16]
+
+
+def settings_of(wildcards):
+    """What the stitches depend on; whether they are kept is not part of it."""
+    settings = getattr(STUDY.stitches, wildcards.objective)
+    return settings.model_copy(update={"keep_stitches": False}).model_dump(mode="json")
+
+
+def sender_layers(wildcards):
+    return STUDY.sender_layers(wildcards.objective, NetworkId.parse(wildcards.sender))
+
+
+def receiver_layers(wildcards):
+    return STUDY.receiver_layers(wildcards.objective, NetworkId.parse(wildcards.receiver))
+
+
+def blocks_of(wildcards):
+    """Receiver layers of each job of a pair, by the block's name: `{"0-2": [0, 1, 2], "3-4": [3, 4]}`."""
+    layers, size = receiver_layers(wildcards), STUDY.jobs.layers_per_job
+    blocks = [layers[start : start + size] for start in range(0, len(layers), size)]
+    return {f"{block[0]}-{block[-1]}": block for block in blocks}
+
+
+def block_files(suffix):
+    return lambda wildcards: [f"{BLOCK}{suffix}".format(block=block, **wildcards) for block in blocks_of(wildcards)]
+
+
+def memory_of_pair(wildcards, attempt):
+    return COSTS.pair_mb(wildcards.sender) * attempt
+
+
+def minutes_of_pair(wildcards, attempt):
+    layers = (sender_layers(wildcards), receiver_layers(wildcards))
+    return COSTS.pair_minutes(wildcards.sender, wildcards.receiver, *layers) * attempt
+
+
+def minutes_of_block(wildcards, attempt):
+    layers = (sender_layers(wildcards), blocks_of(wildcards)[wildcards.block])
+    return COSTS.pair_minutes(wildcards.sender, wildcards.receiver, *layers) * attempt
+
+
+def in_report(stem, caption, category, **labels):
+    """The files of one figure; the report shows the PNG."""
+    shown = report(f"{stem}.png", caption=caption, category=category, labels=labels)
+    return [shown] + [f"{stem}.{kind}" for kind in FORMATS if kind != "png"]

@@ -16,13 +16,13 @@ if SOURCE["source"] in ("cifar10", "cifar100") and not sources.cifar.archive_pat
         benchmark:
             RESULTS / "benchmarks/download.tsv"
         localrule: True
+        conda:
+            "../envs/modelstitch.yaml"
         resources:
             mem_mb=500,
             runtime=120,
         params:
             settings=SOURCE,
-        conda:
-            "../envs/modelstitch.yaml"
         script:
             "../workflow_scripts/download.py"
 
@@ -36,6 +36,8 @@ rule prepare_dataset:
         RESULTS / "logs/prepare_dataset.log",
     benchmark:
         RESULTS / "benchmarks/prepare_dataset.tsv"
+    conda:
+        "../envs/modelstitch.yaml"
     resources:
         mem_mb=COSTS.dataset_mb(),
         runtime=60,
@@ -43,7 +45,5 @@ rule prepare_dataset:
         settings=SOURCE,
         files=sources.fingerprint(SOURCE),
         code=code_of("prepare_dataset.py"),
-    conda:
-        "../envs/modelstitch.yaml"
     script:
         "../workflow_scripts/prepare_dataset.py"

@@ -1,16 +1,7 @@
 """Figures: a heat map a pair, all pairs at a glance, and the controls beside the trained pairs."""
 
 COLORMAP = STUDY.figures.colormap
-FORMATS = list(STUDY.figures.formats)
 RECIPE_PAIRS = [(recipes.sender, recipes.receiver) for recipes in STUDY.pairs]
-
-
-def in_report(stem, caption, category, **labels):
-    """The files of one figure; the report shows the PNG."""
-    shown = report(f"{stem}.png", caption=caption, category=category, labels=labels)
-    return [shown] + [f"{stem}.{kind}" for kind in FORMATS if kind != "png"]
-
-
 PAIR_FIGURES = [
     file
     for objective in OBJECTIVES
@@ -50,17 +41,17 @@ rule draw_pairs:
         RESULTS / "logs/draw_pairs.log",
     benchmark:
         RESULTS / "benchmarks/draw_pairs.tsv"
+    conda:
+        "../envs/modelstitch.yaml"
     resources:
         mem_mb=4000,
         runtime=120,
     params:
-        folder=str(RESULTS / "figures/pairs"),
+        folder=lambda wildcards, output: str(Path(output[0]).parents[2]),
         colormap=COLORMAP,
-        formats=FORMATS,
+        formats=list(FORMATS),
         pairs=digest_of(RECORDS),
         code=code_of("draw_pairs.py"),
-    conda:
-        "../envs/modelstitch.yaml"
     script:
         "../workflow_scripts/draw_pairs.py"
 
@@ -76,18 +67,18 @@ rule draw_overviews:
         RESULTS / "logs/draw_overviews.log",
     benchmark:
         RESULTS / "benchmarks/draw_overviews.tsv"
+    conda:
+        "../envs/modelstitch.yaml"
     resources:
         mem_mb=4000,
         runtime=120,
     params:
-        folder=str(RESULTS / "figures"),
+        folder=lambda wildcards, output: str(Path(output[0]).parent),
         objective=OBJECTIVES[0],
         recipes=RECIPE_PAIRS,
         colormap=COLORMAP,
-        formats=FORMATS,
+        formats=list(FORMATS),
         pairs=digest_of(RECORDS),
         code=code_of("draw_overviews.py"),
-    conda:
-        "../envs/modelstitch.yaml"
     script:
         "../workflow_scripts/draw_overviews.py"

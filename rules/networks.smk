@@ -7,12 +7,14 @@ rule train_network:
     output:
         weights=NETWORKS / "{network}.safetensors",
         about=NETWORKS / "{network}.json",
-    wildcard_constraints:
-        network=r"R[12]{4}_trained_s\d+",
     log:
         RESULTS / "logs/train_network/{network}.log",
     benchmark:
         RESULTS / "benchmarks/train_network/{network}.tsv"
+    wildcard_constraints:
+        network=r"R[12]{4}_trained_s\d+",
+    conda:
+        "../envs/modelstitch.yaml"
     threads: STUDY.jobs.threads
     resources:
         mem_mb=COSTS.network_mb(),
@@ -25,8 +27,6 @@ rule train_network:
         width=STUDY.networks.width,
         seed=STUDY.seed,
         code=code_of("train_network.py"),
-    conda:
-        "../envs/modelstitch.yaml"
     script:
         "../workflow_scripts/train_network.py"
 
@@ -37,12 +37,14 @@ rule initialise_network:
     output:
         weights=NETWORKS / "{network}.safetensors",
         about=NETWORKS / "{network}.json",
-    wildcard_constraints:
-        network=r"R[12]{4}_(random|calibrated)_s\d+",
     log:
         RESULTS / "logs/initialise_network/{network}.log",
     benchmark:
         RESULTS / "benchmarks/initialise_network/{network}.tsv"
+    wildcard_constraints:
+        network=r"R[12]{4}_(random|calibrated)_s\d+",
+    conda:
+        "../envs/modelstitch.yaml"
     threads: STUDY.jobs.threads
     resources:
         mem_mb=COSTS.network_mb(),
@@ -53,7 +55,5 @@ rule initialise_network:
         width=STUDY.networks.width,
         seed=STUDY.seed,
         code=code_of("initialise_network.py"),
-    conda:
-        "../envs/modelstitch.yaml"
     script:
         "../workflow_scripts/initialise_network.py"

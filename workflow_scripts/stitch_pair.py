@@ -1,4 +1,4 @@
-"""Train every stitch of one ordered pair and write its record."""
+"""Train stitches of one ordered pair, all of them or those of a block of receiver layers, and write their record."""
 
 import job
 from safetensors.torch import save_file

@@ -1,6 +1,5 @@
 """Train one network, from its last finished epoch where a killed job left one."""
 
-import json
 from pathlib import Path
 
 import job
