@@ -1,0 +1,45 @@
+# make run   the default study: results in results/digits/
+# make test  the tests
+# make lint  formatters and linters, changing nothing
+# make lock  requirements.lock again, keeping what pyproject.toml still admits (delete it first for the newest releases)
+#
+# Each makes the virtual environment first, where it is missing or older than the lock. Another Python: make run PYTHON=python3.12
+
+PYTHON ?= python3
+VENV := .venv
+IN_VENV := $(VENV)/bin/python -m
+INSTALLED := $(VENV)/installed
+
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: run test lint lock
+
+run: $(INSTALLED)
+	$(IN_VENV) snakemake --cores all
+
+# One thread a worker: two on the same cores wait for each other.
+test: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(IN_VENV) pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+
+lint: $(INSTALLED)
+	$(IN_VENV) ruff check
+	$(IN_VENV) ruff format --check
+	$(VENV)/bin/snakefmt --check Snakefile rules
+	$(IN_VENV) snakemake --lint
+
+lock: $(INSTALLED)
+	$(IN_VENV) uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --all-extras \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+		--output-file requirements.lock pyproject.toml
+
+$(INSTALLED): requirements.lock
+	@$(IN_VENV) pip --version >/dev/null 2>&1 || { \
+		command -v $(PYTHON) >/dev/null || \
+			{ echo "$(PYTHON): not found: install Python 3.11 or newer, or name one: make PYTHON=python3.12" >&2; exit 1; }; \
+		$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+			{ echo "$(PYTHON): $$($(PYTHON) --version 2>&1), 3.11 or newer is needed: name one: make PYTHON=python3.12" >&2; exit 1; }; \
+		$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+			{ echo "$(PYTHON): has no venv module: install it (Debian and Ubuntu: apt-get install python3-venv)" >&2; exit 1; }; \
+		$(PYTHON) -m venv --clear $(VENV); }
+	$(IN_VENV) pip install --disable-pip-version-check --requirement requirements.lock
+	@touch $@
