@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from modelstitch.errors import ModelstitchError
@@ -30,7 +30,5 @@ def replacing(path: Path | str) -> Iterator[Path]:
         reason = os.strerror(error.errno) if error.errno else error
         raise ModelstitchError(f"{path}: can't be written: {reason}: nothing was kept") from error
     finally:
-        try:
+        with suppress(OSError):  # a read-only folder: there is nothing to remove
             temporary.unlink(missing_ok=True)
-        except OSError:
-            pass  # a read-only folder: there is nothing to remove

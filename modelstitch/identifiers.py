@@ -31,8 +31,10 @@ class NetworkId(NamedTuple):
         """
         match = re.fullmatch(r"([A-Za-z0-9]+)_([a-z]+)_s(\d+)", text)
         if match is None or match[2] not in RECIPES:
-            raise ModelstitchError(f"{text!r} is not a network: expected <architecture>_<recipe>_s<seed>, "
-                                   f"with a recipe of {', '.join(RECIPES)} (R1112_trained_s0)")
+            raise ModelstitchError(
+                f"{text!r} is not a network: expected <architecture>_<recipe>_s<seed>, "
+                f"with a recipe of {', '.join(RECIPES)} (R1112_trained_s0)"
+            )
         return cls(match[1], match[2], int(match[3]))
 
 

@@ -111,7 +111,7 @@ def load(path: Path | str) -> SmallResNet:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            header, weights = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}
+            header, weights = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         network = SmallResNet(**json.loads(header["network"]))
         network.load_state_dict(weights)
     except (OSError, SafetensorError, KeyError, TypeError, RuntimeError) as error:

@@ -40,7 +40,9 @@ class Geometry(NamedTuple):
         kernel, scale = (kernel_height, kernel_width), (scale_height, scale_width)
         for (before, after), step, factor in zip(sizes, kernel, scale, strict=True):
             if math.ceil(before / step) * factor < after:
-                raise ModelstitchError(f"no stitch leads from a map {tuple(source)} to {tuple(target)}: image too small")
+                raise ModelstitchError(
+                    f"no stitch leads from a map {tuple(source)} to {tuple(target)}: image too small"
+                )
         return cls(source, target, kernel, scale)
 
 

@@ -121,8 +121,8 @@ def train(
     for step, (tally, batch, labels) in zip(track(range(steps), label), batches, strict=False):
         optimiser.param_groups[0]["lr"] = settings.learning_rate * warmup_cosine(step, steps, warmup_steps)
         take_step(pair, optimiser, batch, labels, tally)
-    losses_and_accuracies = [tally.means() for tally in tallies]
-    return np.stack([loss for loss, _ in losses_and_accuracies]), np.stack([right for _, right in losses_and_accuracies])
+    losses, accuracies = zip(*(tally.means() for tally in tallies), strict=True)
+    return np.stack(losses), np.stack(accuracies)
 
 
 def take_step(

@@ -198,16 +198,14 @@ def _keep(
         save_file(contiguous, temporary, metadata={"fingerprint": fingerprint, "curves": json.dumps(curves)})
 
 
-def _resume(
-    checkpoint: Path, fingerprint: str, network: SmallResNet, optimiser: torch.optim.Optimizer
-) -> Curves:
+def _resume(checkpoint: Path, fingerprint: str, network: SmallResNet, optimiser: torch.optim.Optimizer) -> Curves:
     """Curves up to the epoch of the checkpoint, with the state put back; empty ones if it is of another training."""
     try:
         with safe_open(checkpoint, framework="pt") as file:
             header = file.metadata()
             if header["fingerprint"] != fingerprint:
                 raise KeyError("another training")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, KeyError):
         return {name: [] for name in CURVES}
     network.load_state_dict(
