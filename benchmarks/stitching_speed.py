@@ -15,18 +15,18 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import torch  # noqa: E402
-import torch.nn.functional as F  # noqa: E402
-from torch import Tensor  # noqa: E402
+import torch
+import torch.nn.functional as F
+from torch import Tensor
 
-from modelstitch import hardware, networks  # noqa: E402
-from modelstitch.architectures import ARCHITECTURES, count_layers  # noqa: E402
-from modelstitch.costs import pair_flops  # noqa: E402
-from modelstitch.frozen import FrozenNetwork  # noqa: E402
-from modelstitch.seeds import seed_of  # noqa: E402
-from modelstitch.stitches import Geometry, Stitch, initialise  # noqa: E402
-from modelstitch.stitching import StitchedPair, Tally, take_step  # noqa: E402
-from tests.naive import stitched  # noqa: E402
+from modelstitch import hardware, networks
+from modelstitch.architectures import ARCHITECTURES, count_layers
+from modelstitch.costs import pair_flops
+from modelstitch.frozen import FrozenNetwork
+from modelstitch.seeds import seed_of
+from modelstitch.stitches import Geometry, Stitch, initialise
+from modelstitch.stitching import StitchedPair, Tally, take_step
+from tests.naive import stitched
 
 IMAGE = (3, 32, 32)
 CLASSES = 10

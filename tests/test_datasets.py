@@ -91,7 +91,7 @@ def test_a_constant_channel_is_refused_and_nothing_is_written(tmp_path):
     ],
 )
 def test_arrays_that_are_no_images_with_labels_are_refused(tmp_path, train):
-    with pytest.raises(ValueError, match="images are|labels are"):
+    with pytest.raises(ValueError, match=r"images are|labels are"):
         datasets.write(tmp_path / "dataset.h5", "cats", train, splits()[1], CLASSES)
 
 

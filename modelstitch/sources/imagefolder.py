@@ -201,7 +201,7 @@ def _decode(source: Path, member: Member, first: tuple[str, tuple[int, int]] | N
     except Image.DecompressionBombError:
         _refuse(source, member, f"is a decompression bomb, more than the {MAX_PIXELS:,} pixels of an image")
     # A damaged file raises whatever its decoder stumbles over: OSError, SyntaxError, struct.error, IndexError ...
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         _refuse(source, member, f"can't be read ({error})")
 
 
