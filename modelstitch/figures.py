@@ -152,7 +152,9 @@ def draw_controls(cells: pd.DataFrame, networks: pd.DataFrame, objective: str, c
 
 def _draw_panels(cells: pd.DataFrame, networks: pd.DataFrame, colormap: str, room: float, largest: float) -> Figure:
     """A panel for each combination of recipes: up to three in a row, more as a square."""
-    panels = {recipes: panel for recipes, panel in cells.groupby(["sender_recipe", "receiver_recipe"], sort=False)}
+    # `dict(...)` takes a groupby for a mapping, and fails.
+    groups = cells.groupby(["sender_recipe", "receiver_recipe"], sort=False)
+    panels = {recipes: panel for recipes, panel in groups}  # noqa: C416
     order = sorted(panels, key=lambda recipes: [RECIPES.index(recipe) for recipe in recipes])
     layers = max(panel[list(side)].drop_duplicates().shape[0] for panel in panels.values() for side in SIDES)
     cell = min(max(room / layers, 0.03), largest)
