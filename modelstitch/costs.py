@@ -1,7 +1,7 @@
 """What a job is expected to need: floating-point operations, memory and time, from shapes alone.
 
 Operations are counted (a multiplication and an addition are two), memory and time are set high on purpose: a scheduler
-kills what asks for too little. docs/costs.md compares them with measured jobs.
+kills what asks for too little.
 """
 
 import math
