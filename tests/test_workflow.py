@@ -1,0 +1,264 @@
+"""The workflow on real runs: which jobs a change re-runs, and that a killed run goes on."""
+
+import copy
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+from sklearn.datasets import load_digits
+
+ROOT = Path(__file__).resolve().parents[1]
+AUGMENTATION = {"flip": False, "shift": 2, "cutout": 4}
+STUDY = {
+    "study": "mini",
+    "seed": 0,
+    "dataset": {"source": "imagefolder", "path": "images"},
+    "networks": {
+        "architectures": ["R1111", "R1112"],
+        "width": 2,
+        "seeds": [0],
+        "training": {
+            "epochs": 2,
+            "batch": 20,
+            "learning_rate": 0.05,
+            "momentum": 0.9,
+            "weight_decay": 0.0005,
+            "warmup_epochs": 1,
+            "augmentation": AUGMENTATION,
+            "precision": "float32",
+        },
+    },
+    "pairs": [{"sender": "trained", "receiver": "trained"}, {"sender": "random", "receiver": "trained"}],
+    "stitches": {
+        "task": {
+            "protocol": "paper",
+            "epochs": 1,
+            "batch": 20,
+            "learning_rate": 0.01,
+            "momentum": 0.9,
+            "weight_decay": 0.01,
+            "warmup_epochs": 0.5,
+            "augmentation": AUGMENTATION,
+            "precision": "float32",
+            "sender_layers": "all",
+            "receiver_layers": "all",
+            "keep_stitches": False,
+        }
+    },
+    "figures": {"colormap": "viridis", "formats": ["png"]},
+    "jobs": {"layers_per_job": None, "threads": 1, "device": "cpu"},
+}
+AFTER_STITCHES = {"make_tables": 1, "make_matrices": 1, "draw_pairs": 1, "draw_overviews": 1}
+FIGURES = {"draw_pairs": 1, "draw_overviews": 1}
+
+
+def checkout(folder: Path) -> Path:
+    """The project's files in an empty folder, with a small folder of real images."""
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    files = subprocess.run(listed, cwd=ROOT, capture_output=True, check=True, text=True).stdout.split("\0")
+    for name in filter(None, files):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    digits = load_digits()
+    for split, start, stop in (("train", 0, 12), ("test", 12, 17)):
+        for label in range(10):
+            place = folder / "images" / split / str(label)
+            place.mkdir(parents=True)
+            for index, pixels in enumerate(digits.images[digits.target == label][start:stop]):
+                image = Image.fromarray((pixels * 15.9).astype(np.uint8)).resize((32, 32), Image.Resampling.BILINEAR)
+                image.save(place / f"{index:02}.png")
+    return folder
+
+
+def snakemake(folder: Path, *arguments: str, study: dict | None = STUDY) -> subprocess.CompletedProcess:
+    return subprocess.run(command(folder, *arguments, study=study), cwd=folder, capture_output=True, text=True)
+
+
+def command(folder: Path, *arguments: str, study: dict | None = STUDY) -> list[str]:
+    start = [sys.executable, "-m", "snakemake", "--cores", "2"]
+    if study is None:
+        return [*start, *arguments]
+    (folder / "study.yaml").write_text(yaml.safe_dump(study))
+    return [*start, "--configfile", "study.yaml", *arguments]
+
+
+def planned(folder: Path, study: dict | None = STUDY, *arguments: str) -> dict[str, int]:
+    """Jobs that a run would do, by rule, the target `all` left out."""
+    result = snakemake(folder, "-n", "--quiet", "rules", *arguments, study=study)
+    output = result.stdout + result.stderr
+    assert result.returncode == 0, output
+    jobs = {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", output, re.MULTILINE)}
+    return {name: count for name, count in jobs.items() if name not in ("all", "total")}
+
+
+def changed(**sections: object) -> dict:
+    """The study with some keys changed: `changed(networks={"seeds": [0, 1]})`."""
+    study = copy.deepcopy(STUDY)
+    _update(study, sections)
+    return study
+
+
+def _update(values: dict, changes: dict) -> None:
+    for key, value in changes.items():
+        if isinstance(value, dict):
+            _update(values[key], value)
+        else:
+            values[key] = value
+
+
+def tables(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted((folder / "results/mini/tables").iterdir())}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    folder = checkout(tmp_path_factory.mktemp("finished"))
+    result = snakemake(folder)
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+def test_nothing_changed_runs_nothing(finished):
+    assert planned(finished) == {}
+
+
+def test_a_colour_redraws_figures_only(finished):
+    assert planned(finished, changed(figures={"colormap": "magma"})) == FIGURES
+
+
+def test_more_epochs_retrain_stitches_and_no_network(finished):
+    study = changed(stitches={"task": {"epochs": 2}})
+    assert planned(finished, study) == {"stitch_pair": 8, **AFTER_STITCHES}
+
+
+def test_another_architecture_runs_only_its_networks_and_pairs(finished):
+    jobs = planned(finished, changed(networks={"architectures": ["R1111", "R1112", "R1121"]}))
+    assert jobs == {"train_network": 1, "initialise_network": 1, "stitch_pair": 2 * (9 - 4), **AFTER_STITCHES}
+
+
+def test_another_seed_runs_only_its_networks_and_pairs(finished):
+    jobs = planned(finished, changed(networks={"seeds": [0, 1]}))
+    assert jobs == {"train_network": 2, "initialise_network": 2, "stitch_pair": 2 * (16 - 4), **AFTER_STITCHES}
+
+
+def test_an_architecture_taken_out_runs_tables_and_what_follows(finished):
+    assert planned(finished, changed(networks={"architectures": ["R1112"]})) == AFTER_STITCHES
+
+
+@pytest.mark.parametrize("jobs", [{"layers_per_job": 2}, {"threads": 2}, {"device": "auto"}])
+def test_how_the_work_is_cut_and_run_re_runs_nothing(finished, jobs):
+    assert planned(finished, changed(jobs=jobs)) == {}
+
+
+def test_memory_and_cores_re_run_nothing(finished):
+    assert planned(finished, STUDY, "--set-resources", "stitch_pair:mem_mb=9000", "--cores", "1") == {}
+
+
+def test_a_changed_image_runs_everything(finished):
+    image = finished / "images/train/3/05.png"
+    times, content = image.stat(), image.read_bytes()
+    Image.open(image).rotate(90).save(image)
+    jobs = planned(finished)
+    image.write_bytes(content)
+    os.utime(image, ns=(times.st_atime_ns, times.st_mtime_ns))
+    networks = {"train_network": 2, "initialise_network": 2}
+    assert jobs == {"prepare_dataset": 1, **networks, "stitch_pair": 8, **AFTER_STITCHES}
+    assert planned(finished) == {}
+
+
+def test_a_comment_in_the_package_re_runs_nothing_and_a_changed_stitch_re_runs_stitches(finished):
+    module = finished / "modelstitch/stitches.py"
+    text = module.read_text()
+    module.write_text(text + "\n# A comment.\n")
+    assert planned(finished) == {}
+    module.write_text(text.replace("** -0.5", "** -0.25"))
+    jobs = planned(finished)
+    module.write_text(text)
+    assert jobs == {"stitch_pair": 8, **AFTER_STITCHES}
+
+
+def test_blocks_of_layers_give_the_tables_of_whole_pairs(finished, tmp_path):
+    folder = checkout(tmp_path)
+    result = snakemake(folder, study=changed(jobs={"layers_per_job": 3}))
+    assert result.returncode == 0, result.stderr
+    ours, whole = (
+        [line.split(",") for line in (place / "results/mini/tables/cells.csv").read_text().splitlines()]
+        for place in (folder, finished)
+    )
+    accuracy = whole[0].index("accuracy")
+    assert [row[:accuracy] for row in ours] == [row[:accuracy] for row in whole]
+    np.testing.assert_allclose(
+        [float(row[accuracy]) for row in ours[1:]], [float(row[accuracy]) for row in whole[1:]], atol=0.021
+    )
+    assert not list(folder.glob("results/mini/stitches/task/*/*.blocks/*"))
+
+
+def test_a_killed_study_ends_with_the_tables_of_an_undisturbed_one(finished, tmp_path):
+    folder = checkout(tmp_path)
+    moments = random.Random(0)
+    for _ in range(3):
+        process = subprocess.Popen(
+            command(folder), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        time.sleep(moments.uniform(6, 14))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        snakemake(folder, "--unlock")
+    result = snakemake(folder)
+    assert result.returncode == 0, result.stderr
+    assert tables(folder) == tables(finished)
+
+
+def test_a_full_disk_gives_a_clear_error_and_leaves_nothing_to_trust(tmp_path):
+    folder = checkout(tmp_path)
+    results = folder / "results/mini"
+    results.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", results], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("a small file system can't be mounted here: needs root")
+    try:
+        result = snakemake(folder)
+        assert result.returncode == 1
+        assert "No space left on device" in result.stdout + result.stderr
+        left = [path for path in results.rglob("*") if path.suffix in (".h5", ".safetensors", ".part")]
+        assert [path for path in left if path.stat().st_size == 0 or path.suffix == ".part"] == []
+    finally:
+        subprocess.run(["umount", results], check=True)
+
+
+def test_a_mistake_in_the_study_is_told_in_one_line_before_any_job(finished):
+    result = snakemake(finished, study=changed(networks={"architectures": ["R1111", "R2132"]}))
+    assert result.returncode == 1
+    assert "study.yaml: networks.architectures[1]: 'R2132'" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_nothing_of_the_default_study_leaks_into_another(finished):
+    study = copy.deepcopy(STUDY)
+    del study["figures"]
+    result = snakemake(finished, "-n", study=study)
+    assert result.returncode == 1
+    assert "study.yaml: figures: missing key" in result.stderr
+
+
+def test_config_on_the_command_line_overrides_one_key(finished):
+    assert planned(finished, STUDY, "--config", "figures={colormap: magma}") == FIGURES
+    assert planned(finished, STUDY, "--config", "seed=1")["train_network"] == 2
+
+
+def test_the_papers_study_is_planned_in_seconds(finished):
+    start = time.monotonic()
+    jobs = planned(finished, None, "--configfile", "config/paper.yaml")
+    assert time.monotonic() - start < 60
+    assert (jobs["train_network"], jobs["initialise_network"], jobs["stitch_pair"]) == (16, 16, 1024)
