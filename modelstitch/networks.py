@@ -114,7 +114,7 @@ def load(path: Path | str) -> SmallResNet:
             header, weights = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         network = SmallResNet(**json.loads(header["network"]))
         network.load_state_dict(weights)
-    except (OSError, SafetensorError, KeyError, TypeError, RuntimeError) as error:
+        network.about = json.loads(header["about"])
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError, ModelstitchError) as error:
         raise ModelstitchError(f"{path}: is not a network of this package, or damaged ({error}): delete it") from error
-    network.about = json.loads(header["about"])
     return network.eval()

@@ -206,7 +206,7 @@ def _resume(checkpoint: Path, fingerprint: str, network: SmallResNet, optimiser:
             if header["fingerprint"] != fingerprint:
                 raise KeyError("another training")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, KeyError):
+    except (OSError, SafetensorError, KeyError, TypeError):
         return {name: [] for name in CURVES}
     network.load_state_dict(
         {name.removeprefix("network."): value for name, value in tensors.items() if name.startswith("network.")}

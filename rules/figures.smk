@@ -27,7 +27,8 @@ OVERVIEW_FIGURES = [
 CONTROLS_FIGURE = in_report(
     RESULTS / "figures/controls", "../report/controls.rst", "All pairs at a glance", figure="controls"
 )
-FIGURES = PAIR_FIGURES + OVERVIEW_FIGURES + CONTROLS_FIGURE
+# Plain text: as inputs of another Snakefile's rule, flagged files would lose their captions.
+FIGURES = [str(file) for file in PAIR_FIGURES + OVERVIEW_FIGURES + CONTROLS_FIGURE]
 
 
 # A job a kind of figure: a process takes seconds to start, a figure half a one.
