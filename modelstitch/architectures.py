@@ -1,7 +1,7 @@
 """The Small ResNets of the paper, by name: how many layers, and the shape of each one's output.
 
 `R` and four digits in {1, 2}: the number of basic blocks in each of four stages. Layer 0 is the stem, then one layer a
-block; -1 is the input image (arXiv 2303.11277, section 3).
+block; -1 is the input image (arXiv 2303.11277).
 """
 
 import itertools

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from modelstitch.architectures import Block, Shape, blocks, count_layers, layer_shapes
 from modelstitch.config import Study
+from modelstitch.grouping import CPU_MAP_BYTES
 from modelstitch.identifiers import NetworkId
 
 MIB = 2**20
@@ -25,7 +26,7 @@ FLOPS_PER_SECOND_OF_CORE = 1e10
 FLOPS_PER_SECOND_OF_GPU = 1e12
 PROCESS_MB = {"cpu": 1000, "auto": 1000, "cuda": 4000}
 # The largest map of a group on the CPU (the engine's rule), and how many such maps are alive in a backward pass.
-GROUP_MB = 8
+GROUP_MB = CPU_MAP_BYTES // MIB
 MAPS_ALIVE = 40
 
 

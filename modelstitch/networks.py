@@ -59,7 +59,7 @@ def subsampled(maps: Tensor, stride: int) -> Tensor:
 
 
 class SmallResNet(nn.Module):
-    """A Small ResNet (arXiv 2303.11277, section 3): `layers` (the stem, then one a block), and the `head`.
+    """A Small ResNet (arXiv 2303.11277): `layers` (the stem, then one a block), and the `head`.
 
     `about` holds what is known of the weights: id, accuracy, data set.
     """

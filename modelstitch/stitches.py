@@ -1,7 +1,7 @@
 """Stitches: one convolution with bias from a sender's map to the shape of a receiver's map.
 
 From a map that is k times larger, k x k with stride k; from one of the same size, 1 x 1; from a smaller one, 1 x 1 and
-nearest upsampling, which equals upsampling first and is up to k**2 times cheaper (arXiv 2303.11277, section 3.1).
+nearest upsampling, which equals upsampling first and is up to k**2 times cheaper (arXiv 2303.11277).
 """
 
 import math

@@ -67,10 +67,14 @@ class Tally:
         self.correct = torch.zeros(len(cells), dtype=torch.int64, device=device)
         self.images = 0
 
+    def rows(self, column: int, group: Group) -> slice:
+        """Places of a group's cells, which follow each other."""
+        first = self.position[group.sender_layers[0], column]
+        return slice(first, first + len(group.sender_layers))
+
     def add(self, column: int, group: Group, losses: Tensor, predictions: Tensor, labels: Tensor) -> None:
         """Count a group's losses and predictions, both (cells, images)."""
-        first = self.position[group.sender_layers[0], column]
-        cells = slice(first, first + len(group.sender_layers))
+        cells = self.rows(column, group)
         self.loss[cells] += losses.detach().sum(dim=1, dtype=torch.float64)
         self.correct[cells] += (predictions == labels).sum(dim=1)
 
@@ -84,10 +88,15 @@ def cross_entropies(logits: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(logits.transpose(1, 2), labels.expand(len(logits), -1), reduction="none")
 
 
+def count_steps(settings: TaskStitches, images: int) -> int:
+    """Steps of the training on so many images: full batches only, at least one."""
+    return max(1, round(settings.epochs * (images // settings.batch)))
+
+
 def train(
     pair: StitchedPair, images: DeviceImages, settings: TaskStitches, order: Sequence[object], label: str = "stitches"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Train the stitches for the task, in place: cross-entropy through the frozen suffix (arXiv 2303.11277, eq. 1).
+    """Train the stitches for the task, in place: cross-entropy through the frozen suffix (arXiv 2303.11277).
 
     Args:
         pair: networks and stitches.
@@ -106,7 +115,7 @@ def train(
     steps_per_epoch = len(images) // settings.batch
     if not steps_per_epoch:
         raise ModelstitchError(f"stitches.task.batch: {settings.batch} is more than the {len(images)} training images")
-    steps = max(1, round(settings.epochs * steps_per_epoch))
+    steps = count_steps(settings, len(images))
     warmup_steps = round(settings.warmup_epochs * steps_per_epoch)
     parameters = [tensor for stitch in pair.stitches.values() for tensor in (stitch.weight, stitch.bias)]
     optimiser = torch.optim.SGD(
@@ -150,9 +159,8 @@ def predict(pair: StitchedPair, images: DeviceImages) -> tuple[np.ndarray, np.nd
             targets = labels[group.images]
             classes = logits.argmax(dim=2)
             tally.add(j, group, cross_entropies(logits, targets), classes, targets)
-            first = tally.position[group.sender_layers[0], j]
             part = slice(tally.images + group.images.start, tally.images + group.images.stop)
-            predictions[first : first + len(group.sender_layers), part] = classes
+            predictions[tally.rows(j, group), part] = classes
         tally.images += len(labels)
     return tally.means()[0], predictions.cpu().numpy()
 
@@ -212,7 +220,7 @@ def train_pair(
                 dataset,
             )
         )
-    steps = max(1, round(settings.epochs * (len(train_images) // settings.batch)))
+    images_trained_on = count_steps(settings, len(train_images)) * settings.batch
     weights = {
         f"{i}.{j}.{name}": tensor.detach().cpu()
         for (i, j), stitch in stitches.items()
@@ -231,9 +239,9 @@ def train_pair(
         "device": device_name(device),
         "threads": torch.get_num_threads(),
         "precision": str(dtype).removeprefix("torch."),
-        "train_images": steps * settings.batch,
+        "train_images": images_trained_on,
         "seconds": round(seconds, 3),
-        "images_per_second": round(steps * settings.batch / trained_seconds, 3),
+        "images_per_second": round(images_trained_on / trained_seconds, 3),
     }
     return columns, weights, attributes
 

@@ -1,6 +1,5 @@
 """A miniature study on a real SLURM, begun and ended here, gives the tables of a run on this machine alone."""
 
-import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -10,7 +9,8 @@ import pytest
 import slurm_cluster
 import yaml
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.checkout import copy_checkout
+
 STUDY = {
     "study": "tiny",
     "seed": 3,
@@ -75,13 +75,7 @@ def checkout(tmp_path):
     """Makes copies of this checkout that have the study of a test, and no results."""
 
     def make(name: str) -> Path:
-        folder = tmp_path / name
-        listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-        files = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
-        for file in filter(None, files):
-            if (ROOT / file).is_file():
-                (folder / file).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / file, folder / file)
+        folder = copy_checkout(tmp_path / name)
         (folder / "study.yaml").write_text(yaml.safe_dump(STUDY))
         return folder
 

@@ -4,7 +4,6 @@ import copy
 import os
 import random
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +16,8 @@ import yaml
 from PIL import Image
 from sklearn.datasets import load_digits
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.checkout import copy_checkout
+
 AUGMENTATION = {"flip": False, "shift": 2, "cutout": 4}
 STUDY = {
     "study": "mini",
@@ -64,12 +64,7 @@ FIGURES = {"draw_pairs": 1, "draw_overviews": 1}
 
 def checkout(folder: Path) -> Path:
     """The project's files in an empty folder, with a small folder of real images."""
-    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    files = subprocess.run(listed, cwd=ROOT, capture_output=True, check=True, text=True).stdout.split("\0")
-    for name in filter(None, files):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
+    copy_checkout(folder)
     digits = load_digits()
     for split, start, stop in (("train", 0, 12), ("test", 12, 17)):
         for label in range(10):
