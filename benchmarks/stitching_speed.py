@@ -20,8 +20,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from modelstitch import hardware, networks
-from modelstitch.architectures import ARCHITECTURES, count_layers
+from modelstitch.architectures import block_counts, canonical, count_layers
 from modelstitch.costs import pair_flops
+from modelstitch.errors import ModelstitchError
 from modelstitch.frozen import FrozenNetwork
 from modelstitch.seeds import seed_of
 from modelstitch.stitches import Geometry, Stitch, initialise
@@ -87,7 +88,7 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--architectures", nargs=2, default=["R1112", "R1112"], choices=ARCHITECTURES, metavar=("SENDER", "RECEIVER")
+        "--architectures", nargs=2, default=["R1112", "R1112"], type=architecture, metavar=("SENDER", "RECEIVER")
     )
     parser.add_argument("--width", type=int, default=16, help="channels of the first stage")
     parser.add_argument("--batch", type=int, default=256, help="images a step (256 in the paper)")
@@ -96,6 +97,15 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, help="of both sides; torch's own number by default")
     parser.add_argument("--repeats", type=int, default=5, help="steps of each side, of which the median counts")
     return parser.parse_args()
+
+
+def architecture(text: str) -> str:
+    name = canonical(text)
+    try:
+        block_counts(name)
+    except ModelstitchError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return name
 
 
 def timed(step, device: str) -> tuple[float, Tensor]:

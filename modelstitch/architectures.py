@@ -1,7 +1,7 @@
-"""The Small ResNets of the paper, by name: how many layers, and the shape of each one's output.
+"""Residual networks by name: how many layers, and the shape of each one's output.
 
-`R` and four digits in {1, 2}: the number of basic blocks in each of four stages. Layer 0 is the stem, then one layer a
-block; -1 is the input image (arXiv 2303.11277).
+`R` and four digits from 1 to 9: the number of basic blocks in each of four stages. Layer 0 is the stem, a 3x3
+convolution of stride 1 as CIFAR's images want, then one layer a block; -1 is the input image (arXiv 2303.11277).
 """
 
 import itertools
@@ -10,6 +10,10 @@ from typing import NamedTuple
 
 from modelstitch.errors import ModelstitchError
 
+PATTERN = "R[1-9]{4}"
+ALIASES = {"ResNet18": "R2222", "ResNet34": "R3463"}  # of arXiv 1512.03385, but for the stem
+EXPECTED = "expected R and four digits from 1 to 9 (R1122)"
+# The Small ResNets of the paper.
 ARCHITECTURES = tuple("R" + "".join(digits) for digits in itertools.product("12", repeat=4))
 STAGE_STRIDES = (1, 2, 2, 2)
 
@@ -30,19 +34,24 @@ class Block(NamedTuple):
     stride: int
 
 
+def canonical(name: str) -> str:
+    """The name that ids hold: `R3463` for `ResNet34`; any other name as it is."""
+    return ALIASES.get(name, name)
+
+
 def block_counts(architecture: str) -> tuple[int, ...]:
     """Number of basic blocks in each of the four stages.
 
     Raises:
-        ModelstitchError: if `architecture` is not one of the 16 names.
+        ModelstitchError: if `architecture` is not `R` and four digits from 1 to 9.
     """
-    if not re.fullmatch(r"R[12]{4}", architecture):
-        raise ModelstitchError(f"{architecture!r} is not an architecture: expected R and four digits in 1, 2 (R1122)")
+    if not re.fullmatch(PATTERN, architecture):
+        raise ModelstitchError(f"{architecture!r} is not an architecture: {EXPECTED}")
     return tuple(int(digit) for digit in architecture[1:])
 
 
 def count_layers(architecture: str) -> int:
-    """Number of layers, the stem included and the head not: 5 to 9."""
+    """Number of layers, the stem included and the head not: 9 for R2222, 17 for R3463."""
     return 1 + sum(block_counts(architecture))
 
 

@@ -23,7 +23,7 @@ from pydantic import (
     field_validator,
 )
 
-from modelstitch.architectures import ARCHITECTURES, count_layers
+from modelstitch.architectures import ALIASES, EXPECTED, PATTERN, canonical, count_layers
 from modelstitch.errors import ModelstitchError
 from modelstitch.files import replacing
 from modelstitch.identifiers import RECIPES, NetworkId, Pair
@@ -31,13 +31,15 @@ from modelstitch.problems import lines, mistake, nearest
 
 
 def _check_architecture(value: str) -> str:
-    if value in ARCHITECTURES:
-        return value
-    if not re.fullmatch(r"[Rr]\d{4}", value):
-        raise mistake(((), f"{value!r} is not an architecture: expected R and four digits in 1, 2 (R1122)"))
-    reason = "digits must be 1 or 2" if value[0] == "R" else "R is a capital"
-    near = "R" + "".join("1" if digit in "01" else "2" for digit in value[1:])
-    raise mistake(((), f"{value!r} is not an architecture: {reason} (did you mean {near!r}?)"))
+    """The name that ids hold."""
+    if re.fullmatch(PATTERN, name := canonical(value)):
+        return name
+    if re.fullmatch("[Rr][0-9]{4}", value):
+        reason = "digits must be 1 to 9" if value[0] == "R" else "R is a capital"
+        hint = f" (did you mean {value.upper().replace('0', '1')!r}?)"
+    else:
+        reason, hint = f"{EXPECTED}, or {' or '.join(ALIASES)}", nearest(value, ALIASES)
+    raise mistake(((), f"{value!r} is not an architecture: {reason}{hint}"))
 
 
 def _check_colormap(value: str) -> str:
@@ -50,9 +52,13 @@ def _check_colormap(value: str) -> str:
 
 
 def _check_repeats(values: tuple, info: ValidationInfo) -> tuple:
-    repeats = [(index, values.index(value)) for index, value in enumerate(values) if value in values[:index]]
-    if repeats:
-        raise mistake(*(((i,), f"repeats {info.field_name}[{first}]: list each once") for i, first in repeats))
+    found = []
+    for index, value in enumerate(values):
+        if (first := values.index(value)) < index:
+            name = f" ({value})" if isinstance(value, str) else ""  # an alias may stand in the file
+            found.append(((index,), f"repeats {info.field_name}[{first}]{name}: list each once"))
+    if found:
+        raise mistake(*found)
     return values
 
 
@@ -66,7 +72,9 @@ def _layers_tag(value: object) -> str | None:
 UNIQUE = (Strict(False), Field(min_length=1, json_schema_extra={"uniqueItems": True}), AfterValidator(_check_repeats))
 
 Architecture = Annotated[
-    str, AfterValidator(_check_architecture), Field(json_schema_extra={"enum": list(ARCHITECTURES)})
+    str,
+    AfterValidator(_check_architecture),
+    Field(json_schema_extra={"pattern": f"^({'|'.join([PATTERN, *ALIASES])})$"}),
 ]
 Recipe = Literal[RECIPES]
 Precision = Literal["float32", "bfloat16", "auto"]
@@ -142,7 +150,7 @@ class Networks(Section):
     """The family of networks: every architecture with every seed, in the recipes that `pairs` names."""
 
     architectures: Annotated[tuple[Architecture, ...], *UNIQUE] = Field(
-        description="Small ResNets: R and the number of blocks (1 or 2) in each of four stages"
+        description="R and the number of blocks (1 to 9) in each of four stages; ResNet18 is R2222, ResNet34 R3463"
     )
     width: int = Field(ge=1, description="channels of the stem and the first stage; doubled at each later stage")
     seeds: Annotated[tuple[Seed, ...], *UNIQUE] = Field(description="seeds of the networks: one network for each")

@@ -3,6 +3,7 @@
 import re
 from typing import NamedTuple
 
+from modelstitch.architectures import PATTERN
 from modelstitch.errors import ModelstitchError
 
 RECIPES = ("trained", "random", "calibrated")
@@ -29,7 +30,7 @@ class NetworkId(NamedTuple):
         Raises:
             ModelstitchError: if `text` is not `<architecture>_<recipe>_s<seed>`.
         """
-        match = re.fullmatch(r"([A-Za-z0-9]+)_([a-z]+)_s(\d+)", text)
+        match = re.fullmatch(rf"({PATTERN})_([a-z]+)_s(\d+)", text)
         if match is None or match[2] not in RECIPES:
             raise ModelstitchError(
                 f"{text!r} is not a network: expected <architecture>_<recipe>_s<seed>, "

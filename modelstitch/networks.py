@@ -84,7 +84,7 @@ def build(architecture: str, width: int, channels: int, classes: int, seed: int)
     """A network with the initial weights that `seed` determines: He et al.'s normal, by fan-out, for convolutions.
 
     Raises:
-        ModelstitchError: if `architecture` is not one of the 16 Small ResNets.
+        ModelstitchError: if `architecture` names no network.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

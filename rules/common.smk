@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 from snakemake.utils import update_config
 
+from modelstitch.architectures import PATTERN as ARCHITECTURE
 from modelstitch.code import fingerprint
 from modelstitch.config import load_study
 from modelstitch.costs import Costs
@@ -66,9 +67,9 @@ FORMATS = STUDY.figures.formats
 
 
 wildcard_constraints:
-    network=r"R[12]{4}_[a-z]+_s\d+",
-    sender=r"R[12]{4}_[a-z]+_s\d+",
-    receiver=r"R[12]{4}_[a-z]+_s\d+",
+    network=rf"{ARCHITECTURE}_[a-z]+_s\d+",
+    sender=rf"{ARCHITECTURE}_[a-z]+_s\d+",
+    receiver=rf"{ARCHITECTURE}_[a-z]+_s\d+",
     objective=r"[a-z]+",
 
 

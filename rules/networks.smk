@@ -12,7 +12,7 @@ rule train_network:
     benchmark:
         RESULTS / "benchmarks/train_network/{network}.tsv"
     wildcard_constraints:
-        network=r"R[12]{4}_trained_s\d+",
+        network=rf"{ARCHITECTURE}_trained_s\d+",
     conda:
         "../envs/modelstitch.yaml"
     threads: STUDY.jobs.threads
@@ -42,7 +42,7 @@ rule initialise_network:
     benchmark:
         RESULTS / "benchmarks/initialise_network/{network}.tsv"
     wildcard_constraints:
-        network=r"R[12]{4}_(random|calibrated)_s\d+",
+        network=rf"{ARCHITECTURE}_(random|calibrated)_s\d+",
     conda:
         "../envs/modelstitch.yaml"
     threads: STUDY.jobs.threads

@@ -99,7 +99,8 @@ def test_the_schema_accepts_every_study_file(path):
 def test_the_schema_refuses_what_an_editor_should_underline():
     validator = jsonschema.Draft202012Validator(json.loads((CONFIG / "schema.json").read_text()))
     for key, value in [
-        ("networks.architectures", ["R2132"]),
+        ("networks.architectures", ["R2032"]),
+        ("networks.architectures", ["ResNet50"]),
         ("networks.seeds", []),
         ("networks.seeds", [0, 0]),
         ("networks.width", "4"),
@@ -168,6 +169,14 @@ def test_all_layers_are_those_of_the_architecture_and_listed_ones_are_sorted():
     assert study.receiver_layers("task", trained("R1112")) == [0, 4]
 
 
+def test_resnet18_and_resnet34_are_other_names_of_r2222_and_r3463():
+    values = changed("networks.architectures", ["ResNet18", "ResNet34"])
+    study = load_study(values, "study.yaml")
+    assert study.networks.architectures == ("R2222", "R3463")
+    assert "R3463_trained_s0" in map(str, study.networks_needed())
+    jsonschema.validate(values, json.loads((CONFIG / "schema.json").read_text()))
+
+
 def test_a_section_comes_back_from_plain_values():
     study = load_study(changed("dataset", IMAGEFOLDER), "study.yaml")
     plain = json.loads(json.dumps(study.stitches.task.model_dump(mode="json")))
@@ -186,8 +195,8 @@ def test_a_study_does_not_change():
     [
         (
             "networks.architectures",
-            ["R1111", "R1112", "R2132"],
-            "networks.architectures[2]: 'R2132' is not an architecture: digits must be 1 or 2 (did you mean 'R2122'?)",
+            ["R1111", "R1112", "R2032"],
+            "networks.architectures[2]: 'R2032' is not an architecture: digits must be 1 to 9 (did you mean 'R2132'?)",
         ),
         (
             "networks.architectures",
@@ -196,13 +205,25 @@ def test_a_study_does_not_change():
         ),
         (
             "networks.architectures",
-            ["ResNet18"],
-            "networks.architectures[0]: 'ResNet18' is not an architecture: expected R and four digits in 1, 2 (R1122)",
+            ["R11"],
+            "networks.architectures[0]: 'R11' is not an architecture: expected R and four digits from 1 to 9 (R1122), "
+            "or ResNet18 or ResNet34",
+        ),
+        (
+            "networks.architectures",
+            ["resnet34"],
+            "networks.architectures[0]: 'resnet34' is not an architecture: expected R and four digits from 1 to 9 "
+            "(R1122), or ResNet18 or ResNet34 (did you mean 'ResNet34'?)",
         ),
         (
             "networks.architectures",
             ["R1111", "R1112", "R1111"],
-            "networks.architectures[2]: repeats architectures[0]: list each once",
+            "networks.architectures[2]: repeats architectures[0] (R1111): list each once",
+        ),
+        (
+            "networks.architectures",
+            ["R3463", "ResNet34"],
+            "networks.architectures[1]: repeats architectures[0] (R3463): list each once",
         ),
         ("networks.architectures", [], "networks.architectures: empty list: expected at least one entry"),
         ("networks.seeds", [], "networks.seeds: empty list: expected at least one entry"),
@@ -348,15 +369,14 @@ def test_an_empty_study_lacks_every_section():
 
 
 def test_all_problems_are_told_at_once():
-    values = changed("networks.architectures", ["R1111", "R1132", "R3111"])
+    values = changed("networks.architectures", ["R1111", "R1102", "r3111"])
     values["networks"]["seeds"] = []
     values["stitches"]["task"]["epochs"] = -4
     values["figure"] = values.pop("figures")
     assert problems(values) == [
-        "study.yaml: networks.architectures[1]: 'R1132' is not an architecture: digits must be 1 or 2 "
-        "(did you mean 'R1122'?)",
-        "study.yaml: networks.architectures[2]: 'R3111' is not an architecture: digits must be 1 or 2 "
-        "(did you mean 'R2111'?)",
+        "study.yaml: networks.architectures[1]: 'R1102' is not an architecture: digits must be 1 to 9 "
+        "(did you mean 'R1112'?)",
+        "study.yaml: networks.architectures[2]: 'r3111' is not an architecture: R is a capital (did you mean 'R3111'?)",
         "study.yaml: networks.seeds: empty list: expected at least one entry",
         "study.yaml: stitches.task.epochs: -4 is out of range: expected more than 0",
         "study.yaml: figures: missing key: how figures are drawn",

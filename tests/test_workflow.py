@@ -233,9 +233,9 @@ def test_a_full_disk_gives_a_clear_error_and_leaves_nothing_to_trust(tmp_path):
 
 
 def test_a_mistake_in_the_study_is_told_in_one_line_before_any_job(finished):
-    result = snakemake(finished, study=changed(networks={"architectures": ["R1111", "R2132"]}))
+    result = snakemake(finished, study=changed(networks={"architectures": ["R1111", "R2032"]}))
     assert result.returncode == 1
-    assert "study.yaml: networks.architectures[1]: 'R2132'" in result.stderr
+    assert "study.yaml: networks.architectures[1]: 'R2032'" in result.stderr
     assert "Traceback" not in result.stderr
 
 
