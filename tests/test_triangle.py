@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -106,6 +107,14 @@ def test_the_share_explained_is_that_of_a_regression_on_the_side():
     assert found["index_diagonal_explained"] == pytest.approx(shares[1])
 
 
+@pytest.mark.parametrize(("rows", "columns"), [(8, 7), (9, 17), (12, 14)])
+def test_cells_on_one_boundary_have_one_slope(rows, columns):
+    i, j = (axis.ravel() for axis in np.indices((rows, columns)))
+    slopes = triangle.cell_slopes(i, j, rows, columns)
+    exact = {Fraction(a * (columns - 1), b * (rows - 1)) for a in range(rows) for b in range(1, columns)}
+    assert len(set(slopes["depth"])) == len(set(slopes["index"])) == len(exact) + 1
+
+
 def test_layers_that_were_not_stitched_and_cells_without_a_result_are_left_out():
     whole = matrix(9, 9, by_index)
     whole.iloc[8, 0] = np.nan
@@ -156,14 +165,14 @@ def test_a_study_has_a_row_for_each_two_recipes_and_one_a_pair(write_pair, few_d
 
 
 def test_an_interval_over_seeds_draws_networks_by_their_seeds(write_pair, few_digits_path):
-    """Seed 0 sends well, seed 1 badly: of two draws one in four is 0 twice, one in four 1 twice."""
+    """Only from seed 0 to seed 0 there is a triangle: all pairs, one in four, or none, of two seeds drawn."""
     names = ["R1111_trained_s0", "R1111_trained_s1"]
     paths = [
-        write_pair(*pair, lambda i, j, seed=int(pair[0][-1]): 101 * (1 - seed) if i >= j else 0)
+        write_pair(*pair, lambda i, j, good=names[0] == pair[0] == pair[1]: 101 if good and i >= j else 0)
         for pair in itertools.product(names, repeat=2)
     ]
     row = triangle.measure(paths, few_digits_path, 0).iloc[0]
-    assert (row.difference_seeds_low, row.difference, row.difference_seeds_high) == (0, 0.5, 1)
+    assert (row.difference_seeds_low, row.difference, row.difference_seeds_high) == (0, 0.25, 1)
 
 
 def test_the_same_images_are_drawn_for_all_cells(write_pair, few_digits_path):
