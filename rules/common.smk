@@ -117,6 +117,11 @@ def block_files(suffix):
     return lambda wildcards: [f"{BLOCK}{suffix}".format(block=block, **wildcards) for block in blocks_of(wildcards)]
 
 
+def times_attempt(amount):
+    """A resource that grows each time a job is tried again."""
+    return lambda wildcards, attempt: amount * attempt
+
+
 def memory_of_pair(wildcards, attempt):
     return COSTS.pair_mb(wildcards.sender) * attempt
 

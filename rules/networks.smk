@@ -17,8 +17,8 @@ rule train_network:
         "../envs/modelstitch.yaml"
     threads: STUDY.jobs.threads
     resources:
-        mem_mb=COSTS.network_mb(),
-        runtime=COSTS.network_minutes(),
+        mem_mb=times_attempt(COSTS.network_mb()),
+        runtime=times_attempt(COSTS.network_minutes()),
         gpu=GPUS,
         device=DEVICE,
     params:
@@ -47,8 +47,8 @@ rule initialise_network:
         "../envs/modelstitch.yaml"
     threads: STUDY.jobs.threads
     resources:
-        mem_mb=COSTS.network_mb(),
-        runtime=30,
+        mem_mb=times_attempt(COSTS.network_mb()),
+        runtime=times_attempt(30),
         gpu=GPUS,
         device=DEVICE,
     params:

@@ -97,6 +97,17 @@ def planned(folder: Path, study: dict | None = STUDY, *arguments: str) -> dict[s
     return {name: count for name, count in jobs.items() if name not in ("all", "total")}
 
 
+def asked(folder: Path, attempt: int) -> dict[str, set[tuple[int, int]]]:
+    """Memory and minutes that the jobs of each rule would ask for at their n-th attempt."""
+    result = snakemake(folder, "-n", "--forceall", "--attempt", str(attempt))
+    assert result.returncode == 0, result.stderr
+    resources: dict[str, set[tuple[int, int]]] = {}
+    job = r"^rule (\w+):\n(?: +.*\n)*? +resources: .*\bruntime=(\d+), .*\bmem_mb=(\d+)"
+    for rule, minutes, memory in re.findall(job, result.stdout, re.MULTILINE):
+        resources.setdefault(rule, set()).add((int(memory), int(minutes)))
+    return resources
+
+
 def changed(**sections: object) -> dict:
     """The study with some keys changed: `changed(networks={"seeds": [0, 1]})`."""
     study = copy.deepcopy(STUDY)
@@ -158,6 +169,14 @@ def test_how_the_work_is_cut_and_run_re_runs_nothing(finished, jobs):
 
 def test_memory_and_cores_re_run_nothing(finished):
     assert planned(finished, STUDY, "--set-resources", "stitch_pair:mem_mb=9000", "--cores", "1") == {}
+
+
+def test_jobs_that_train_or_stitch_ask_for_more_when_tried_again(finished):
+    first, third = asked(finished, attempt=1), asked(finished, attempt=3)
+    growing = {rule for rule in first if third[rule] != first[rule]}
+    assert growing == {"train_network", "initialise_network", "stitch_pair"}
+    for rule in growing:
+        assert third[rule] == {(3 * memory, 3 * minutes) for memory, minutes in first[rule]}
 
 
 def test_a_changed_image_runs_everything(finished):
