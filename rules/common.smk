@@ -3,6 +3,7 @@
 import hashlib
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import yaml
@@ -36,8 +37,7 @@ def read_study():
     try:
         return load_study(config, source)
     except ModelstitchError as error:
-        print(error, file=sys.stderr)
-        sys.exit(1)
+        sys.exit(str(error))
 
 
 STUDY = read_study()
@@ -76,10 +76,10 @@ wildcard_constraints:
 onstart:
     try:
         RESULTS.mkdir(parents=True, exist_ok=True)
-        (RESULTS / ".writable").write_bytes(bytes(65536))
-        (RESULTS / ".writable").unlink()
+        with tempfile.TemporaryFile(dir=RESULTS) as file:
+            file.write(bytes(65536))
     except OSError as error:
-        raise WorkflowError(f"{RESULTS}: can't be written ({error.strerror}): free space, or give write permission")
+        sys.exit(f"{RESULTS}: can't be written ({error.strerror}): free space, or give write permission")
 
 
 def code_of(*scripts):

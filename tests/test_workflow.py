@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +123,18 @@ def _update(values: dict, changes: dict) -> None:
             _update(values[key], value)
         else:
             values[key] = value
+
+
+@contextmanager
+def mounted(folder: Path, *mount: str) -> Iterator[None]:
+    """A file system on `folder`, for as long as the block runs."""
+    done = subprocess.run(["mount", *mount, folder], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"file systems can't be mounted here, which needs root: {done.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", folder], check=True)
 
 
 def tables(folder: Path) -> dict[str, bytes]:
@@ -238,17 +252,40 @@ def test_a_full_disk_gives_a_clear_error_and_leaves_nothing_to_trust(tmp_path):
     folder = checkout(tmp_path)
     results = folder / "results/mini"
     results.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", results], capture_output=True)
-    if mounted.returncode:
-        pytest.skip("a small file system can't be mounted here: needs root")
-    try:
+    with mounted(results, "-t", "tmpfs", "-o", "size=300k", "tmpfs"):
         result = snakemake(folder)
         assert result.returncode == 1
         assert "No space left on device" in result.stdout + result.stderr
         left = [path for path in results.rglob("*") if path.suffix in (".h5", ".safetensors", ".part")]
         assert [path for path in left if path.stat().st_size == 0 or path.suffix == ".part"] == []
-    finally:
-        subprocess.run(["umount", results], check=True)
+
+
+def test_a_read_only_results_folder_is_told_in_one_line_and_leaves_nothing_to_trust(tmp_path):
+    folder = checkout(tmp_path)
+    results = folder / "results/mini"
+    results.mkdir()
+    everything = planned(folder)
+    with mounted(results, "-t", "tmpfs", "-o", "ro", "tmpfs"):
+        result = snakemake(folder)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr and "WorkflowError" not in result.stderr
+    assert [line for line in result.stderr.splitlines() if "results/mini" in line] == [
+        "results/mini: can't be written (Read-only file system): free space, or give write permission"
+    ]
+    assert planned(folder) == everything
+    assert snakemake(folder, "--until", "prepare_dataset").returncode == 0
+
+
+def test_a_finished_study_made_read_only_stays_as_it_is(finished):
+    before, results = tables(finished), finished / "results/mini"
+    other_colour = changed(figures={"colormap": "magma"})
+    with mounted(results, "-o", "bind,ro", str(results)):
+        assert snakemake(finished).returncode == 0
+        result = snakemake(finished, study=other_colour)
+    assert result.returncode == 1
+    assert "Write-protected output files" in result.stderr and "Traceback" not in result.stderr
+    assert tables(finished) == before
+    assert planned(finished) == {} and planned(finished, other_colour) == FIGURES
 
 
 def test_a_mistake_in_the_study_is_told_in_one_line_before_any_job(finished):
