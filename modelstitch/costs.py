@@ -28,6 +28,8 @@ PROCESS_MB = {"cpu": 1000, "auto": 1000, "cuda": 4000}
 # The largest map of a group on the CPU (the engine's rule), and how many such maps are alive in a backward pass.
 GROUP_MB = CPU_MAP_BYTES // MIB
 MAPS_ALIVE = 40
+# Wide convolutions (`winograd`): 36 weights in float32 for each of two directions, and 9 in float64.
+WINOGRAD_CHANNELS, WINOGRAD_BYTES = 128, 2 * 36 * 4 + 9 * 8
 
 
 def layer_flops(architecture: str, width: int, image: tuple[int, int, int]) -> list[int]:
@@ -112,7 +114,8 @@ class Costs:
         batch = max(settings.batch for _, settings in self.study.stitches)
         maps = sum(math.prod(shape) for shape in self._shapes(NetworkId.parse(sender).architecture))
         group = GROUP_MB * MAPS_ALIVE if self.study.jobs.device != "cuda" else 4000
-        return self._base_mb() + group + self._stitches_mb() + math.ceil(2 * 4 * max(batch, 500) * maps / MIB)
+        maps_mb = math.ceil(2 * 4 * max(batch, 500) * maps / MIB)
+        return self._base_mb() + group + self._stitches_mb() + self._winograd_mb() + maps_mb
 
     def pair_minutes(
         self, sender: str, receiver: str, sender_layers: Sequence[int], receiver_layers: Sequence[int]
@@ -149,6 +152,18 @@ class Costs:
             for target in shapes
         )
         return math.ceil(4 * 4 * weights / MIB)
+
+    def _winograd_mb(self) -> int:
+        """Weights of the widest frozen networks, sender and receiver: transformed for both directions, and exact."""
+        weights = max(
+            sum(
+                block.channels**2 * (1 if _has_shortcut(block) else 2)
+                for block in blocks(architecture, self.study.networks.width)
+                if block.channels >= WINOGRAD_CHANNELS
+            )
+            for architecture in self.study.networks.architectures
+        )
+        return math.ceil(2 * WINOGRAD_BYTES * weights / MIB)
 
     def _minutes(self, flops: float) -> int:
         cpu = FLOPS_PER_SECOND_OF_CORE * self.study.jobs.threads

@@ -9,9 +9,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from modelstitch.architectures import Shape
 from modelstitch.config import load_study
-from modelstitch.costs import Costs, layer_flops, pair_flops, stitch_flops
+from modelstitch.costs import WINOGRAD_BYTES, WINOGRAD_CHANNELS, Costs, layer_flops, pair_flops, stitch_flops
 from modelstitch.networks import build
 from modelstitch.stitches import Geometry, initialise
+from modelstitch.winograd import CHANNELS, WinogradConvolution
 
 CONFIGS = Path(__file__).parents[1] / "config"
 
@@ -68,3 +69,10 @@ def test_a_job_of_the_paper_asks_for_more_than_one_of_the_default_study():
 
 def test_more_cores_take_less_time():
     assert costs("paper.yaml", threads=8).network_minutes() < costs("paper.yaml", threads=1).network_minutes()
+
+
+def test_the_transformed_weights_of_wide_networks_are_counted():
+    assert WINOGRAD_CHANNELS == CHANNELS
+    wide = WinogradConvolution(torch.nn.Conv2d(128, 128, 3, padding=1).double())
+    held = sum(tensor.nbytes for tensor in (wide.weights, wide.turned, wide.exact))
+    assert held == WINOGRAD_BYTES * 128**2
