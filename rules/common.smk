@@ -137,6 +137,10 @@ def minutes_of_block(wildcards, attempt):
 
 
 def in_report(stem, caption, category, **labels):
-    """The files of one figure; the report shows the PNG."""
+    """The files of one figure; the report shows the PNG.
+
+    Several labels become one, `sender → receiver`: of two, the report would sort the receiver before the sender.
+    """
+    labels = {" → ".join(labels): " → ".join(labels.values())}
     shown = report(f"{stem}.png", caption=caption, category=category, labels=labels)
     return [shown] + [f"{stem}.{kind}" for kind in FORMATS if kind != "png"]

@@ -1,6 +1,8 @@
 """The workflow on real runs: which jobs a change re-runs, and that a killed run goes on."""
 
+import base64
 import copy
+import json
 import os
 import random
 import re
@@ -60,8 +62,8 @@ STUDY = {
     "figures": {"colormap": "viridis", "formats": ["png"]},
     "jobs": {"layers_per_job": None, "threads": 1, "device": "cpu"},
 }
-AFTER_STITCHES = {"make_tables": 1, "make_matrices": 1, "draw_pairs": 1, "draw_overviews": 1}
-FIGURES = {"draw_pairs": 1, "draw_overviews": 1}
+FIGURES = {"draw_pairs": 1, "draw_overviews": 1, "draw_depths": 1}
+AFTER_STITCHES = {"measure_triangle": 1, "make_tables": 1, "make_matrices": 1, **FIGURES}
 
 
 def checkout(folder: Path) -> Path:
@@ -286,6 +288,28 @@ def test_a_finished_study_made_read_only_stays_as_it_is(finished):
     assert "Write-protected output files" in result.stderr and "Traceback" not in result.stderr
     assert tables(finished) == before
     assert planned(finished) == {} and planned(finished, other_colour) == FIGURES
+
+
+def test_the_report_has_every_figure_and_table_with_its_caption_and_needs_no_net(finished, monkeypatch):
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    result = snakemake(finished, "--report", "report.html")
+    assert result.returncode == 0, result.stderr
+    page = (finished / "report.html").read_text()
+    assert "Stitching study <strong>mini</strong>" in page
+    assert not re.search(r"<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=.?(?:https?:)?//", page)
+
+    shown, _ = json.JSONDecoder().raw_decode(page.rpartition("var results = ")[2])
+    files = [*finished.glob("results/mini/figures/**/*.png"), *finished.glob("results/mini/tables/*.csv")]
+    assert shown.keys() == {str(file.relative_to(finished)) for file in files}
+    for path, entry in shown.items():
+        assert base64.b64decode(entry["data_uri"].partition("base64,")[2]) == (finished / path).read_bytes()
+        assert entry["caption"]
+    pair = shown["results/mini/figures/pairs/task/R1111_random_s0/R1112_trained_s0.png"]
+    assert pair["labels"] == {"sender → receiver": "R1111_random_s0 → R1112_trained_s0"}
+    assert "Test accuracy of every stitch of one ordered pair" in pair["caption"]
+    assert "on one colour scale" in shown["results/mini/figures/controls.png"]["caption"]
+    assert "One row a network" in shown["results/mini/tables/networks.csv"]["caption"]
 
 
 def test_a_mistake_in_the_study_is_told_in_one_line_before_any_job(finished):
