@@ -1,4 +1,4 @@
-"""A stitching study: data set, networks, stitches, tables and matrices, figures."""
+"""A stitching study: data set, networks, stitches, measures, tables and matrices, figures."""
 
 from snakemake.utils import min_version
 
@@ -15,6 +15,7 @@ include: "rules/common.smk"
 include: "rules/data.smk"
 include: "rules/networks.smk"
 include: "rules/stitches.smk"
+include: "rules/measures.smk"
 include: "rules/analysis.smk"
 include: "rules/figures.smk"
 
@@ -28,6 +29,7 @@ rule all:
         RECORDS,
         KEPT_STITCHES,
         TABLES.values(),
+        TRIANGLE,
         MATRICES,
         FIGURES,
     localrule: True

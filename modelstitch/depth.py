@@ -3,6 +3,10 @@
 import numpy as np
 import pandas as pd
 
+from modelstitch.architectures import count_layers
+from modelstitch.identifiers import NetworkId
+from modelstitch.matrices import matrices
+
 
 def relative_depth(layer: int, layers: int) -> float:
     """Position of a layer in its network, 0 for the stem and 1 for the last layer.
@@ -35,6 +39,21 @@ def on_depth_axes(matrix: pd.DataFrame, sender_layers: int, receiver_layers: int
         for axis, layers in ((matrix.index, sender_layers), (matrix.columns, receiver_layers))
     )
     return matrix.to_numpy()[np.ix_(rows, columns)]
+
+
+def average(cells: pd.DataFrame, size: int) -> np.ndarray:
+    """Mean accuracy over the pairs of a cells table, on axes of relative depth; NaN where no pair has a result.
+
+    Returns:
+        (size, size), as of `on_depth_axes`.
+    """
+    total, results = np.zeros((size, size)), np.zeros((size, size), int)
+    for (_, *networks), matrix in matrices(cells).items():
+        layers = (count_layers(NetworkId.parse(network).architecture) for network in networks)
+        values = on_depth_axes(matrix, *layers, size)
+        total += np.nan_to_num(values)
+        results += ~np.isnan(values)
+    return np.divide(total, results, out=np.full((size, size), np.nan), where=results > 0)
 
 
 def _nearest(depths: list[float], size: int) -> np.ndarray:

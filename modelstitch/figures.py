@@ -1,4 +1,4 @@
-"""Pictures of the matrices: one pair, all pairs at a glance, and the controls beside the trained pairs.
+"""Pictures of the matrices: one pair, all pairs at a glance or averaged, and the controls beside the trained pairs.
 
 Rows are the sender's layers and columns the receiver's, layer 0 at the top left as the paper prints them. A figure is
 laid out in inches on one pair of axes, so that cells keep their size and shape whatever the architectures.
@@ -20,6 +20,7 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path as Outline
 from matplotlib.textpath import text_to_path
 
+from modelstitch.depth import average
 from modelstitch.errors import ModelstitchError
 from modelstitch.files import replacing
 from modelstitch.identifiers import RECIPES, NetworkId
@@ -31,6 +32,8 @@ TITLE, HEADING, LABEL, SMALL = 12.0, 10.0, 9.0, 8.0  # points
 MARGIN = 0.22  # inches, as all that follow
 PAIR_CELL = 0.46
 ANNOTATED_CELL = 0.26  # a number is legible in cells of at least this size
+AVERAGE = 3.2
+AVERAGE_POINTS = 256  # a power of two: no point is as near to one layer as to the next
 BAR_HEIGHT, BAR_LENGTH = 0.11, 3.2
 BAR_SPACE = 0.84  # from the cells to the lower edge of the figure
 SIDES = (("sender", "sender_layer"), ("receiver", "receiver_layer"))
@@ -117,7 +120,7 @@ def _draw_pair(cells: pd.DataFrame, networks: pd.DataFrame, colormap: str) -> Fi
     words = {"size": LABEL, "color": SOFT, "ha": "center"}
     axes.text(left + grid.columns.length / 2, top - 0.29, "receiver layer", va="bottom", **words)
     axes.text(left - 0.4, top + grid.rows.length / 2, "sender layer", va="center", rotation=90, **words)
-    _draw_bar(axes, grid, left, top + grid.rows.length, networks, colormap)
+    _draw_bar(axes, left, top + grid.rows.length, grid.columns.length, networks, colormap)
     return axes.figure
 
 
@@ -182,8 +185,56 @@ def _draw_panels(cells: pd.DataFrame, networks: pd.DataFrame, colormap: str, roo
         _write_networks(axes, grid, x, y + above)
         if grid.annotated:
             _write_layers(axes, grid, x, y + above, 6.5)
-    some_failed = min(grids, key=lambda grid: grid.cells.accuracy.notna().all())
-    _draw_bar(axes, some_failed, MARGIN + left, bottom, networks, colormap)
+    hatched = any(not grid.annotated and grid.cells.accuracy.isna().any() for grid in grids)
+    length = grids[0].columns.length
+    _draw_bar(axes, MARGIN + left, bottom, length, networks, colormap, hatched)
+    return axes.figure
+
+
+def draw_depth(
+    cells: pd.DataFrame,
+    networks: pd.DataFrame,
+    triangles: pd.DataFrame,
+    objective: str,
+    sender_recipe: str,
+    receiver_recipe: str,
+    colormap: str,
+) -> Figure:
+    """The average matrix of all pairs of two recipes on axes of relative depth, and the triangle's numbers.
+
+    Each pair gives a point the accuracy of its cell nearest to it. Solid: the diagonal; dashed: the boundary of the
+    best slope.
+
+    Raises:
+        ModelstitchError: if a table lacks the pairs.
+    """
+    chosen = {"objective": objective, "sender_recipe": sender_recipe, "receiver_recipe": receiver_recipe}
+    cells = _chosen(cells, **chosen)
+    numbers = _chosen(triangles, **chosen, sender="all").iloc[0]
+    pairs = cells.groupby(["sender", "receiver"]).ngroups
+    left, top, beside = 0.95, 1.05, 0.45
+    axes = _canvas(left + AVERAGE + beside + 2.0 + MARGIN, top + AVERAGE + 0.42 + BAR_SPACE)
+    title = f"Average matrix, {sender_recipe} → {receiver_recipe}"
+    _write_title(
+        axes, title, f"{objective} stitches · {pairs} pair{'s' * (pairs > 1)} · each layer at its relative depth"
+    )
+    bottom, right = top + AVERAGE, left + AVERAGE
+    axes.add_patch(Rectangle((left, top), AVERAGE, AVERAGE, zorder=-1, **FAILED))
+    values = average(cells, AVERAGE_POINTS)
+    extent = {"extent": (left, right, bottom, top), "aspect": "auto", "interpolation": "nearest"}
+    axes.imshow(np.ma.masked_invalid(values), cmap=colormap, vmin=0, vmax=1, **extent)
+    _draw_boundary(axes, left, top, 1, "solid")
+    if not math.isnan(numbers.depth_slope):
+        _draw_boundary(axes, left, top, numbers.depth_slope, (0, (4, 3)))
+    style = {"size": SMALL, "color": SOFT}
+    for tick in ("0", ".25", ".5", ".75", "1"):
+        axes.text(left - 0.07, top + float(tick) * AVERAGE, tick, ha="right", va="center_baseline", **style)
+        axes.text(left + float(tick) * AVERAGE, bottom + 0.06, tick, ha="center", va="top", **style)
+    words = {"size": LABEL, "color": SOFT, "ha": "center"}
+    axes.text(left + AVERAGE / 2, bottom + 0.24, "receiver layer, relative depth", va="top", **words)
+    axes.text(left - 0.5, top + AVERAGE / 2, "sender layer, relative depth", va="center", rotation=90, **words)
+    _write_triangle(axes, right + beside, top, numbers)
+    _draw_bar(axes, left, bottom + 0.42, AVERAGE, networks, colormap, hatched=bool(np.isnan(values).any()))
     return axes.figure
 
 
@@ -218,7 +269,7 @@ def _chosen(cells: pd.DataFrame, **values: str) -> pd.DataFrame:
         cells = cells[cells[name] == value]
     if cells.empty:
         wanted = ", ".join(f"{name} {value}" for name, value in values.items())
-        raise ModelstitchError(f"the cells table has no row with {wanted}: expected a pair of the study")
+        raise ModelstitchError(f"the table has no row with {wanted}: expected a pair of the study")
     return cells
 
 
@@ -335,9 +386,48 @@ def _write_networks(axes: Axes, grid: _Grid, left: float, top: float) -> None:
     axes.text(edge, ceiling, "senders ↓", ha="right", va="baseline", **own_style)
 
 
-def _draw_bar(axes: Axes, grid: _Grid, left: float, below: float, networks: pd.DataFrame, colormap: str) -> None:
+def _draw_boundary(axes: Axes, left: float, top: float, slope: float, dashes: str | tuple) -> None:
+    """A line of this slope from the upper left corner of the average matrix, seen on dark and on light."""
+    end = (left + AVERAGE * min(1, 1 / slope), top + AVERAGE * min(1, slope))
+    for colour, width in (("white", 2.6), (INK, 1.1)):
+        line = {"color": colour, "linewidth": width, "solid_capstyle": "butt", "dash_capstyle": "butt"}
+        axes.plot(*zip((left, top), end, strict=True), linestyle="solid" if colour == "white" else dashes, **line)
+
+
+def _write_triangle(axes: Axes, left: float, top: float, numbers: pd.Series) -> None:
+    """The triangle's numbers, each with its intervals, one below the other."""
+    small = {"size": SMALL, "color": SOFT, "va": "baseline"}
+    y = top + 0.1
+    for text, name in (
+        ("at or below the diagonal", "below"),
+        ("above it", "above"),
+        ("difference", "difference"),
+        ("best slope (dashed)", "depth_slope"),
+        ("variance explained by it", "depth_explained"),
+        ("by the diagonal", "depth_diagonal_explained"),
+        ("by equal indices", "index_diagonal_explained"),
+    ):
+        axes.text(left, y, text, **small)
+        axes.text(left + 1.95, y, _number(numbers[name]), size=HEADING, color=INK, ha="right", va="baseline")
+        for over in ("images", "pairs", "seeds"):
+            low, high = (numbers.get(f"{name}_{over}_{end}", math.nan) for end in ("low", "high"))
+            if not math.isnan(low):
+                y += 0.16
+                axes.text(left + 1.95, y, f"{_number(low)} to {_number(high)} over {over}", ha="right", **small)
+        y += 0.3
+
+
+def _draw_bar(
+    axes: Axes,
+    left: float,
+    below: float,
+    room: float,
+    networks: pd.DataFrame,
+    colormap: str,
+    hatched: bool = False,
+) -> None:
     """The colour scale, 0 to 1, with the accuracy of chance marked; beside it, what a hatched cell is."""
-    length, top = min(grid.columns.length, BAR_LENGTH), below + 0.34
+    length, top = min(room, BAR_LENGTH), below + 0.34
     extent = (left, left + length, top + BAR_HEIGHT, top)
     axes.imshow(np.linspace(0, 1, 256)[None], cmap=colormap, extent=extent, aspect="auto", vmin=0, vmax=1)
     axes.add_patch(Rectangle((left, top), length, BAR_HEIGHT, fill=False, edgecolor=SOFT, linewidth=0.5))
@@ -350,18 +440,19 @@ def _draw_bar(axes: Axes, grid: _Grid, left: float, below: float, networks: pd.D
     axes.text(mark + 0.04, top - 0.06, f"chance {_number(chance)}", ha="left", va="baseline", **style)
     name = {"x": left + length, "ha": "right"} if chance < 0.3 else {"x": left, "ha": "left"}
     axes.text(y=top - 0.06, s="test accuracy", va="baseline", **name, **style)
-    if grid.cells.accuracy.isna().any() and not grid.annotated:
+    if hatched:
         x = left + length + 0.3
         axes.add_patch(Rectangle((x, top - 0.02), 0.15, 0.15, **FAILED))
         axes.text(x + 0.21, top + 0.055, "no result", va="center_baseline", **style)
 
 
 def _number(value: float) -> str:
-    """`.91`, as the paper prints it; `1.0` for what rounds to one, `n/a` for NaN."""
+    """`.91`, as the paper prints it; `1.0` for what rounds to one; `n/a` for NaN."""
     if math.isnan(value):
         return "n/a"
-    text = f"{value:.2f}"
-    return text[1:] if text.startswith("0") else text[:3]
+    text = f"{abs(value):.2f}"
+    sign = "\N{MINUS SIGN}" if value < 0 and float(text) else ""
+    return sign + (text[1:] if text.startswith("0") else f"{abs(value):.1f}")
 
 
 def _width(text: str, size: float, weight: str = "normal") -> float:

@@ -1,4 +1,4 @@
-"""Figures: a heat map a pair, all pairs at a glance, and the controls beside the trained pairs."""
+"""Figures: a heat map a pair, all pairs at a glance and averaged, and the controls beside the trained pairs."""
 
 COLORMAP = STUDY.figures.colormap
 RECIPE_PAIRS = [(recipes.sender, recipes.receiver) for recipes in STUDY.pairs]
@@ -27,8 +27,18 @@ OVERVIEW_FIGURES = [
 CONTROLS_FIGURE = in_report(
     RESULTS / "figures/controls", "../report/controls.rst", "All pairs at a glance", figure="controls"
 )
+DEPTH_FIGURES = [
+    file
+    for sender, receiver in RECIPE_PAIRS
+    for file in in_report(
+        RESULTS / f"figures/depth_{sender}_to_{receiver}",
+        "../report/depth.rst",
+        "The average pair",
+        figure=f"{sender} → {receiver}",
+    )
+]
 # Plain text: as inputs of another Snakefile's rule, flagged files would lose their captions.
-FIGURES = [str(file) for file in PAIR_FIGURES + OVERVIEW_FIGURES + CONTROLS_FIGURE]
+FIGURES = [str(file) for file in PAIR_FIGURES + OVERVIEW_FIGURES + CONTROLS_FIGURE + DEPTH_FIGURES]
 
 
 # A job a kind of figure: a process takes seconds to start, a figure half a one.
@@ -83,3 +93,31 @@ rule draw_overviews:
         code=code_of("draw_overviews.py"),
     script:
         "../workflow_scripts/draw_overviews.py"
+
+
+rule draw_depths:
+    input:
+        cells=TABLES["cells_parquet"],
+        networks=TABLES["networks"],
+        triangle=TRIANGLE,
+    output:
+        DEPTH_FIGURES,
+    log:
+        RESULTS / "logs/draw_depths.log",
+    benchmark:
+        RESULTS / "benchmarks/draw_depths.tsv"
+    conda:
+        "../envs/modelstitch.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        folder=lambda wildcards, output: str(Path(output[0]).parent),
+        objective=OBJECTIVES[0],
+        recipes=RECIPE_PAIRS,
+        colormap=COLORMAP,
+        formats=list(FORMATS),
+        pairs=digest_of(RECORDS),
+        code=code_of("draw_depths.py"),
+    script:
+        "../workflow_scripts/draw_depths.py"

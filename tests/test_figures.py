@@ -139,6 +139,51 @@ def test_what_the_tables_lack_is_named():
         figures.draw_controls(cells, networks[networks.recipe == "random"], "task", "viridis")
 
 
+def triangles(**numbers):
+    """The row of all pairs of trained networks, as `modelstitch.triangle` gives it."""
+    ids = {"objective": "task", "sender_recipe": "trained", "receiver_recipe": "trained", "sender": "all"}
+    found = {"below": 0.81, "above": 0.62, "difference": 0.19, "depth_slope": 0.5, "depth_explained": 0.7}
+    return pd.DataFrame([ids | found | {"depth_diagonal_explained": 0.3, "index_diagonal_explained": 0.2} | numbers])
+
+
+def test_the_average_matrix_is_that_of_relative_depth_with_the_stem_at_the_top_left():
+    cells, networks = make_tables()
+    cells = cells.assign(accuracy=np.where((cells.sender_layer == 0) & (cells.receiver_layer > 0), 0.25, 0.75))
+    figure = figures.draw_depth(cells, networks, triangles(), "task", "trained", "trained", "viridis")
+    picture = figure.axes[0].images[0]
+    left, right, bottom, top = picture.get_extent()
+    assert left < right and top < bottom and right - left == bottom - top
+    shown = picture.get_array()
+    assert (shown[0, 0], shown[0, -1], shown[-1, 0], shown[-1, -1]) == (0.75, 0.25, 0.75, 0.75)
+    assert (picture.norm.vmin, picture.norm.vmax) == (0, 1)
+    assert "9 pairs" in texts(figure)[1]
+
+
+@pytest.mark.parametrize(("slope", "across", "down"), [(0.5, 1, 0.5), (2, 0.5, 1), (np.nan, None, None)])
+def test_the_diagonal_and_the_best_slope_are_drawn_from_the_stem(slope, across, down):
+    cells, networks = make_tables()
+    table = triangles(depth_slope=slope)
+    figure = figures.draw_depth(cells, networks, table, "task", "trained", "trained", "viridis")
+    left, right, bottom, top = figure.axes[0].images[0].get_extent()
+    lines = [line for line in figure.axes[0].lines if line.get_color() == figures.INK]
+    ends = [
+        [((x - left) / (right - left), (y - top) / (bottom - top)) for x, y in line.get_xydata()] for line in lines[:-1]
+    ]
+    expected = [[(0, 0), (1, 1)]] + ([[(0, 0), (across, down)]] if across else [])
+    np.testing.assert_allclose(ends, expected, atol=1e-12)
+
+
+def test_the_average_matrix_has_the_triangles_numbers_and_intervals():
+    cells, networks = make_tables()
+    seeds = {"difference_seeds_low": -0.042, "difference_seeds_high": 0.3, "difference_pairs_low": np.nan}
+    figure = figures.draw_depth(cells, networks, triangles(**seeds), "task", "trained", "trained", "viridis")
+    shown = texts(figure)
+    assert {".81", ".62", ".19", ".50", ".70", ".30", ".20", "\N{MINUS SIGN}.04 to .30 over seeds"} <= set(shown)
+    assert not [text for text in shown if "over pairs" in text]
+    with pytest.raises(ModelstitchError, match="receiver_recipe random"):
+        figures.draw_depth(cells, networks, triangles(), "task", "trained", "random", "viridis")
+
+
 @pytest.mark.parametrize("kind", ["png", "pdf", "svg"])
 def test_the_same_picture_has_the_same_bytes(tmp_path, kind):
     cells, networks = make_tables(["R1111"])

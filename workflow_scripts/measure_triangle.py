@@ -1,0 +1,9 @@
+"""Measure the triangle of every pair, and of all pairs of each two recipes."""
+
+import job
+
+from modelstitch import tables, triangle
+
+job.begin(snakemake)
+measured = triangle.measure(snakemake.input.records, snakemake.input.dataset, snakemake.params.seed)
+tables.write_csv(measured, snakemake.output[0])
