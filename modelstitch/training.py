@@ -61,7 +61,7 @@ def train(
     """Train a network by SGD with linear warm-up and cosine, and tell how it went.
 
     After every epoch the state goes to `checkpoint`; where that holds the state of the same training, it goes on from
-    there, to the same bits as without the interruption.
+    there, to the same bits as without the interruption. It stays until the caller, who writes the network, deletes it.
 
     Raises:
         ModelstitchError: if there are fewer training images than one batch, or the loss stops being finite.

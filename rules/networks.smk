@@ -22,7 +22,7 @@ rule train_network:
         gpu=GPUS,
         device=DEVICE,
     params:
-        checkpoint=lambda wildcards: str(NETWORKS / f"checkpoints/{wildcards.network}.safetensors"),
+        checkpoint=str(NETWORKS / "{network}.checkpoint"),
         training=STUDY.networks.training.model_dump(mode="json"),
         width=STUDY.networks.width,
         seed=STUDY.seed,

@@ -250,6 +250,27 @@ def test_a_killed_study_ends_with_the_tables_of_an_undisturbed_one(finished, tmp
     assert tables(folder) == tables(finished)
 
 
+def test_a_killed_training_goes_on_from_its_checkpoint_which_goes_once_the_network_is_written(finished, tmp_path):
+    assert not list(finished.glob("results/mini/**/*checkpoint*"))
+    folder, study = checkout(tmp_path), changed(networks={"training": {"epochs": 40}})
+    network = "results/mini/networks/R1111_trained_s0.safetensors"
+    checkpoint = folder / "results/mini/networks/R1111_trained_s0.checkpoint"
+    process = subprocess.Popen(
+        command(folder, "--", network, study=study), cwd=folder, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    while not checkpoint.exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    snakemake(folder, "--unlock")
+    assert checkpoint.exists() and not (folder / network).exists()
+    result = snakemake(folder, "--", network, study=study)
+    assert result.returncode == 0, result.stderr
+    assert "R1111_trained_s0.checkpoint: going on after epoch" in result.stderr
+    assert (folder / network).exists() and not checkpoint.exists()
+
+
 def test_a_full_disk_gives_a_clear_error_and_leaves_nothing_to_trust(tmp_path):
     folder = checkout(tmp_path)
     results = folder / "results/mini"

@@ -20,3 +20,4 @@ network, about = training.train(
 )
 networks.save(snakemake.output.weights, network, about)
 job.write_json(snakemake.output.about, about)
+Path(snakemake.params.checkpoint).unlink()
