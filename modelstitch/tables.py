@@ -7,11 +7,12 @@ from pathlib import Path
 import pandas as pd
 
 from modelstitch import records
+from modelstitch.architectures import count_layers
 from modelstitch.errors import ModelstitchError
 from modelstitch.files import replacing
 from modelstitch.identifiers import RECIPES, NetworkId
 
-CELL_COLUMNS = {
+RECORDED = {
     "objective": "str",
     "sender": "str",
     "sender_architecture": "str",
@@ -32,6 +33,17 @@ CELL_COLUMNS = {
     "diverged": "bool",
     "reason": "str",
 }
+EXCESSES = (
+    "excess_over_random_sender",
+    "excess_over_random_receiver",
+    "excess_over_random_both",
+    "excess_over_probe",
+)
+CELL_COLUMNS = RECORDED | dict.fromkeys(EXCESSES, "float64")
+CELL = (
+    "objective",
+    *(f"{role}_{key}" for role in ("sender", "receiver") for key in ("architecture", "recipe", "seed", "layer")),
+)
 NETWORK_COLUMNS = {
     "network": "str",
     "architecture": "str",
@@ -53,10 +65,16 @@ def cells(paths: Sequence[Path | str]) -> pd.DataFrame:
 
     `relative_accuracy` is the accuracy over the receiver's own; `train_accuracy` and `train_loss` are the last
     epoch's. A failed cell has NaN there and a `reason`.
+
+    `EXCESSES` are the accuracy less that of a control, of cells of two trained networks; NaN for other cells, and where
+    the control has no result. A random control is the cell of the same architectures, seeds and layers with one network
+    or both random. The probe is the stitch from the same sender layer to the receiver's last layer, trained for the
+    task: a linear probe, since pooling and a linear head follow.
     """
     rows = [row for path in paths for row in _rows(records.read_pair(path))]
     keys = ["objective", *_network_keys("sender"), *_network_keys("receiver"), "sender_layer", "receiver_layer"]
-    return _sorted(pd.DataFrame(rows, columns=list(CELL_COLUMNS)).astype(CELL_COLUMNS), keys)
+    table = _sorted(pd.DataFrame(rows, columns=list(RECORDED)).astype(RECORDED), keys)
+    return table.assign(**_excesses(table))
 
 
 def _rows(record: records.PairRecord) -> list[tuple]:
@@ -81,6 +99,28 @@ def _rows(record: records.PairRecord) -> list[tuple]:
         for column in record.columns
         for row, sender_layer in enumerate(column.sender_layers)
     ]
+
+
+def _excesses(table: pd.DataFrame) -> dict[str, pd.Series]:
+    """The columns `EXCESSES`, as `cells` describes them."""
+    last = table.receiver_architecture.map(lambda name: count_layers(name) - 1)
+    controls = (
+        {"sender_recipe": "random"},
+        {"receiver_recipe": "random"},
+        {"sender_recipe": "random", "receiver_recipe": "random"},
+        {"objective": "task", "receiver_layer": last},
+    )
+    trained = (table.sender_recipe == "trained") & (table.receiver_recipe == "trained")
+    return {
+        name: (table.accuracy - _accuracy_of(table, table.assign(**control))).where(trained).astype("float64")
+        for name, control in zip(EXCESSES, controls, strict=True)
+    }
+
+
+def _accuracy_of(table: pd.DataFrame, wanted: pd.DataFrame) -> pd.Series:
+    """Accuracies of the wanted cells, in their order; NaN for one that is not in the table."""
+    keys = list(CELL)
+    return wanted[keys].merge(table[[*keys, "accuracy"]], on=keys, how="left", validate="many_to_one").accuracy
 
 
 def _network_keys(role: str) -> list[str]:

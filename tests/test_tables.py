@@ -1,5 +1,6 @@
 """Tables: one row a cell, the same bytes from the same results, types kept."""
 
+import functools
 import json
 
 import numpy as np
@@ -10,11 +11,13 @@ from modelstitch import records, tables
 from modelstitch.errors import ModelstitchError
 
 
-def write_record(folder, sender, receiver, diverged=(), receiver_accuracy=0.8, seconds=1.0):
+def write_record(
+    folder, sender, receiver, diverged=(), receiver_accuracy=0.8, seconds=1.0, accuracies=(0.1, 0.2, 0.4), layers=(0, 1)
+):
     columns = []
-    for receiver_layer in range(2):
+    for receiver_layer in layers:
         failed = np.array([(layer, receiver_layer) in diverged for layer in range(3)])
-        accuracy = np.where(failed, np.nan, [0.1, 0.2, 0.4])
+        accuracy = np.where(failed, np.nan, accuracies)
         columns.append(
             records.Column(
                 receiver_layer=receiver_layer,
@@ -83,6 +86,40 @@ def test_a_row_a_cell_with_ids_taken_apart(tmp_path):
 def test_relative_accuracy_is_over_the_receivers_own(tmp_path):
     table = tables.cells([write_record(tmp_path, "R1111_trained_s0", "R1112_trained_s0", receiver_accuracy=0.5)])
     np.testing.assert_allclose(table.relative_accuracy, table.accuracy / 0.5, rtol=0)
+
+
+def test_a_cell_of_trained_networks_is_compared_with_its_controls_and_the_probe(tmp_path):
+    trained, random = "R1111_trained_s0", "R1111_random_s0"
+    write = functools.partial(write_record, tmp_path, layers=(0, 4))
+    cells = tables.cells(
+        [
+            write(trained, trained, accuracies=(0.5, 0.6, 0.9), diverged=[(2, 0)]),
+            write(random, trained, accuracies=(0.4, 0.3, 0.2)),
+            write(trained, random, accuracies=(0.1, 0.7, 0.2), diverged=[(0, 4)]),
+            write(random, random, accuracies=(0.2, 0.2, 0.1)),
+            write("R1111_random_s1", trained, accuracies=(0.0, 0.0, 0.0)),
+            write("R1111_calibrated_s0", trained, accuracies=(0.0, 0.0, 0.0)),
+            write(trained, "R1112_trained_s0", accuracies=(0.3, 0.3, 0.3)),
+        ]
+    )
+    chosen = cells[(cells.sender == trained) & (cells.receiver == trained)]
+    np.testing.assert_allclose(chosen.excess_over_random_sender, [0.1, 0.1, 0.3, 0.3, np.nan, 0.7], atol=1e-12)
+    np.testing.assert_allclose(chosen.excess_over_random_receiver, [0.4, np.nan, -0.1, -0.1, np.nan, 0.7], atol=1e-12)
+    np.testing.assert_allclose(chosen.excess_over_random_both, [0.3, 0.3, 0.4, 0.4, np.nan, 0.8], atol=1e-12)
+    np.testing.assert_allclose(chosen.excess_over_probe, [0, 0, 0, 0, np.nan, 0], atol=1e-12)
+    others = cells.drop(chosen.index)
+    assert others[list(tables.EXCESSES[:3])].isna().all(axis=None)
+    assert others[others.sender_recipe != "trained"].excess_over_probe.isna().all()
+
+
+def test_the_probe_is_the_receivers_last_column(tmp_path):
+    path = write_record(tmp_path, "R1111_trained_s0", "R1111_trained_s0", layers=(0, 4))
+    record = records.read_pair(path)
+    first, last = record.columns
+    first.test_accuracy[:] = [0.9, 0.1, 0.4]
+    records.write_pair(path, [first, last], record.attributes)
+    cells = tables.cells([path])
+    np.testing.assert_allclose(cells.excess_over_probe, [0.8, 0, -0.1, 0, 0, 0], atol=1e-12)
 
 
 def test_a_diverged_cell_is_nan_and_says_why(tmp_path):
