@@ -18,6 +18,7 @@ from pydantic import (
     Field,
     Strict,
     Tag,
+    TypeAdapter,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -164,23 +165,45 @@ class PairRecipes(Section):
     receiver: Recipe = Field(description="recipe of the network that gives its last layers")
 
 
-class TaskStitches(Section):
-    """Objective `task`: cross-entropy through the receiver's frozen suffix, SGD, linear warm-up, then cosine to 0."""
+class StitchSettings(Section):
+    """What every protocol of the objective `task` (cross-entropy through the receiver's frozen suffix) needs."""
 
-    protocol: Literal["paper"] = Field(description="how a stitch is trained; `paper` is that of arXiv 2303.11277")
     epochs: float = Field(gt=0, description="passes over the training images; 0.25 is a quarter of them")
     batch: int = Field(ge=1, description="images a step")
-    learning_rate: float = Field(gt=0, description="peak learning rate, at the end of the warm-up")
-    momentum: float = Field(ge=0, lt=1, description="momentum of SGD")
-    weight_decay: float = Field(ge=0, description="weight decay of SGD (L2, times the learning rate)")
-    warmup_epochs: float = Field(
-        ge=0, description="epochs of linear warm-up; where longer than `epochs`, the rate never reaches its peak"
-    )
+    learning_rate: float = Field(gt=0, description="peak learning rate")
     augmentation: Augmentation = Field(description="random changes of the training images")
     precision: Precision = Field(description=PRECISION)
     sender_layers: Layers = Field(description="rows of the matrix: all, or a list of layers; 0 is the stem")
     receiver_layers: Layers = Field(description="columns of the matrix: all, or a list of layers; 0 is the stem")
     keep_stitches: bool = Field(description="keep the trained stitches beside each pair's record")
+
+
+class PaperStitches(StitchSettings):
+    """The protocol of arXiv 2303.11277: random start, SGD with momentum, linear warm-up, then cosine to 0."""
+
+    protocol: Literal["paper"] = Field(description="how a stitch is trained")
+    momentum: float = Field(ge=0, lt=1, description="momentum of SGD")
+    weight_decay: float = Field(ge=0, description="weight decay of SGD (L2, times the learning rate)")
+    warmup_epochs: float = Field(
+        ge=0, description="epochs of linear warm-up; where longer than `epochs`, the rate never reaches its peak"
+    )
+
+
+class FastStitches(StitchSettings):
+    """The converged matrix for less: least-squares start, whitened senders, Adam, the rate falling linearly to 0."""
+
+    protocol: Literal["fast"] = Field(description="how a stitch is trained")
+    statistics_images: int = Field(
+        ge=1, description="training images for whitening and least squares; all where there are fewer"
+    )
+
+
+TaskStitches = Annotated[PaperStitches | FastStitches, Field(discriminator="protocol")]
+
+
+def task_stitches(values: Any) -> TaskStitches:
+    """The section `stitches.task` from plain values, as a job gets it."""
+    return TypeAdapter(TaskStitches).validate_python(values)
 
 
 class Stitches(Section):

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from modelstitch import protocols
 from modelstitch.config import TaskStitches
 from modelstitch.datasets import Dataset
 from modelstitch.errors import ModelstitchError
@@ -22,14 +23,13 @@ from modelstitch.frozen import FrozenNetwork
 from modelstitch.grouping import Group, group_column, map_bytes
 from modelstitch.hardware import choose_precision, device_name
 from modelstitch.images import DeviceImages
+from modelstitch.least_squares import Cell
 from modelstitch.networks import SmallResNet
 from modelstitch.progress import track
+from modelstitch.protocols import Optimiser
 from modelstitch.records import Column, predictions_dtype
-from modelstitch.schedule import warmup_cosine
 from modelstitch.seeds import seed_of
-from modelstitch.stitches import Geometry, Stitch, initialise
-
-Cell = tuple[int, int]
+from modelstitch.stitches import Geometry, Stitch
 
 
 class StitchedPair:
@@ -94,7 +94,12 @@ def count_steps(settings: TaskStitches, images: int) -> int:
 
 
 def train(
-    pair: StitchedPair, images: DeviceImages, settings: TaskStitches, order: Sequence[object], label: str = "stitches"
+    pair: StitchedPair,
+    images: DeviceImages,
+    settings: TaskStitches,
+    optimiser: Optimiser,
+    order: Sequence[object],
+    label: str = "stitches",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Train the stitches for the task, in place: cross-entropy through the frozen suffix (arXiv 2303.11277).
 
@@ -102,6 +107,7 @@ def train(
         pair: networks and stitches.
         images: the training images.
         settings: epochs, rates and augmentation.
+        optimiser: moves the pair's stitches; its rate is the protocol's.
         order: what the order of the images is seeded with, beside the epoch.
         label: names the work in its progress.
 
@@ -116,27 +122,21 @@ def train(
     if not steps_per_epoch:
         raise ModelstitchError(f"stitches.task.batch: {settings.batch} is more than the {len(images)} training images")
     steps = count_steps(settings, len(images))
-    warmup_steps = round(settings.warmup_epochs * steps_per_epoch)
-    parameters = [tensor for stitch in pair.stitches.values() for tensor in (stitch.weight, stitch.bias)]
-    optimiser = torch.optim.SGD(
-        parameters, lr=0.0, momentum=settings.momentum, weight_decay=settings.weight_decay, fused=True
-    )
     tallies = [Tally(list(pair.stitches), images.device) for _ in range(math.ceil(steps / steps_per_epoch))]
     batches = (
         (tally, batch, labels)
         for epoch, tally in enumerate(tallies)
         for batch, labels in images.shuffled(settings.batch, seed_of(*order, epoch), settings.augmentation)
     )
-    for step, (tally, batch, labels) in zip(track(range(steps), label), batches, strict=False):
-        optimiser.param_groups[0]["lr"] = settings.learning_rate * warmup_cosine(step, steps, warmup_steps)
+    rates = protocols.rates(settings, steps, steps_per_epoch)
+    for rate, (tally, batch, labels) in zip(track(rates, label), batches, strict=False):
+        optimiser.param_groups[0]["lr"] = rate
         take_step(pair, optimiser, batch, labels, tally)
     losses, accuracies = zip(*(tally.means() for tally in tallies), strict=True)
     return np.stack(losses), np.stack(accuracies)
 
 
-def take_step(
-    pair: StitchedPair, optimiser: torch.optim.Optimizer, images: Tensor, labels: Tensor, tally: Tally
-) -> None:
+def take_step(pair: StitchedPair, optimiser: Optimiser, images: Tensor, labels: Tensor, tally: Tally) -> None:
     """Move every stitch once, by the mean cross-entropy of its own logits on images (N, C, H, W)."""
     optimiser.zero_grad()
     for j, group, logits in pair.passes(images):
@@ -194,15 +194,13 @@ def train_pair(
     frozen = FrozenNetwork(sender, dtype, device), FrozenNetwork(receiver, dtype, device)
     image = tuple(dataset.train.images.shape[1:])
     sender_shapes, receiver_shapes = (network.shapes(image) for network in frozen)
-    stitches = {}
-    for j in receiver_layers:
-        for i in sender_layers:
-            geometry = Geometry.between(sender_shapes[i], receiver_shapes[j])
-            stitches[i, j] = initialise(geometry, seed_of(study_seed, *names, "task", i, j), device)
+    geometries = {
+        (i, j): Geometry.between(sender_shapes[i], receiver_shapes[j]) for j in receiver_layers for i in sender_layers
+    }
+    seed = (study_seed, *names, "task")
+    stitches, optimiser = protocols.begin(settings, *frozen, geometries, train_images, seed)
     pair = StitchedPair(*frozen, stitches)
-    train_loss, train_accuracy = train(
-        pair, train_images, settings, (study_seed, *names, "task", "order"), " → ".join(names)
-    )
+    train_loss, train_accuracy = train(pair, train_images, settings, optimiser, (*seed, "order"), " → ".join(names))
     trained_seconds = time.monotonic() - start
     test_loss, predictions = predict(pair, test_images)
     seconds = time.monotonic() - start

@@ -1,7 +1,7 @@
 """Settings that many tests share, and networks by them."""
 
 from modelstitch import training
-from modelstitch.config import Augmentation, TaskStitches, Training
+from modelstitch.config import Augmentation, FastStitches, PaperStitches, Training
 
 WIDTH = 4
 
@@ -22,7 +22,7 @@ TRAINING = Training(
     augmentation=Augmentation(flip=False, shift=2, cutout=4),
     precision="float32",
 )
-STITCHES = TaskStitches(
+STITCHES = PaperStitches(
     protocol="paper",
     epochs=1,
     batch=29,
@@ -30,6 +30,18 @@ STITCHES = TaskStitches(
     momentum=0.9,
     weight_decay=0.01,
     warmup_epochs=0.5,
+    augmentation=Augmentation(flip=False, shift=2, cutout=4),
+    precision="float32",
+    sender_layers="all",
+    receiver_layers="all",
+    keep_stitches=False,
+)
+FAST = FastStitches(
+    protocol="fast",
+    epochs=1,
+    batch=29,
+    learning_rate=0.004,
+    statistics_images=150,
     augmentation=Augmentation(flip=False, shift=2, cutout=4),
     precision="float32",
     sender_layers="all",

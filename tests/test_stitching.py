@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from modelstitch import stitching
+from modelstitch import protocols, stitching
 from modelstitch.errors import ModelstitchError
 from modelstitch.frozen import FrozenNetwork
 from modelstitch.identifiers import NetworkId
@@ -104,7 +104,8 @@ def test_merged_cells_equal_cells_trained_alone(
     settings = stitch_settings(epochs=epochs, warmup_epochs=warmup_epochs)
     images = DeviceImages(few_digits, few_digits.train, dtype=dtype)
     merged, alone = (new_stitches(sender, receiver, dtype) for _ in range(2))
-    losses, accuracies = stitching.train(engine(sender, receiver, merged, dtype), images, settings, ORDER)
+    optimiser = protocols.sgd(merged, settings)
+    losses, accuracies = stitching.train(engine(sender, receiver, merged, dtype), images, settings, optimiser, ORDER)
     assert losses.shape == accuracies.shape == (1, 30)
     steps, warmup = round(7 * epochs), round(7 * warmup_epochs)
     batches = [
@@ -194,7 +195,8 @@ def test_a_diverged_cell_leaves_the_others_as_they_were(few_digits, trained, ran
         if spoilt:
             stitches[2, 3].weight.data[0, 0] = torch.nan
         pair = engine(trained, receiver, stitches)
-        losses, _ = stitching.train(pair, DeviceImages(few_digits, few_digits.train), stitch_settings(), ORDER)
+        images, settings = DeviceImages(few_digits, few_digits.train), stitch_settings()
+        losses, _ = stitching.train(pair, images, settings, protocols.sgd(stitches, settings), ORDER)
         _, predictions = stitching.predict(pair, DeviceImages(few_digits, few_digits.test))
         results.append((pair.stitches, losses, predictions))
     (stitches, losses, predictions), (others, other_losses, other_predictions) = results

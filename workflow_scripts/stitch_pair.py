@@ -4,14 +4,14 @@ import job
 from safetensors.torch import save_file
 
 from modelstitch import datasets, files, hardware, networks, records, stitching, versions
-from modelstitch.config import TaskStitches
+from modelstitch.config import task_stitches
 
 job.begin(snakemake)
 columns, stitches, attributes = stitching.train_pair(
     networks.load(snakemake.input.sender),
     networks.load(snakemake.input.receiver),
     datasets.read(snakemake.input.dataset),
-    TaskStitches.model_validate(snakemake.params.settings),
+    task_stitches(snakemake.params.settings),
     study_seed=snakemake.params.seed,
     sender_layers=snakemake.params.sender_layers,
     receiver_layers=snakemake.params.receiver_layers,

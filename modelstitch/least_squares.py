@@ -1,0 +1,142 @@
+"""Stitches in closed form: least squares from a sender's layer to the receiver's, by streaming normal equations.
+
+One pass over the images adds up first and second moments in float64, from which come the stitch that is nearest to the
+expected representation, and the matrix that whitens what a stitch sees.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from modelstitch.frozen import FrozenNetwork
+from modelstitch.stitches import Geometry, Stitch
+
+Cell = tuple[int, int]
+
+# Added to a covariance's diagonal, as a share of its mean: channels that are never on leave it singular.
+RIDGE = 1e-4
+
+
+def patches(maps: Tensor, geometry: Geometry) -> Tensor:
+    """What a stitch multiplies its weights with: (N, h, w, C_in * k * k), of a sender's maps (N, C_in, H, W)."""
+    height, width = geometry.kernel
+    maps = F.pad(maps, (0, -maps.shape[3] % width, 0, -maps.shape[2] % height))
+    count, channels, rows, columns = maps.shape
+    maps = maps.reshape(count, channels, rows // height, height, columns // width, width)
+    return maps.permute(0, 2, 4, 1, 3, 5).flatten(3)
+
+
+def targets(maps: Tensor, geometry: Geometry) -> tuple[Tensor, Tensor]:
+    """What the patches should become, (N, h, w, C_out), and how many pixels each stands for, (N, h, w, 1).
+
+    Of the receiver's maps (N, C_out, H, W). Before an upsampling it is the mean of the pixels that will share a value.
+    """
+    ones = maps.new_ones(len(maps), 1, *maps.shape[2:])
+    if geometry.scale != (1, 1):
+        maps = F.avg_pool2d(maps, geometry.scale, ceil_mode=True, count_include_pad=False)
+        ones = F.avg_pool2d(ones, geometry.scale, ceil_mode=True, divisor_override=1)
+    return maps.permute(0, 2, 3, 1), ones.permute(0, 2, 3, 1)
+
+
+class Statistics(NamedTuple):
+    """Means and covariances of a cell's patches (D,), (D, D) and targets (C_out,), and between them, (D, C_out)."""
+
+    mean: Tensor
+    covariance: Tensor
+    target_mean: Tensor
+    cross_covariance: Tensor
+
+
+class Whitening(NamedTuple):
+    """Mean (D,) of a stitch's patches, the symmetric matrix (D, D) that gives them unit covariance, and its inverse."""
+
+    mean: Tensor
+    matrix: Tensor
+    inverse: Tensor
+
+
+class Moments:
+    """Sums over positions and images, in float64, of what the stitches of some cells see and should give."""
+
+    def __init__(self, geometries: Mapping[Cell, Geometry]) -> None:
+        self.geometries = dict(geometries)
+        self.alike: dict[tuple, list[Cell]] = {}
+        for cell, geometry in self.geometries.items():
+            self.alike.setdefault(_key(cell, geometry), []).append(cell)
+        self.square: dict[tuple, Tensor] = {}
+        self.cross: dict[Cell, Tensor] = {}
+
+    def add(self, sender_maps: Sequence[Tensor], receiver_maps: Sequence[Tensor]) -> None:
+        """Count a batch: every layer's maps (N, C, H, W), of the sender and of the receiver."""
+        for key, cells in self.alike.items():
+            geometry = self.geometries[cells[0]]
+            inputs = patches(sender_maps[cells[0][0]].double(), geometry)
+            for cell in cells:
+                expected, pixels = targets(receiver_maps[cell[1]].double(), geometry)
+                if cell == cells[0]:
+                    inputs = inputs[:, : expected.shape[1], : expected.shape[2]]
+                    inputs = torch.cat((inputs, torch.ones_like(inputs[..., :1])), dim=3)
+                    weighted = (inputs * pixels).flatten(0, 2).T
+                    self.square[key] = self.square.get(key, 0) + weighted @ inputs.flatten(0, 2)
+                self.cross[cell] = self.cross.get(cell, 0) + weighted @ expected.flatten(0, 2)
+
+    def statistics(self, cell: Cell) -> Statistics:
+        """Means and covariances of one cell."""
+        square, cross = self.square[_key(cell, self.geometries[cell])], self.cross[cell]
+        count = square[-1, -1]
+        mean, target_mean = square[-1, :-1] / count, cross[-1] / count
+        covariance = square[:-1, :-1] / count - torch.outer(mean, mean)
+        return Statistics(mean, covariance, target_mean, cross[:-1] / count - torch.outer(mean, target_mean))
+
+    def solve(self, cell: Cell, ridge: float = RIDGE) -> Stitch:
+        """The stitch of least mean squared error to the expected representation; NaN where the moments are not finite.
+
+        Args:
+            cell: one of those that were counted.
+            ridge: added to the diagonal of the patches' covariance, as a share of its mean.
+        """
+        mean, covariance, target_mean, cross = self.statistics(cell)
+        geometry = self.geometries[cell]
+        if covariance.isfinite().all():
+            weights = torch.linalg.solve(_regularised(covariance, ridge), cross)
+        else:
+            weights = torch.full_like(cross, torch.nan)
+        shape = (geometry.target.channels, geometry.source.channels, *geometry.kernel)
+        bias = target_mean - mean @ weights
+        return Stitch(weights.T.reshape(shape).float(), bias.float(), geometry)
+
+    def whitenings(self, ridge: float = RIDGE) -> dict[Cell, Whitening]:
+        """The whitening of every cell's patches, shared where they are the same; none where they are not finite."""
+        result = {}
+        for cells in self.alike.values():
+            mean, covariance, _, _ = self.statistics(cells[0])
+            if not covariance.isfinite().all():
+                mean, covariance = torch.zeros_like(mean), torch.eye(len(mean)).to(covariance)
+            values, vectors = torch.linalg.eigh(_regularised(covariance, ridge))
+            whitening = Whitening(mean, (vectors * values.rsqrt()) @ vectors.T, (vectors * values.sqrt()) @ vectors.T)
+            result |= dict.fromkeys(cells, whitening)
+        return result
+
+
+def accumulate(
+    sender: FrozenNetwork, receiver: FrozenNetwork, geometries: Mapping[Cell, Geometry], batches: Iterable[Tensor]
+) -> Moments:
+    """The moments of some cells over batches of normalised images (N, C, H, W)."""
+    moments = Moments(geometries)
+    last_sender, last_receiver = (max(layers) for layers in zip(*geometries, strict=True))
+    for images in batches:
+        moments.add(sender.representations(images, last_sender), receiver.representations(images, last_receiver))
+    return moments
+
+
+def _key(cell: Cell, geometry: Geometry) -> tuple:
+    """Cells of one key see the same patches."""
+    return cell[0], geometry.kernel, geometry.scale, geometry.target[1:]
+
+
+def _regularised(covariance: Tensor, ridge: float) -> Tensor:
+    share = covariance.diagonal().mean().clamp_min(torch.finfo(covariance.dtype).tiny)
+    return covariance + ridge * share * torch.eye(len(covariance), dtype=covariance.dtype, device=covariance.device)

@@ -1,0 +1,118 @@
+"""How stitches are trained: where they start, what moves them, and at which rate.
+
+`paper` is the published protocol (arXiv 2303.11277). `fast` reaches the converged matrix with a fraction of the images:
+it starts from least squares and runs Adam on stitches of whitened senders. How near it comes: docs/protocols.md.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import torch
+
+from modelstitch.config import PaperStitches, TaskStitches
+from modelstitch.frozen import FrozenNetwork
+from modelstitch.images import DeviceImages
+from modelstitch.least_squares import Cell, Whitening, accumulate
+from modelstitch.schedule import warmup_cosine
+from modelstitch.seeds import seed_of
+from modelstitch.stitches import Geometry, Stitch, initialise
+
+STATISTICS_BATCH = 100
+
+
+class Optimiser(Protocol):
+    """What the engine asks of an optimiser; the rate is set in the one of `param_groups`."""
+
+    param_groups: list[dict]
+
+    def zero_grad(self) -> None: ...
+
+    def step(self) -> None: ...
+
+
+class WhitenedAdam:
+    """Adam on the weights that stitches would have if what they see had zero mean and unit covariance.
+
+    With patches x of mean m and whitening matrix P, a stitch's W x + b is V P (x - m) + c: V and c are moved, and
+    W = V P and b = c - W m follow, so the engine runs the stitches as they are.
+    """
+
+    def __init__(self, stitches: Mapping[Cell, Stitch], whitenings: Mapping[Cell, Whitening]) -> None:
+        self.stitches = list(stitches.values())
+        self.means, self.matrices, self.weights, self.biases = [], [], [], []
+        for cell, stitch in stitches.items():
+            mean, matrix, inverse = (tensor.to(stitch.weight) for tensor in whitenings[cell])
+            weight = stitch.weight.detach().flatten(1)
+            self.means.append(mean)
+            self.matrices.append(matrix)
+            self.weights.append((weight @ inverse).requires_grad_())
+            self.biases.append((stitch.bias.detach() + weight @ mean).requires_grad_())
+        self.adam = torch.optim.Adam(self.weights + self.biases, lr=0.0, fused=True)
+        self.param_groups = self.adam.param_groups
+
+    def zero_grad(self) -> None:
+        for stitch in self.stitches:
+            stitch.weight.grad = stitch.bias.grad = None
+
+    @torch.no_grad()
+    def step(self) -> None:
+        variables = list(zip(self.stitches, self.means, self.matrices, self.weights, self.biases, strict=True))
+        for stitch, mean, matrix, weight, bias in variables:
+            bias.grad = stitch.bias.grad
+            weight.grad = (stitch.weight.grad.flatten(1) - torch.outer(bias.grad, mean)) @ matrix
+        self.adam.step()
+        for stitch, mean, matrix, weight, bias in variables:
+            seen = weight @ matrix
+            stitch.weight.copy_(seen.view_as(stitch.weight))
+            stitch.bias.copy_(bias - seen @ mean)
+
+
+def begin(
+    settings: TaskStitches,
+    sender: FrozenNetwork,
+    receiver: FrozenNetwork,
+    geometries: Mapping[Cell, Geometry],
+    images: DeviceImages,
+    seed: Sequence[object],
+) -> tuple[dict[Cell, Stitch], Optimiser]:
+    """The stitches of some cells as their training begins, and their optimiser.
+
+    Args:
+        settings: the protocol and its numbers.
+        sender, receiver: the frozen networks.
+        geometries: of the cells' stitches.
+        images: the training images, of which `fast` takes some for its statistics.
+        seed: what the random numbers are seeded with, beside the cell.
+    """
+    stitches = {
+        cell: initialise(geometry, seed_of(*seed, *cell), images.device) for cell, geometry in geometries.items()
+    }
+    if isinstance(settings, PaperStitches):
+        return stitches, sgd(stitches, settings)
+    generator = torch.Generator().manual_seed(seed_of(*seed, "statistics"))
+    chosen = torch.randperm(len(images), generator=generator)[: settings.statistics_images].to(images.device)
+    batches = (images.normalised(part).to(images.dtype) for part in chosen.split(STATISTICS_BATCH))
+    moments = accumulate(sender, receiver, geometries, batches)
+    for cell, stitch in stitches.items():
+        nearest = moments.solve(cell)
+        # A network that overflows has no least squares: its stitches start at random.
+        if nearest.weight.isfinite().all() and nearest.bias.isfinite().all():
+            stitch.weight.data.copy_(nearest.weight)
+            stitch.bias.data.copy_(nearest.bias)
+    return stitches, WhitenedAdam(stitches, moments.whitenings())
+
+
+def sgd(stitches: Mapping[Cell, Stitch], settings: PaperStitches) -> torch.optim.SGD:
+    """The paper's optimiser, of all stitches together."""
+    parameters = [tensor for stitch in stitches.values() for tensor in (stitch.weight, stitch.bias)]
+    return torch.optim.SGD(
+        parameters, lr=0.0, momentum=settings.momentum, weight_decay=settings.weight_decay, fused=True
+    )
+
+
+def rates(settings: TaskStitches, steps: int, steps_per_epoch: int) -> list[float]:
+    """Learning rate of every step: warm-up and cosine for `paper`, falling linearly to 0 for `fast`."""
+    if isinstance(settings, PaperStitches):
+        warmup_steps = round(settings.warmup_epochs * steps_per_epoch)
+        return [settings.learning_rate * warmup_cosine(step, steps, warmup_steps) for step in range(steps)]
+    return [settings.learning_rate * (1 - step / steps) for step in range(steps)]

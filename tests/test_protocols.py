@@ -1,0 +1,133 @@
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from modelstitch import protocols, stitching
+from modelstitch.frozen import FrozenNetwork
+from modelstitch.images import DeviceImages
+from modelstitch.least_squares import Moments, patches
+from modelstitch.networks import build
+from modelstitch.stitches import Geometry, Stitch
+from tests import naive
+from tests.settings import FAST, stitch_settings
+
+
+def test_the_papers_rates_warm_up_and_follow_a_cosine():
+    rates = protocols.rates(stitch_settings(learning_rate=0.01, warmup_epochs=0.5), 16, 8)
+    assert rates[:4] == [0.0025, 0.005, 0.0075, 0.01] and rates[4:] == sorted(rates[4:], reverse=True)
+
+
+def test_the_fast_rates_fall_linearly():
+    assert protocols.rates(FAST, 4, 8) == pytest.approx([0.004, 0.003, 0.002, 0.001])
+
+
+@pytest.mark.parametrize("cell", [(0, 0), (1, 2), (3, 1)])
+def test_whitened_adam_is_adam_on_whitened_maps(few_digits, trained, cell):
+    """The reference trains a plain linear map on patches that were whitened one by one."""
+    network = trained.double()
+    frozen = FrozenNetwork(network, torch.float64)
+    trained.float()
+    shapes = frozen.shapes((1, 32, 32))
+    geometry = Geometry.between(shapes[cell[0]], shapes[cell[1]])
+    images = DeviceImages(few_digits, few_digits.train, dtype=torch.float64)
+    batch, labels = next(images.in_order())
+    batch, labels = batch[:64], labels[:64]
+    maps = frozen.representations(batch)
+    moments = Moments({cell: geometry})
+    moments.add(maps, maps)
+    whitening = moments.whitenings()[cell]
+
+    generator = torch.Generator().manual_seed(0)
+    shape = (geometry.target.channels, geometry.source.channels, *geometry.kernel)
+    weight = torch.randn(shape, dtype=torch.float64, generator=generator).mul_(0.1)
+    bias = torch.zeros(shape[0], dtype=torch.float64)
+    stitch = Stitch(weight.clone().requires_grad_(), bias.clone().requires_grad_(), geometry)
+    optimiser = protocols.WhitenedAdam({cell: stitch}, {cell: whitening})
+
+    seen = (patches(maps[cell[0]], geometry) - whitening.mean) @ whitening.matrix
+    linear = (weight.flatten(1) @ whitening.inverse).requires_grad_()
+    constant = (bias + weight.flatten(1) @ whitening.mean).requires_grad_()
+    adam = torch.optim.Adam([linear, constant], lr=0.01)
+    for _ in range(5):
+        optimiser.param_groups[0]["lr"] = 0.01
+        optimiser.zero_grad()
+        F.cross_entropy(frozen.suffix(cell[1], stitch(maps[cell[0]])), labels).backward()
+        optimiser.step()
+        adam.zero_grad()
+        stitched = F.interpolate(
+            (seen @ linear.T + constant).permute(0, 3, 1, 2), scale_factor=geometry.scale, mode="nearest"
+        )
+        F.cross_entropy(frozen.suffix(cell[1], stitched), labels).backward()
+        adam.step()
+    torch.testing.assert_close(stitch(maps[cell[0]]), stitched.detach(), rtol=0.2, atol=0.2)  # one step further
+    torch.testing.assert_close(stitch.weight.flatten(1), linear @ whitening.matrix, rtol=1e-6, atol=1e-8)
+    torch.testing.assert_close(stitch.bias, constant - linear @ whitening.matrix @ whitening.mean, rtol=1e-6, atol=1e-8)
+
+
+def fast_record(sender, receiver, dataset, sender_layers=None, receiver_layers=None, **changes):
+    return stitching.train_pair(
+        sender,
+        receiver,
+        dataset,
+        FAST.model_copy(update=changes),
+        study_seed=0,
+        sender_layers=sender_layers or range(len(sender.layers)),
+        receiver_layers=receiver_layers or range(len(receiver.layers)),
+    )
+
+
+def test_a_cell_of_the_fast_protocol_does_not_depend_on_the_cells_beside_it(few_digits, trained, random_networks):
+    columns, weights, _ = fast_record(trained, random_networks[0], few_digits)
+    again, _, _ = fast_record(trained, random_networks[0], few_digits)
+    for one, other in zip(columns, again, strict=True):
+        np.testing.assert_array_equal(one.predictions, other.predictions)
+        np.testing.assert_array_equal(one.train_loss, other.train_loss)
+    _, alone, _ = fast_record(trained, random_networks[0], few_digits, sender_layers=[3], receiver_layers=[2])
+    for name, value in alone.items():
+        torch.testing.assert_close(value, weights[name], rtol=1e-2, atol=1e-3)
+
+
+def test_the_fast_protocol_beats_the_papers_on_as_many_images(digits, trained):
+    accuracies = [
+        np.stack([column.test_accuracy for column in record[0]])
+        for record in (
+            fast_record(trained, trained, digits, epochs=0.5),
+            stitching.train_pair(
+                trained,
+                trained,
+                digits,
+                stitch_settings(epochs=0.5, learning_rate=0.02),
+                study_seed=0,
+                sender_layers=range(5),
+                receiver_layers=range(5),
+            ),
+        )
+    ]
+    assert accuracies[0].mean() > accuracies[1].mean() + 0.1
+    assert abs(np.diagonal(accuracies[0]) - trained.about["accuracy"]).max() < 0.05
+
+
+def test_the_start_is_the_nearest_stitch_to_the_expected_representation(few_digits, trained):
+    """A network stitched to itself starts from the identity, so its first loss is its own."""
+    frozen = FrozenNetwork(trained)
+    shapes = frozen.shapes((1, 32, 32))
+    images = DeviceImages(few_digits, few_digits.train)
+    cells = {(i, i): Geometry.between(shape, shape) for i, shape in enumerate(shapes)}
+    stitches, _ = protocols.begin(FAST, frozen, frozen, cells, images, (0,))
+    batch, labels = next(images.in_order())
+    with torch.no_grad():
+        own = F.cross_entropy(trained.eval()(batch), labels)
+        for cell, stitch in stitches.items():
+            loss = F.cross_entropy(naive.stitched(trained, trained, cell, stitch, batch), labels)
+            assert loss == pytest.approx(own.item(), rel=0.05)
+
+
+def test_a_network_that_overflows_starts_at_random_and_spoils_no_other_cell(few_digits, trained):
+    sender = build("R1111", 4, 1, 10, seed=0).eval()
+    sender.about = {"network": "R1111_random_s9", "accuracy": 0.1}
+    sender.layers[2].conv2.weight.data.mul_(1e30)
+    sender.layers[2].norm2.weight.data.mul_(1e30)
+    columns, _, _ = fast_record(sender, trained, few_digits)
+    for column in columns:
+        assert column.diverged.tolist() == [False, False, True, True, True]
