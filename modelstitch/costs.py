@@ -1,12 +1,13 @@
-"""What a job is expected to need: floating-point operations, memory and time, from shapes alone.
+"""What a job is expected to need: floating-point operations, bytes on disk, memory and time, from shapes alone.
 
-Operations are counted (a multiplication and an addition are two), memory and time are set high on purpose: a scheduler
-kills what asks for too little.
+Operations and bytes are counted (a multiplication and an addition are two), memory and time are set high on purpose: a
+scheduler kills what asks for too little. `modelstitch.forecast` measures the time on a machine.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from modelstitch.architectures import Block, Shape, blocks, count_layers, layer_shapes
 from modelstitch.config import Study
@@ -14,16 +15,33 @@ from modelstitch.grouping import CPU_MAP_BYTES
 from modelstitch.identifiers import NetworkId
 
 MIB = 2**20
-# (channels, height, width), training and test images, classes; an image folder is not known before it was read.
+
+
+class Sizes(NamedTuple):
+    """Of a data set: an image (C, H, W), and how many images and classes."""
+
+    image: tuple[int, int, int]
+    train_images: int
+    test_images: int
+    classes: int
+
+
+# An image folder is not known before it was read.
 SIZES = {
-    "digits": ((1, 32, 32), 1437, 360, 10),
-    "cifar10": ((3, 32, 32), 50_000, 10_000, 10),
-    "cifar100": ((3, 32, 32), 50_000, 10_000, 100),
-    "imagefolder": ((3, 32, 32), 50_000, 10_000, 100),
+    "digits": Sizes((1, 32, 32), 1437, 360, 10),
+    "cifar10": Sizes((3, 32, 32), 50_000, 10_000, 10),
+    "cifar100": Sizes((3, 32, 32), 50_000, 10_000, 100),
+    "imagefolder": Sizes((3, 32, 32), 50_000, 10_000, 100),
 }
-# Slowest seen, not typical: one old core in float32, narrow networks; a small GPU.
-FLOPS_PER_SECOND_OF_CORE = 1e10
+# Slowest expected, not typical: one old core in float32, which narrow networks leave idle half the time; a small GPU.
+# One busy AVX2 core did 9e9 at width 4 and batch 16, and 4e10 at width 8 and batch 32.
+FLOPS_PER_SECOND_OF_CORE_AND_CHANNEL, FLOPS_PER_SECOND_OF_CORE = 1e9, 2e10
 FLOPS_PER_SECOND_OF_GPU = 1e12
+# Files: what a tensor, a record, and a record's column take beside their numbers. A prediction takes some nine tenths
+# of its bits once it is compressed (CIFAR-10, trained pairs; random ones less).
+TENSOR_BYTES, RECORD_BYTES, COLUMN_BYTES, COMPRESSED = 100, 7000, 6300, 0.9
+# Tables and matrices: a cell; figures: a pair's heat map and its share of the others, in one format.
+CELL_TABLE_BYTES, FIGURE_BYTES = 280, 60_000
 PROCESS_MB = {"cpu": 1000, "auto": 1000, "cuda": 4000}
 # The largest map of a group on the CPU (the engine's rule), and how many such maps are alive in a backward pass.
 GROUP_MB = CPU_MAP_BYTES // MIB
@@ -58,17 +76,18 @@ def pair_flops(
     image: tuple[int, int, int],
     sender_layers: Sequence[int],
     receiver_layers: Sequence[int],
+    passes: int = 2,
 ) -> int:
     """Operations to train all cells of a pair of architectures on one image, the sender's pass shared.
 
     A frozen suffix costs a forward pass and as much again for the gradient of its input; a stitch, whose input needs
-    no gradient, a forward pass and the gradient of its weights.
+    no gradient, a forward pass and the gradient of its weights. An evaluation is one of these two `passes`.
     """
     sender_shapes, receiver_shapes = (layer_shapes(name, width, image) for name in (sender, receiver))
     shared = sum(layer_flops(sender, width, image)[: max(sender_layers) + 1])
     suffixes = layer_flops(receiver, width, image)
     cells = sum(
-        2 * sum(suffixes[j + 1 :]) + 2 * stitch_flops(sender_shapes[i], receiver_shapes[j])
+        passes * (sum(suffixes[j + 1 :]) + stitch_flops(sender_shapes[i], receiver_shapes[j]))
         for j in receiver_layers
         for i in sender_layers
     )
@@ -77,9 +96,80 @@ def pair_flops(
 
 @dataclass(frozen=True)
 class Costs:
-    """Memory (MB) and time (minutes) of a study's jobs."""
+    """Operations, bytes on disk, memory (MB) and time (minutes) of a study's jobs.
+
+    `sizes` are those of the data set where they are known better than by its source.
+    """
 
     study: Study
+    sizes: Sizes | None = None
+
+    def network_flops(self, network: str) -> int:
+        """Making a network: an image trained on costs three forward passes, and each epoch ends with an evaluation."""
+        _, train_images, test_images, _ = self._sizes
+        architecture, recipe, _ = NetworkId.parse(network)
+        epochs = self.study.networks.training.epochs
+        images = {
+            "trained": epochs * (3 * train_images + test_images) + test_images,
+            "random": test_images,
+            "calibrated": train_images + test_images,
+        }[recipe]
+        return images * sum(layer_flops(architecture, self.study.networks.width, self._sizes.image))
+
+    def training_flops(
+        self, objective: str, sender: str, receiver: str, sender_layers: Sequence[int], receiver_layers: Sequence[int]
+    ) -> int:
+        """Training these cells of a pair."""
+        settings = getattr(self.study.stitches, objective)
+        images = max(settings.epochs * self._sizes.train_images, settings.batch)
+        return round(images * self._pair_flops(sender, receiver, sender_layers, receiver_layers, passes=2))
+
+    def evaluation_flops(
+        self, sender: str, receiver: str, sender_layers: Sequence[int], receiver_layers: Sequence[int]
+    ) -> int:
+        """Evaluating these cells of a pair on the whole test set."""
+        return self._sizes.test_images * self._pair_flops(sender, receiver, sender_layers, receiver_layers, passes=1)
+
+    def dataset_bytes(self) -> int:
+        """The data set's file: a byte a pixel, eight a label."""
+        image, train_images, test_images, _ = self._sizes
+        return (train_images + test_images) * (math.prod(image) + 8)
+
+    def network_bytes(self, architecture: str) -> int:
+        """Weights and running statistics of a network, float32."""
+        image, _, _, classes = self._sizes
+        structure = blocks(architecture, self.study.networks.width)
+        convolutions = [(3, image[0], structure[0].in_channels)]
+        for block in structure:
+            convolutions += [(3, block.in_channels, block.channels), (3, block.channels, block.channels)]
+            convolutions += [(1, block.in_channels, block.channels)] if _has_shortcut(block) else []
+        # A convolution, and a batch norm: weight, bias, mean, variance, and how many batches it saw.
+        numbers = sum(kernel**2 * before * after + 4 * after + 2 for kernel, before, after in convolutions)
+        head = (structure[-1].channels + 1) * classes
+        return 4 * (numbers + head) + TENSOR_BYTES * (6 * len(convolutions) + 2)
+
+    def record_bytes(self, sender_layers: Sequence[int], receiver_layers: Sequence[int]) -> int:
+        """The record of a pair: above all its predictions, compressed."""
+        cells = len(sender_layers) * len(receiver_layers)
+        prediction = COMPRESSED * math.log2(self._sizes.classes) / 8
+        columns = RECORD_BYTES + COLUMN_BYTES * len(receiver_layers)
+        return round(columns + cells * self._sizes.test_images * prediction)
+
+    def stitches_bytes(
+        self, sender: str, receiver: str, sender_layers: Sequence[int], receiver_layers: Sequence[int]
+    ) -> int:
+        """The trained stitches of these cells, float32."""
+        sources, targets = (self._shapes(NetworkId.parse(network).architecture) for network in (sender, receiver))
+        return sum(
+            4 * targets[j].channels * (sources[i].channels * math.ceil(sources[i].height / targets[j].height) ** 2 + 1)
+            + 2 * TENSOR_BYTES
+            for i in sender_layers
+            for j in receiver_layers
+        )
+
+    def tables_bytes(self, pairs: int, cells: int) -> int:
+        """Tables, matrices and figures."""
+        return CELL_TABLE_BYTES * cells + FIGURE_BYTES * pairs * len(self.study.figures.formats)
 
     def dataset_mb(self) -> int:
         """Making the data set's file."""
@@ -101,13 +191,8 @@ class Costs:
 
     def network_minutes(self) -> int:
         """The deepest network's training."""
-        _, train_images, test_images, _ = self._sizes
-        flops = max(
-            sum(layer_flops(architecture, self.study.networks.width, self._sizes[0]))
-            for architecture in self.study.networks.architectures
-        )
-        images = self.study.networks.training.epochs * (3 * train_images + test_images)
-        return self._minutes(flops * images)
+        architectures = self.study.networks.architectures
+        return self._minutes(max(self.network_flops(f"{architecture}_trained_s0") for architecture in architectures))
 
     def pair_mb(self, sender: str) -> int:
         """All cells of a pair: the sender's maps of a batch, and a group in the receiver."""
@@ -121,15 +206,20 @@ class Costs:
         self, sender: str, receiver: str, sender_layers: Sequence[int], receiver_layers: Sequence[int]
     ) -> int:
         """These cells of a pair, trained and evaluated."""
-        image, train_images, test_images, _ = self._sizes
-        names = (NetworkId.parse(network).architecture for network in (sender, receiver))
-        flops = pair_flops(*names, self.study.networks.width, image, sender_layers, receiver_layers)
-        epochs = max(settings.epochs for _, settings in self.study.stitches)
-        return self._minutes(flops * (epochs * train_images + test_images))
+        cells = (sender, receiver, sender_layers, receiver_layers)
+        training = max(self.training_flops(objective, *cells) for objective in self.study.objectives())
+        return self._minutes(training + self.evaluation_flops(*cells))
 
     @property
-    def _sizes(self) -> tuple[tuple[int, int, int], int, int, int]:
-        return SIZES[self.study.dataset.source]
+    def _sizes(self) -> Sizes:
+        return self.sizes or SIZES[self.study.dataset.source]
+
+    def _pair_flops(
+        self, sender: str, receiver: str, sender_layers: Sequence[int], receiver_layers: Sequence[int], passes: int
+    ) -> int:
+        names = (NetworkId.parse(network).architecture for network in (sender, receiver))
+        width, image = self.study.networks.width, self._sizes.image
+        return pair_flops(*names, width, image, sender_layers, receiver_layers, passes)
 
     @property
     def _images_mb(self) -> float:
@@ -137,7 +227,7 @@ class Costs:
         return (train_images + test_images) * math.prod(image) / MIB
 
     def _shapes(self, architecture: str) -> list[Shape]:
-        return layer_shapes(architecture, self.study.networks.width, self._sizes[0])
+        return layer_shapes(architecture, self.study.networks.width, self._sizes.image)
 
     def _base_mb(self) -> int:
         return PROCESS_MB[self.study.jobs.device] + math.ceil(3 * self._images_mb)
@@ -166,7 +256,8 @@ class Costs:
         return math.ceil(2 * WINOGRAD_BYTES * weights / MIB)
 
     def _minutes(self, flops: float) -> int:
-        cpu = FLOPS_PER_SECOND_OF_CORE * self.study.jobs.threads
+        core = min(FLOPS_PER_SECOND_OF_CORE_AND_CHANNEL * self.study.networks.width, FLOPS_PER_SECOND_OF_CORE)
+        cpu = core * self.study.jobs.threads
         speed = FLOPS_PER_SECOND_OF_GPU if self.study.jobs.device == "cuda" else cpu
         return 10 + math.ceil(flops / speed / 60)
 

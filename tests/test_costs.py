@@ -1,17 +1,24 @@
-"""Estimates of a job's operations, memory and time."""
+"""Estimates of a job's operations, bytes on disk, memory and time."""
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
+from safetensors.torch import save_file
 from torch.utils.flop_counter import FlopCounterMode
 
+from modelstitch import datasets, networks, records
 from modelstitch.architectures import Shape
 from modelstitch.config import load_study
-from modelstitch.costs import WINOGRAD_BYTES, WINOGRAD_CHANNELS, Costs, layer_flops, pair_flops, stitch_flops
+from modelstitch.costs import WINOGRAD_BYTES, WINOGRAD_CHANNELS, Costs, Sizes, layer_flops, pair_flops, stitch_flops
+from modelstitch.datasets import Split
+from modelstitch.frozen import FrozenNetwork
 from modelstitch.networks import build
+from modelstitch.records import Column
 from modelstitch.stitches import Geometry, initialise
+from modelstitch.stitching import StitchedPair, cross_entropies
 from modelstitch.winograd import CHANNELS, WinogradConvolution
 
 CONFIGS = Path(__file__).parents[1] / "config"
@@ -57,6 +64,91 @@ def test_blocks_of_a_pair_cost_what_the_pair_costs_and_the_senders_pass_again():
     whole = pair_flops("R1111", "R1111", 8, image, layers, layers)
     blocks = [pair_flops("R1111", "R1111", 8, image, layers, block) for block in ([0, 1], [2, 3], [4])]
     assert sum(blocks) == whole + 2 * sum(layer_flops("R1111", 8, image))
+
+
+def test_operations_of_a_pair_are_those_that_torch_counts():
+    sender, receiver = (FrozenNetwork(build(name, 4, 3, 10, 0).eval()) for name in ("R1111", "R1112"))
+    sources, targets = (network.shapes((3, 32, 32)) for network in (sender, receiver))
+    cells = [(i, j) for j in (0, 3, 5) for i in (1, 3)]
+    stitches = {(i, j): initialise(Geometry.between(sources[i], targets[j]), seed=0) for i, j in cells}
+    pair, images, labels = StitchedPair(sender, receiver, stitches), torch.zeros(2, 3, 32, 32), torch.zeros(2).long()
+
+    def train():
+        for _, group, logits in pair.passes(images):
+            cross_entropies(logits, labels[group.images]).sum().backward()
+
+    @torch.no_grad()
+    def evaluate():
+        list(pair.passes(images))
+
+    head = 2 * len(cells) * receiver.head.in_features * 10
+    for call, passes in ((train, 2), (evaluate, 1)):
+        expected = pair_flops("R1111", "R1112", 4, (3, 32, 32), (1, 3), (0, 3, 5), passes)
+        assert counted(call) == len(images) * (expected + passes * head)
+
+
+def test_an_evaluation_costs_a_forward_pass_of_each_cell_over_the_whole_test_set():
+    laptop = costs("cifar10-laptop.yaml")
+    pair = ("R1111_trained_s0", "R1112_random_s0", range(5), range(6))
+    training, evaluation = laptop.training_flops("task", *pair), laptop.evaluation_flops(*pair)
+    forward = sum(layer_flops("R1111", 8, (3, 32, 32)))
+    assert training / 12_500 - forward == 2 * (evaluation / 10_000 - forward) > 0
+    assert laptop.network_flops("R1111_trained_s0") == forward * (10 * (3 * 50_000 + 10_000) + 10_000)
+    assert laptop.network_flops("R1111_random_s0") == forward * 10_000
+
+
+def test_bytes_are_those_of_the_files(tmp_path):
+    sizes = Sizes((3, 16, 16), 500, 1000, 10)
+    laptop = Costs(costs("cifar10-laptop.yaml").study, sizes)
+    sender, receiver = ("R1111_trained_s0", "R1122_trained_s0")
+    layers = (range(5), range(7))
+    generator = np.random.default_rng(0)
+    splits = [
+        Split(generator.integers(256, size=(count, *sizes.image), dtype=np.uint8), generator.integers(10, size=count))
+        for count in (sizes.train_images, sizes.test_images)
+    ]
+    datasets.write(tmp_path / "dataset", "noise", *splits, tuple("0123456789"))
+    networks.save(tmp_path / "network", build("R1122", 8, 3, 10, seed=0), {})
+    columns = [
+        Column(
+            receiver_layer=layer,
+            sender_layers=tuple(layers[0]),
+            **dict.fromkeys(("test_accuracy", "test_loss"), np.zeros(5)),
+            **dict.fromkeys(("train_accuracy", "train_loss"), np.zeros((5, 1))),
+            test_images=sizes.test_images,
+            predictions=generator.integers(10, size=(5, sizes.test_images)).astype(np.uint8),
+            diverged=np.zeros(5, bool),
+            reason=("",) * 5,
+        )
+        for layer in layers[1]
+    ]
+    records.write_pair(tmp_path / "record", columns, dict.fromkeys(records.IDENTITY, ""))
+    sources, targets = (build(name, 8, 3, 10, 0) for name in ("R1111", "R1122"))
+    sources, targets = (FrozenNetwork(network).shapes(sizes.image) for network in (sources, targets))
+    stitches = {
+        f"{i}.{j}.{name}": getattr(initialise(Geometry.between(sources[i], targets[j]), seed=0), name).detach()
+        for i in layers[0]
+        for j in layers[1]
+        for name in ("weight", "bias")
+    }
+    save_file(stitches, tmp_path / "stitches")
+    expected = {
+        "dataset": laptop.dataset_bytes(),
+        "network": laptop.network_bytes("R1122"),
+        "record": laptop.record_bytes(*layers),
+        "stitches": laptop.stitches_bytes(sender, receiver, *layers),
+    }
+    for name, size in expected.items():
+        assert size == pytest.approx((tmp_path / name).stat().st_size, rel=0.15), name
+
+
+def test_requests_cover_what_was_measured():
+    """Of R1122 to itself in the laptop study: 4.2 minutes of one busy AVX2 core and 1,075 MB; 8.6 to train R1122."""
+    laptop = costs("cifar10-laptop.yaml")
+    pair = ("R1122_trained_s0", "R1122_trained_s0", range(7), range(7))
+    assert 2 * 4.2 < laptop.pair_minutes(*pair) < 20 * 4.2
+    assert 1075 < laptop.pair_mb(pair[0]) < 4 * 1075
+    assert 2 * 8.6 < laptop.network_minutes() < 20 * 8.6
 
 
 def test_a_job_of_the_paper_asks_for_more_than_one_of_the_default_study():
