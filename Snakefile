@@ -30,6 +30,7 @@ rule all:
         KEPT_STITCHES,
         TABLES.values(),
         TRIANGLE,
+        PUBLISHED,
         MATRICES,
         FIGURES,
     localrule: True

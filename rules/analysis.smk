@@ -1,10 +1,11 @@
-"""Tables and matrices: all cells of the study, tidy and laid out."""
+"""Tables and matrices: all cells of the study, tidy and laid out, and beside those of the paper."""
 
 TABLES = {
     "cells_csv": RESULTS / "tables/cells.csv",
     "cells_parquet": RESULTS / "tables/cells.parquet",
     "networks": RESULTS / "tables/networks.csv",
 }
+PUBLISHED = RESULTS / "tables/published.csv"
 NETWORKS_NEEDED = STUDY.networks_needed()
 MATRICES = [
     f"{RESULTS}/matrices/{objective}/{pair.sender}/{pair.receiver}{suffix}"
@@ -69,3 +70,30 @@ rule make_matrices:
         code=code_of("make_matrices.py"),
     script:
         "../workflow_scripts/make_matrices.py"
+
+
+rule compare_published:
+    input:
+        cells=TABLES["cells_parquet"],
+        networks=TABLES["networks"],
+    output:
+        report(
+            PUBLISHED,
+            caption="../report/published.rst",
+            category="Tables",
+            labels={"table": "published"},
+        ),
+    log:
+        RESULTS / "logs/compare_published.log",
+    benchmark:
+        RESULTS / "benchmarks/compare_published.tsv"
+    conda:
+        "../envs/modelstitch.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        numbers=digest_of([(Path(workflow.basedir) / "modelstitch/published/accuracies.csv").read_text()]),
+        code=code_of("compare_published.py"),
+    script:
+        "../workflow_scripts/compare_published.py"
