@@ -1,6 +1,19 @@
+import itertools
 import math
+from pathlib import Path
 
+import pytest
+import yaml
+
+from modelstitch.config import load_study
+from modelstitch.protocols import rates
 from modelstitch.schedule import warmup_cosine
+from modelstitch.stitching import count_steps
+
+
+def study(name):
+    """The values of a study file."""
+    return yaml.safe_load((Path(__file__).parents[1] / f"config/{name}.yaml").read_text())
 
 
 def test_a_warm_up_is_linear_and_a_cosine_follows():
@@ -12,3 +25,21 @@ def test_a_warm_up_is_linear_and_a_cosine_follows():
 
 def test_a_warm_up_longer_than_the_training_is_the_published_linear_schedule():
     assert [warmup_cosine(step, 4, 5) for step in range(4)] == [0.2, 0.4, 0.6, 0.8]
+
+
+@pytest.mark.parametrize("name", ["paper", "paper-schedule"])
+def test_the_papers_rate_rises_linearly_to_four_tenths_of_its_peak(name):
+    """195 whole batches of 256 in 50,000 images: 780 steps of a warm-up of 1,950."""
+    task = load_study(study(name), name).stitches.task
+    steps = count_steps(task, 50_000)
+    found = rates(task, steps, 50_000 // task.batch)
+    assert (len(found), found[0]) == (780, pytest.approx(0.01 / 1950))
+    assert [after - before for before, after in itertools.pairwise(found)] == pytest.approx([0.01 / 1950] * 779)
+    assert found[-1] == pytest.approx(0.01 * 4 / 10)
+
+
+def test_the_schedule_study_trains_as_the_papers_but_for_its_architectures():
+    paper, schedule = study("paper"), study("paper-schedule")
+    assert set(schedule["networks"].pop("architectures")) < set(paper["networks"].pop("architectures"))
+    assert schedule.pop("study") != paper.pop("study")
+    assert schedule == paper
