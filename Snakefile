@@ -18,6 +18,7 @@ include: "rules/stitches.smk"
 include: "rules/measures.smk"
 include: "rules/analysis.smk"
 include: "rules/figures.smk"
+include: "rules/forecast.smk"
 
 
 report: "report/study.rst"
@@ -30,6 +31,7 @@ rule all:
         KEPT_STITCHES,
         TABLES.values(),
         TRIANGLE,
+        FAILURES,
         PUBLISHED,
         MATRICES,
         FIGURES,

@@ -1,10 +1,11 @@
-"""Tables and matrices: all cells of the study, tidy and laid out, and beside those of the paper."""
+"""Tables and matrices: all cells of the study, tidy and laid out, beside the paper's, and what went wrong."""
 
 TABLES = {
     "cells_csv": RESULTS / "tables/cells.csv",
     "cells_parquet": RESULTS / "tables/cells.parquet",
     "networks": RESULTS / "tables/networks.csv",
 }
+FAILURES = RESULTS / "tables/failures.csv"
 PUBLISHED = RESULTS / "tables/published.csv"
 NETWORKS_NEEDED = STUDY.networks_needed()
 MATRICES = [
@@ -70,6 +71,35 @@ rule make_matrices:
         code=code_of("make_matrices.py"),
     script:
         "../workflow_scripts/make_matrices.py"
+
+
+rule find_failures:
+    input:
+        records=RECORDS,
+        cells=TABLES["cells_parquet"],
+        networks=TABLES["networks"],
+    output:
+        report(
+            FAILURES,
+            caption="../report/failures.rst",
+            category="Tables",
+            labels={"table": "failures"},
+        ),
+    log:
+        RESULTS / "logs/find_failures.log",
+    benchmark:
+        RESULTS / "benchmarks/find_failures.tsv"
+    conda:
+        "../envs/modelstitch.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        records=digest_of(RECORDS),
+        networks=digest_of(NETWORKS_NEEDED),
+        code=code_of("find_failures.py"),
+    script:
+        "../workflow_scripts/find_failures.py"
 
 
 rule compare_published:

@@ -63,7 +63,7 @@ STUDY = {
     "jobs": {"layers_per_job": None, "threads": 1, "device": "cpu"},
 }
 FIGURES = {"draw_pairs": 1, "draw_overviews": 1, "draw_depths": 1}
-TABLES = {"measure_triangle": 1, "make_tables": 1, "make_matrices": 1, "compare_published": 1}
+TABLES = {"measure_triangle": 1, "make_tables": 1, "make_matrices": 1, "find_failures": 1, "compare_published": 1}
 AFTER_STITCHES = {**TABLES, **FIGURES}
 
 
