@@ -12,7 +12,7 @@ import torch
 from modelstitch.config import PaperStitches, TaskStitches
 from modelstitch.frozen import FrozenNetwork
 from modelstitch.images import DeviceImages
-from modelstitch.least_squares import Cell, Whitening, accumulate
+from modelstitch.least_squares import Cell, Moments, Whitening, accumulate
 from modelstitch.schedule import warmup_cosine
 from modelstitch.seeds import seed_of
 from modelstitch.stitches import Geometry, Stitch, initialise
@@ -89,10 +89,7 @@ def begin(
     }
     if isinstance(settings, PaperStitches):
         return stitches, sgd(stitches, settings)
-    generator = torch.Generator().manual_seed(seed_of(*seed, "statistics"))
-    chosen = torch.randperm(len(images), generator=generator)[: settings.statistics_images].to(images.device)
-    batches = (images.normalised(part).to(images.dtype) for part in chosen.split(STATISTICS_BATCH))
-    moments = accumulate(sender, receiver, geometries, batches)
+    moments = measure(settings.statistics_images, sender, receiver, geometries, images, seed)
     for cell, stitch in stitches.items():
         nearest = moments.solve(cell)
         # A network that overflows has no least squares: its stitches start at random.
@@ -100,6 +97,21 @@ def begin(
             stitch.weight.data.copy_(nearest.weight)
             stitch.bias.data.copy_(nearest.bias)
     return stitches, WhitenedAdam(stitches, moments.whitenings())
+
+
+def measure(
+    count: int,
+    sender: FrozenNetwork,
+    receiver: FrozenNetwork,
+    geometries: Mapping[Cell, Geometry],
+    images: DeviceImages,
+    seed: Sequence[object],
+) -> Moments:
+    """The moments of some cells over `count` of the images, as they are, or all where there are fewer."""
+    generator = torch.Generator().manual_seed(seed_of(*seed, "statistics"))
+    chosen = torch.randperm(len(images), generator=generator)[:count].to(images.device)
+    batches = (images.normalised(part).to(images.dtype) for part in chosen.split(STATISTICS_BATCH))
+    return accumulate(sender, receiver, geometries, batches)
 
 
 def sgd(stitches: Mapping[Cell, Stitch], settings: PaperStitches) -> torch.optim.SGD:
