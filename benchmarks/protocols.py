@@ -1,0 +1,160 @@
+"""How near each protocol comes to the converged matrix, and after how many images.
+
+    python benchmarks/protocols.py --results results/cifar10-laptop --pair R1112_trained_s0 R1122_trained_s0
+
+Converged is what two starts agree on: least squares and random, both trained by the fast protocol for
+`--reference-epochs`; the reference is the larger of the two in each cell, since every one errs on the low side. The
+networks and images are a finished study's. A line a protocol as soon as it is done; the last line is JSON.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+import pandas as pd
+import torch
+
+from modelstitch import datasets, hardware, networks, protocols, stitching
+from modelstitch.config import Augmentation, FastStitches, PaperStitches
+from modelstitch.depth import relative_depth
+from modelstitch.frozen import FrozenNetwork
+from modelstitch.images import DeviceImages
+from modelstitch.seeds import seed_of
+from modelstitch.stitches import Geometry, initialise
+
+COMMON = {
+    "augmentation": Augmentation(flip=True, shift=2, cutout=4),
+    "precision": "auto",
+    "sender_layers": "all",
+    "receiver_layers": "all",
+    "keep_stitches": False,
+}
+
+
+def main() -> None:
+    arguments = parse()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    pair = Pair(arguments)
+    starts = {
+        start: pair.accuracies(fast(arguments.reference_epochs, 64, 0.004, 4000), start, seed=index + 1)
+        for index, start in enumerate(("least squares", "random"))
+    }
+    reference = np.fmax(*(accuracies for accuracies, _ in starts.values()))
+    rows = []
+    for start, (accuracies, seconds) in starts.items():
+        rows.append(pair.compare(f"converged, {start}", arguments.reference_epochs, seconds, accuracies, reference))
+    for text in arguments.protocols:
+        name, *numbers = text.split(":")
+        epochs, batch, rate = (float(number) for number in numbers)
+        settings = (fast if name == "fast" else paper)(epochs, int(batch), rate)
+        accuracies, seconds = pair.accuracies(settings)
+        rows.append(pair.compare(text, epochs, seconds, accuracies, reference))
+    print(pd.DataFrame(rows).to_string(index=False))
+    print(
+        json.dumps({"pair": arguments.pair, "precision": pair.precision, "reference": reference.tolist(), "rows": rows})
+    )
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=Path, required=True, help="results folder of a study that was run")
+    parser.add_argument("--pair", nargs=2, required=True, metavar=("SENDER", "RECEIVER"), help="two of its networks")
+    parser.add_argument("--sender-layers", nargs="*", type=int, help="rows; all by default")
+    parser.add_argument("--receiver-layers", nargs="*", type=int, help="columns; all by default")
+    parser.add_argument("--reference-epochs", type=float, default=4)
+    parser.add_argument(
+        "--protocols",
+        nargs="*",
+        default=[
+            "fast:0.125:64:0.004",
+            "fast:0.25:64:0.004",
+            "fast:0.5:64:0.004",
+            "paper:0.5:256:0.01",
+            "paper:4:256:0.01",
+        ],
+        help="NAME:EPOCHS:BATCH:RATE",
+    )
+    parser.add_argument("--threads", type=int)
+    return parser.parse_args()
+
+
+def fast(epochs: float, batch: int, rate: float, statistics_images: int = 4000) -> FastStitches:
+    numbers = {"epochs": epochs, "batch": batch, "learning_rate": rate, "statistics_images": statistics_images}
+    return FastStitches(protocol="fast", **numbers, **COMMON)
+
+
+def paper(epochs: float, batch: int, rate: float) -> PaperStitches:
+    numbers = {"epochs": epochs, "batch": batch, "learning_rate": rate, "momentum": 0.9, "weight_decay": 0.01}
+    return PaperStitches(protocol="paper", **numbers, warmup_epochs=epochs / 8, **COMMON)
+
+
+class Pair:
+    """Two networks of a study and the cells that are compared."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        dataset = datasets.read(arguments.results / "data/dataset.h5")
+        device = hardware.choose_device("auto")
+        dtype = hardware.choose_precision("auto", device)
+        self.precision = str(dtype).removeprefix("torch.")
+        self.train, self.test = (DeviceImages(dataset, split, device, dtype) for split in (dataset.train, dataset.test))
+        files = [arguments.results / f"networks/{network}.safetensors" for network in arguments.pair]
+        self.sender, self.receiver = (FrozenNetwork(networks.load(file), dtype, device) for file in files)
+        sources, targets = (net.shapes(tuple(self.train.images.shape[1:])) for net in (self.sender, self.receiver))
+        self.depths = [len(sources), len(targets)]
+        self.geometries = {
+            (i, j): Geometry.between(sources[i], targets[j])
+            for j in arguments.receiver_layers or range(len(targets))
+            for i in arguments.sender_layers or range(len(sources))
+        }
+        self.cells = sorted(self.geometries, key=lambda cell: cell[::-1])
+
+    def accuracies(self, settings, start: str = "least squares", seed: int = 0) -> tuple[np.ndarray, float]:
+        """Test accuracy of every cell (cells,), and the seconds of processor time that training took."""
+        began = time.process_time()
+        names = ("benchmark", seed)
+        stitches, optimiser = protocols.begin(settings, self.sender, self.receiver, self.geometries, self.train, names)
+        if start == "random":
+            moments = protocols.measure(4000, self.sender, self.receiver, self.geometries, self.train, names)
+            stitches = {
+                cell: initialise(geometry, seed_of(seed, *cell), self.train.device)
+                for cell, geometry in self.geometries.items()
+            }
+            optimiser = protocols.WhitenedAdam(stitches, moments.whitenings())
+        pair = stitching.StitchedPair(self.sender, self.receiver, stitches)
+        stitching.train(pair, self.train, settings, optimiser, names, f"{settings.protocol} {settings.epochs:g}")
+        seconds = time.process_time() - began
+        _, predictions = stitching.predict(pair, self.test)
+        return (predictions == self.test.labels.cpu().numpy()).mean(axis=1), seconds
+
+    def compare(self, name: str, epochs: float, seconds: float, accuracies: np.ndarray, reference: np.ndarray) -> dict:
+        """Differences to the reference matrix, over cells."""
+        differences = accuracies - reference
+        row = {
+            "protocol": name,
+            "images": int(epochs * len(self.train)),
+            "seconds": round(seconds, 1),
+            "mean_difference": round(float(np.abs(differences).mean()), 4),
+            "largest": round(float(np.abs(differences).max()), 4),
+            "bias": round(float(differences.mean()), 4),
+            "spearman": round(float(pd.Series(accuracies).corr(pd.Series(reference), method="spearman")), 4),
+            "triangle": round(self.triangle(accuracies), 4),
+        }
+        print(row, flush=True)
+        return row
+
+    def triangle(self, accuracies: np.ndarray) -> float:
+        """Mean at or below the proportional diagonal less the mean above it."""
+        below = np.array(
+            [relative_depth(i, self.depths[0]) >= relative_depth(j, self.depths[1]) for i, j in self.cells]
+        )
+        return float(accuracies[below].mean() - accuracies[~below].mean())
+
+
+if __name__ == "__main__":
+    main()
