@@ -18,6 +18,7 @@ include: "rules/stitches.smk"
 include: "rules/measures.smk"
 include: "rules/analysis.smk"
 include: "rules/figures.smk"
+include: "rules/forecast.smk"
 
 
 report: "report/study.rst"

@@ -98,15 +98,15 @@ def pair_flops(
 class Costs:
     """Operations, bytes on disk, memory (MB) and time (minutes) of a study's jobs.
 
-    `sizes` are those of the data set where they are known better than by its source.
+    `known_sizes` are those of the data set where they are known better than by its source.
     """
 
     study: Study
-    sizes: Sizes | None = None
+    known_sizes: Sizes | None = None
 
     def network_flops(self, network: str) -> int:
         """Making a network: an image trained on costs three forward passes, and each epoch ends with an evaluation."""
-        _, train_images, test_images, _ = self._sizes
+        _, train_images, test_images, _ = self.sizes
         architecture, recipe, _ = NetworkId.parse(network)
         epochs = self.study.networks.training.epochs
         images = {
@@ -114,30 +114,30 @@ class Costs:
             "random": test_images,
             "calibrated": train_images + test_images,
         }[recipe]
-        return images * sum(layer_flops(architecture, self.study.networks.width, self._sizes.image))
+        return images * sum(layer_flops(architecture, self.study.networks.width, self.sizes.image))
 
     def training_flops(
         self, objective: str, sender: str, receiver: str, sender_layers: Sequence[int], receiver_layers: Sequence[int]
     ) -> int:
         """Training these cells of a pair."""
         settings = getattr(self.study.stitches, objective)
-        images = max(settings.epochs * self._sizes.train_images, settings.batch)
+        images = max(settings.epochs * self.sizes.train_images, settings.batch)
         return round(images * self._pair_flops(sender, receiver, sender_layers, receiver_layers, passes=2))
 
     def evaluation_flops(
         self, sender: str, receiver: str, sender_layers: Sequence[int], receiver_layers: Sequence[int]
     ) -> int:
         """Evaluating these cells of a pair on the whole test set."""
-        return self._sizes.test_images * self._pair_flops(sender, receiver, sender_layers, receiver_layers, passes=1)
+        return self.sizes.test_images * self._pair_flops(sender, receiver, sender_layers, receiver_layers, passes=1)
 
     def dataset_bytes(self) -> int:
         """The data set's file: a byte a pixel, eight a label."""
-        image, train_images, test_images, _ = self._sizes
+        image, train_images, test_images, _ = self.sizes
         return (train_images + test_images) * (math.prod(image) + 8)
 
     def network_bytes(self, architecture: str) -> int:
         """Weights and running statistics of a network, float32."""
-        image, _, _, classes = self._sizes
+        image, _, _, classes = self.sizes
         structure = blocks(architecture, self.study.networks.width)
         convolutions = [(3, image[0], structure[0].in_channels)]
         for block in structure:
@@ -151,9 +151,9 @@ class Costs:
     def record_bytes(self, sender_layers: Sequence[int], receiver_layers: Sequence[int]) -> int:
         """The record of a pair: above all its predictions, compressed."""
         cells = len(sender_layers) * len(receiver_layers)
-        prediction = COMPRESSED * math.log2(self._sizes.classes) / 8
+        prediction = COMPRESSED * math.log2(self.sizes.classes) / 8
         columns = RECORD_BYTES + COLUMN_BYTES * len(receiver_layers)
-        return round(columns + cells * self._sizes.test_images * prediction)
+        return round(columns + cells * self.sizes.test_images * prediction)
 
     def stitches_bytes(
         self, sender: str, receiver: str, sender_layers: Sequence[int], receiver_layers: Sequence[int]
@@ -211,23 +211,24 @@ class Costs:
         return self._minutes(training + self.evaluation_flops(*cells))
 
     @property
-    def _sizes(self) -> Sizes:
-        return self.sizes or SIZES[self.study.dataset.source]
+    def sizes(self) -> Sizes:
+        """Of the data set, as known or by its source."""
+        return self.known_sizes or SIZES[self.study.dataset.source]
 
     def _pair_flops(
         self, sender: str, receiver: str, sender_layers: Sequence[int], receiver_layers: Sequence[int], passes: int
     ) -> int:
         names = (NetworkId.parse(network).architecture for network in (sender, receiver))
-        width, image = self.study.networks.width, self._sizes.image
+        width, image = self.study.networks.width, self.sizes.image
         return pair_flops(*names, width, image, sender_layers, receiver_layers, passes)
 
     @property
     def _images_mb(self) -> float:
-        image, train_images, test_images, _ = self._sizes
+        image, train_images, test_images, _ = self.sizes
         return (train_images + test_images) * math.prod(image) / MIB
 
     def _shapes(self, architecture: str) -> list[Shape]:
-        return layer_shapes(architecture, self.study.networks.width, self._sizes.image)
+        return layer_shapes(architecture, self.study.networks.width, self.sizes.image)
 
     def _base_mb(self) -> int:
         return PROCESS_MB[self.study.jobs.device] + math.ceil(3 * self._images_mb)

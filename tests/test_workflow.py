@@ -354,6 +354,22 @@ def test_config_on_the_command_line_overrides_one_key(finished):
     assert planned(finished, STUDY, "--config", "seed=1")["train_network"] == 2
 
 
+def test_the_forecast_of_a_study_that_has_nothing_yet_counts_the_planned_jobs_and_makes_none(tmp_path):
+    folder = checkout(tmp_path)
+    study = changed(networks={"architectures": ["R1111"]}, jobs={"layers_per_job": 3}) | {
+        "dataset": {"source": "digits"}
+    }
+    result = snakemake(folder, "--", "forecast", study=study)
+    assert result.returncode == 0, result.stderr
+    rows = [re.split(" {2,}", line) for line in result.stdout.splitlines()]
+    counts = {row[0]: row[1:3] for row in rows if len(row) > 2}
+    plan = planned(folder, study)
+    assert plan["stitch_layers"] == 4
+    assert counts["stitches"] == ["6", "50"] and counts["all"] == [str(sum(plan.values())), "50"]
+    made = [path.name for path in folder.glob("results/mini/**/*") if path.is_file()]
+    assert made == ["forecast.log"]
+
+
 def test_the_papers_study_is_planned_in_seconds(finished):
     start = time.monotonic()
     jobs = planned(finished, None, "--configfile", "config/paper.yaml")

@@ -1,0 +1,265 @@
+"""How fast this machine trains networks and stitches: a measurement of a minute, for a forecast.
+
+It runs what the study runs, at its widths, batches and precisions, on random weights and images: in as many processes
+at once as the study has jobs, since they share caches and memory. `python -m modelstitch.calibration` is one of them.
+"""
+
+import contextlib
+import io
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from modelstitch import hardware, training
+from modelstitch.config import Study
+from modelstitch.costs import Costs, Sizes, layer_flops, pair_flops
+from modelstitch.datasets import Dataset, Split
+from modelstitch.errors import ModelstitchError
+from modelstitch.frozen import FrozenNetwork
+from modelstitch.identifiers import NetworkId
+from modelstitch.images import DeviceImages
+from modelstitch.networks import build
+from modelstitch.seeds import seed_of
+from modelstitch.stitches import Geometry, initialise
+from modelstitch.stitching import StitchedPair, Tally, predict, take_step
+
+# Seconds: a measurement lasts this long at least, where the study has so much work; networks, then pairs of
+# architectures, are measured until these are spent, and the others go at the mean rate.
+LONG_ENOUGH, NETWORK_SECONDS, PAIR_SECONDS = 0.7, 10.0, 35.0
+FEW_IMAGES, MOST_IMAGES = 8, 4096
+
+Rates = dict[str, float]  # seconds an operation, by what was measured
+
+
+class Cells(NamedTuple):
+    """The cells of a pair and objective."""
+
+    objective: str
+    sender: str
+    receiver: str
+    sender_layers: list[int]
+    receiver_layers: list[int]
+
+    @property
+    def architectures(self) -> tuple[str, str]:
+        return NetworkId.parse(self.sender).architecture, NetworkId.parse(self.receiver).architecture
+
+    @property
+    def key(self) -> str:
+        """What pairs of equal cost share."""
+        return " ".join((self.objective, *self.architectures))
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How fast a machine is, as busy as it was.
+
+    Attributes:
+        start: seconds from a job's start to its first work.
+        share: of their cores' time, what the processes of the measurement got: 1 on an idle machine.
+        networks: by architecture.
+        training, evaluation: of stitches, by the `key` of cells.
+    """
+
+    start: float
+    share: float
+    networks: Rates
+    training: Rates
+    evaluation: Rates
+
+
+def rate(rates: Rates, key: str) -> float:
+    """Seconds an operation; the mean of what was measured for what was not."""
+    return rates.get(key, statistics.fmean(rates.values()))
+
+
+def cells_of(study: Study) -> Iterator[Cells]:
+    """The cells of every pair."""
+    for objective in study.objectives():
+        for sender, receiver in study.ordered_pairs():
+            layers = study.sender_layers(objective, sender), study.receiver_layers(objective, receiver)
+            yield Cells(objective, str(sender), str(receiver), *layers)
+
+
+def calibrate(study: Study, sizes: Sizes, start: float, device: str, processes: int) -> Calibration:
+    """Measure in so many processes at once, and take the mean. `start` is as in `Calibration`, and not measured.
+
+    Raises:
+        ModelstitchError: if one of them fails.
+    """
+    work = json.dumps({"study": study.model_dump(mode="json"), "sizes": sizes, "device": device})
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-m", "modelstitch.calibration"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        for _ in range(processes)
+    ]
+    for worker in workers:
+        worker.stdin.write(work)
+        worker.stdin.close()
+        worker.stdin = None
+    found = []
+    for worker in workers:
+        output, errors = worker.communicate()
+        if worker.returncode:
+            reason = errors.strip().rpartition("\n")[2] or f"ended by signal {-worker.returncode}"
+            raise ModelstitchError(f"the calibration failed: {reason}")
+        found.append(json.loads(output))
+    shares, *rates = zip(*found, strict=True)
+    return Calibration(start, statistics.fmean(shares), *map(_mean, rates))
+
+
+def _mean(measured: Sequence[Rates]) -> Rates:
+    keys = dict.fromkeys(key for rates in measured for key in rates)
+    return {key: statistics.fmean(rates[key] for rates in measured if key in rates) for key in keys}
+
+
+def measure(study: Study, sizes: Sizes, device: str) -> tuple[float, Rates, Rates, Rates]:
+    """What a `Calibration` holds but for its start, of this process."""
+    costs, dataset = Costs(study, sizes), noise(sizes)
+    begun, used = time.perf_counter(), time.process_time()
+    pairs = {cells.key: cells for cells in cells_of(study)}
+    networks = {
+        architecture: seconds_per_flop(network_run(costs, architecture, dataset, device), sizes.train_images)
+        for architecture in until(NETWORK_SECONDS, study.networks.architectures)
+    }
+    training, evaluation = {}, {}
+    for key in until(PAIR_SECONDS, pairs):
+        train, evaluate = pair_runs(costs, pairs[key], dataset, device)
+        settings = getattr(study.stitches, pairs[key].objective)
+        training[key] = seconds_per_flop(train, max(settings.batch, int(settings.epochs * sizes.train_images)))
+        evaluation[key] = seconds_per_flop(evaluate, sizes.test_images)
+    share = (time.process_time() - used) / (time.perf_counter() - begun) / study.jobs.threads
+    return share, networks, training, evaluation
+
+
+def until(seconds: float, keys: Iterable[str]) -> Iterator[str]:
+    """One key at least, then others until so many seconds went by, in an order that favours none."""
+    end = time.monotonic() + seconds
+    for index, key in enumerate(sorted(keys, key=seed_of)):
+        if index and time.monotonic() > end:
+            return
+        yield key
+
+
+def seconds_per_flop(run: Callable[[int], int], most: int) -> float:
+    """Seconds an operation of `run`, which takes a number of images and tells its operations.
+
+    Takes twice the images until a run is long enough to measure, or has `most` of them.
+    """
+    run(2)  # what is made once is made here; batch norm needs two
+    images = FEW_IMAGES
+    while True:
+        images = min(images, most, MOST_IMAGES)
+        start = time.perf_counter()
+        flops = run(images)
+        seconds = time.perf_counter() - start
+        if seconds > LONG_ENOUGH or images in (most, MOST_IMAGES):
+            return seconds / flops
+        images *= 2
+
+
+def noise(sizes: Sizes) -> Dataset:
+    """Random images and labels, as many as a measurement takes at most."""
+    generator = np.random.default_rng(0)
+    train, test = (
+        Split(
+            generator.integers(256, size=(count, *sizes.image), dtype=np.uint8),
+            generator.integers(sizes.classes, size=count),
+        )
+        for count in (min(sizes.train_images, MOST_IMAGES), min(sizes.test_images, MOST_IMAGES))
+    )
+    half = np.full(sizes.image[0], 0.5, np.float32)
+    return Dataset("noise", train, test, tuple(map(str, range(sizes.classes))), half, half, "")
+
+
+def first(split: Split, count: int) -> Split:
+    return Split(split.images[:count], split.labels[:count])
+
+
+def network_run(costs: Costs, architecture: str, dataset: Dataset, device: str) -> Callable[[int], int]:
+    """Trains a network for one epoch of so many images, with the test images that go with them."""
+    settings, width = costs.study.networks.training, costs.study.networks.width
+    forward = sum(layer_flops(architecture, width, costs.sizes.image))
+    network = NetworkId(architecture, "trained", 0)
+
+    def run(images: int) -> int:
+        batch = min(settings.batch, images)
+        brief = settings.model_copy(update={"epochs": 1, "warmup_epochs": 0, "batch": batch, "learning_rate": 1e-6})
+        test = first(dataset.test, max(1, images * costs.sizes.test_images // costs.sizes.train_images))
+        part = replace(dataset, train=first(dataset.train, images), test=test)
+        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
+            training.train(network, brief, width, part, 0, Path(folder) / "checkpoint", device)
+        return forward * (3 * (images // batch * batch) + 2 * len(test.labels))
+
+    return run
+
+
+def pair_runs(
+    costs: Costs, cells: Cells, dataset: Dataset, device: str
+) -> tuple[Callable[[int], int], Callable[[int], int]]:
+    """Train the cells of a pair on so many images, and evaluate them."""
+    width, image, classes = costs.study.networks.width, costs.sizes.image, costs.sizes.classes
+    settings = getattr(costs.study.stitches, cells.objective)
+    dtype = hardware.choose_precision(settings.precision, device)
+    frozen = [
+        FrozenNetwork(build(name, width, image[0], classes, seed=0).eval(), dtype, device)
+        for name in cells.architectures
+    ]
+    sources, targets = (network.shapes(image) for network in frozen)
+    stitches = {
+        (i, j): initialise(Geometry.between(sources[i], targets[j]), seed_of(i, j), device)
+        for j in cells.receiver_layers
+        for i in cells.sender_layers
+    }
+    pair = StitchedPair(*frozen, stitches)
+    parameters = [tensor for stitch in stitches.values() for tensor in (stitch.weight, stitch.bias)]
+    optimiser = torch.optim.SGD(parameters, lr=1e-6, momentum=0.9, fused=True)
+    layers = (cells.sender_layers, cells.receiver_layers)
+    forward, both = (pair_flops(*cells.architectures, width, image, *layers, passes) for passes in (1, 2))
+
+    def train(images: int) -> int:
+        some = DeviceImages(dataset, first(dataset.train, images), device, dtype)
+        batch = min(settings.batch, len(some))
+        tally = Tally(list(pair.stitches), device)
+        for augmented, labels in some.shuffled(batch, 0, settings.augmentation):
+            take_step(pair, optimiser, augmented, labels, tally)
+        tally.means()  # waits for the device
+        return both * tally.images
+
+    def evaluate(images: int) -> int:
+        some = DeviceImages(dataset, first(dataset.test, images), device, dtype)
+        predict(pair, some)
+        return forward * len(some)
+
+    return train, evaluate
+
+
+def main() -> None:
+    work = json.load(sys.stdin)
+    study = Study.model_validate(work["study"])
+    image, *counts = work["sizes"]
+    torch.set_num_threads(study.jobs.threads)
+    torch.backends.cudnn.benchmark = True
+    json.dump(measure(study, Sizes(tuple(image), *counts), work["device"]), sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
