@@ -12,21 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from modelstitch.frozen import FrozenNetwork
-from modelstitch.stitches import Geometry, Stitch
+from modelstitch.stitches import Geometry, Stitch, from_rows, patches
 
 Cell = tuple[int, int]
 
 # Added to a covariance's diagonal, as a share of its mean: channels that are never on leave it singular.
 RIDGE = 1e-4
-
-
-def patches(maps: Tensor, geometry: Geometry) -> Tensor:
-    """What a stitch multiplies its weights with: (N, h, w, C_in * k * k), of a sender's maps (N, C_in, H, W)."""
-    height, width = geometry.kernel
-    maps = F.pad(maps, (0, -maps.shape[3] % width, 0, -maps.shape[2] % height))
-    count, channels, rows, columns = maps.shape
-    maps = maps.reshape(count, channels, rows // height, height, columns // width, width)
-    return maps.permute(0, 2, 4, 1, 3, 5).flatten(3)
 
 
 def targets(maps: Tensor, geometry: Geometry) -> tuple[Tensor, Tensor]:
@@ -73,7 +64,7 @@ class Moments:
         """Count a batch: every layer's maps (N, C, H, W), of the sender and of the receiver."""
         for key, cells in self.alike.items():
             geometry = self.geometries[cells[0]]
-            inputs = patches(sender_maps[cells[0][0]].double(), geometry)
+            inputs = patches(sender_maps[cells[0][0]].double(), geometry.kernel)
             for cell in cells:
                 expected, pixels = targets(receiver_maps[cell[1]].double(), geometry)
                 if cell == cells[0]:
@@ -104,9 +95,8 @@ class Moments:
             weights = torch.linalg.solve(_regularised(covariance, ridge), cross)
         else:
             weights = torch.full_like(cross, torch.nan)
-        shape = (geometry.target.channels, geometry.source.channels, *geometry.kernel)
         bias = target_mean - mean @ weights
-        return Stitch(weights.T.reshape(shape).float(), bias.float(), geometry)
+        return Stitch(from_rows(weights.T, geometry).float().contiguous(), bias.float(), geometry)
 
     def whitenings(self, ridge: float = RIDGE) -> dict[Cell, Whitening]:
         """The whitening of every cell's patches, shared where they are the same; none where they are not finite."""

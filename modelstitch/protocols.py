@@ -15,7 +15,7 @@ from modelstitch.images import DeviceImages
 from modelstitch.least_squares import Cell, Moments, Whitening, accumulate
 from modelstitch.schedule import warmup_cosine
 from modelstitch.seeds import seed_of
-from modelstitch.stitches import Geometry, Stitch, initialise
+from modelstitch.stitches import Geometry, Stitch, from_rows, initialise, rows
 
 STATISTICS_BATCH = 100
 
@@ -42,7 +42,7 @@ class WhitenedAdam:
         self.means, self.matrices, self.weights, self.biases = [], [], [], []
         for cell, stitch in stitches.items():
             mean, matrix, inverse = (tensor.to(stitch.weight) for tensor in whitenings[cell])
-            weight = stitch.weight.detach().flatten(1)
+            weight = rows(stitch.weight.detach())
             self.means.append(mean)
             self.matrices.append(matrix)
             self.weights.append((weight @ inverse).requires_grad_())
@@ -59,11 +59,11 @@ class WhitenedAdam:
         variables = list(zip(self.stitches, self.means, self.matrices, self.weights, self.biases, strict=True))
         for stitch, mean, matrix, weight, bias in variables:
             bias.grad = stitch.bias.grad
-            weight.grad = (stitch.weight.grad.flatten(1) - torch.outer(bias.grad, mean)) @ matrix
+            weight.grad = (rows(stitch.weight.grad) - torch.outer(bias.grad, mean)) @ matrix
         self.adam.step()
         for stitch, mean, matrix, weight, bias in variables:
             seen = weight @ matrix
-            stitch.weight.copy_(seen.view_as(stitch.weight))
+            stitch.weight.copy_(from_rows(seen, stitch.geometry))
             stitch.bias.copy_(bias - seen @ mean)
 
 

@@ -60,15 +60,33 @@ class Stitch(NamedTuple):
         if kernel == (1, 1):
             stitched = F.conv2d(maps, weight, bias)
         else:
-            height, width = maps.shape[2:]
-            below, right = -height % kernel[0], -width % kernel[1]
-            if below or right:
-                maps = F.pad(maps, (0, right, 0, below))
-            stitched = F.conv2d(maps, weight, bias, stride=kernel)
+            # A strided convolution, whose gradient takes up to three times as long.
+            stitched = F.linear(patches(maps, kernel), rows(weight), bias).permute(0, 3, 1, 2)
         if scale != (1, 1):
             stitched = F.interpolate(stitched, scale_factor=scale, mode="nearest")
             stitched = stitched[:, :, : target.height, : target.width]
         return stitched
+
+
+def patches(maps: Tensor, kernel: tuple[int, int]) -> Tensor:
+    """What a stitch multiplies the rows of its weight with: (N, h, w, k * k * C), of a sender's maps (N, C, H, W)."""
+    height, width = kernel
+    below, right = -maps.shape[2] % height, -maps.shape[3] % width
+    if below or right:
+        maps = F.pad(maps, (0, right, 0, below))
+    count, channels, down, across = maps.shape
+    pixels = maps.permute(0, 2, 3, 1).reshape(count, down // height, height, across // width, width, channels)
+    return pixels.transpose(2, 3).flatten(3)
+
+
+def rows(weight: Tensor) -> Tensor:
+    """A stitch's weight (C_out, C_in, k, k) in the order of `patches`: (C_out, k * k * C_in)."""
+    return weight.permute(0, 2, 3, 1).flatten(1)
+
+
+def from_rows(rows: Tensor, geometry: Geometry) -> Tensor:
+    """The weight (C_out, C_in, k, k) whose `rows` these are."""
+    return rows.unflatten(1, (*geometry.kernel, geometry.source.channels)).permute(0, 3, 1, 2)
 
 
 def initialise(geometry: Geometry, seed: int, device: str = "cpu") -> Stitch:

@@ -4,8 +4,8 @@ import torch
 from modelstitch.architectures import Shape
 from modelstitch.frozen import FrozenNetwork
 from modelstitch.images import DeviceImages
-from modelstitch.least_squares import Moments, accumulate, patches
-from modelstitch.stitches import Geometry, Stitch
+from modelstitch.least_squares import Moments, accumulate
+from modelstitch.stitches import Geometry, Stitch, patches
 
 CASES = [
     (Shape(3, 8, 8), Shape(5, 8, 8)),
@@ -79,7 +79,7 @@ def test_whitened_patches_have_zero_mean_and_unit_covariance(source, target):
     mean, matrix, inverse = whitenings[0, 0]
     assert whitenings[0, 1] is whitenings[0, 0]
     kept = [-(-size // scale) for size, scale in zip(target[1:], geometry.scale, strict=True)]
-    seen = patches(sender_maps, geometry)[:, : kept[0], : kept[1]]
+    seen = patches(sender_maps, geometry.kernel)[:, : kept[0], : kept[1]]
     if all(size % scale == 0 for size, scale in zip(target[1:], geometry.scale, strict=True)):
         white = (seen.flatten(0, 2) - mean) @ matrix
         size = len(mean)

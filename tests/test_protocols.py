@@ -6,9 +6,9 @@ import torch.nn.functional as F
 from modelstitch import protocols, stitching
 from modelstitch.frozen import FrozenNetwork
 from modelstitch.images import DeviceImages
-from modelstitch.least_squares import Moments, patches
+from modelstitch.least_squares import Moments
 from modelstitch.networks import build
-from modelstitch.stitches import Geometry, Stitch
+from modelstitch.stitches import Geometry, Stitch, patches, rows
 from tests import naive
 from tests.settings import FAST, stitch_settings
 
@@ -45,9 +45,9 @@ def test_whitened_adam_is_adam_on_whitened_maps(few_digits, trained, cell):
     stitch = Stitch(weight.clone().requires_grad_(), bias.clone().requires_grad_(), geometry)
     optimiser = protocols.WhitenedAdam({cell: stitch}, {cell: whitening})
 
-    seen = (patches(maps[cell[0]], geometry) - whitening.mean) @ whitening.matrix
-    linear = (weight.flatten(1) @ whitening.inverse).requires_grad_()
-    constant = (bias + weight.flatten(1) @ whitening.mean).requires_grad_()
+    seen = (patches(maps[cell[0]], geometry.kernel) - whitening.mean) @ whitening.matrix
+    linear = (rows(weight) @ whitening.inverse).requires_grad_()
+    constant = (bias + rows(weight) @ whitening.mean).requires_grad_()
     adam = torch.optim.Adam([linear, constant], lr=0.01)
     for _ in range(5):
         optimiser.param_groups[0]["lr"] = 0.01
@@ -61,7 +61,7 @@ def test_whitened_adam_is_adam_on_whitened_maps(few_digits, trained, cell):
         F.cross_entropy(frozen.suffix(cell[1], stitched), labels).backward()
         adam.step()
     torch.testing.assert_close(stitch(maps[cell[0]]), stitched.detach(), rtol=0.2, atol=0.2)  # one step further
-    torch.testing.assert_close(stitch.weight.flatten(1), linear @ whitening.matrix, rtol=1e-6, atol=1e-8)
+    torch.testing.assert_close(rows(stitch.weight), linear @ whitening.matrix, rtol=1e-6, atol=1e-8)
     torch.testing.assert_close(stitch.bias, constant - linear @ whitening.matrix @ whitening.mean, rtol=1e-6, atol=1e-8)
 
 
