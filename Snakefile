@@ -31,6 +31,7 @@ rule all:
         KEPT_STITCHES,
         TABLES.values(),
         TRIANGLE,
+        DISTANCES,
         FAILURES,
         PUBLISHED,
         MATRICES,

@@ -18,10 +18,10 @@ from pydantic import (
     Field,
     Strict,
     Tag,
-    TypeAdapter,
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from modelstitch.architectures import ALIASES, EXPECTED, PATTERN, canonical, count_layers
@@ -166,19 +166,24 @@ class PairRecipes(Section):
 
 
 class StitchSettings(Section):
-    """What every protocol of the objective `task` (cross-entropy through the receiver's frozen suffix) needs."""
+    """What stitches of every objective and protocol need."""
 
-    epochs: float = Field(gt=0, description="passes over the training images; 0.25 is a quarter of them")
-    batch: int = Field(ge=1, description="images a step")
-    learning_rate: float = Field(gt=0, description="peak learning rate")
-    augmentation: Augmentation = Field(description="random changes of the training images")
     precision: Precision = Field(description=PRECISION)
     sender_layers: Layers = Field(description="rows of the matrix: all, or a list of layers; 0 is the stem")
     receiver_layers: Layers = Field(description="columns of the matrix: all, or a list of layers; 0 is the stem")
     keep_stitches: bool = Field(description="keep the trained stitches beside each pair's record")
 
 
-class PaperStitches(StitchSettings):
+class TrainedStitches(StitchSettings):
+    """What every protocol that takes steps needs."""
+
+    epochs: float = Field(gt=0, description="passes over the training images; 0.25 is a quarter of them")
+    batch: int = Field(ge=1, description="images a step")
+    learning_rate: float = Field(gt=0, description="peak learning rate")
+    augmentation: Augmentation = Field(description="random changes of the training images")
+
+
+class PaperStitches(TrainedStitches):
     """The protocol of arXiv 2303.11277: random start, SGD with momentum, linear warm-up, then cosine to 0."""
 
     protocol: Literal["paper"] = Field(description="how a stitch is trained")
@@ -189,7 +194,7 @@ class PaperStitches(StitchSettings):
     )
 
 
-class FastStitches(StitchSettings):
+class FastStitches(TrainedStitches):
     """The converged matrix for less: least-squares start, whitened senders, Adam, the rate falling linearly to 0."""
 
     protocol: Literal["fast"] = Field(description="how a stitch is trained")
@@ -198,18 +203,43 @@ class FastStitches(StitchSettings):
     )
 
 
+class LeastSquares(StitchSettings):
+    """The stitch of least mean squared error to the expected representation, in closed form: one pass, no step."""
+
+    protocol: Literal["least-squares"] = Field(description="how a stitch is trained")
+    ridge: float = Field(
+        ge=0, description="added to the covariance of what a stitch sees, as a share of its mean variance"
+    )
+
+
 TaskStitches = Annotated[PaperStitches | FastStitches, Field(discriminator="protocol")]
-
-
-def task_stitches(values: Any) -> TaskStitches:
-    """The section `stitches.task` from plain values, as a job gets it."""
-    return TypeAdapter(TaskStitches).validate_python(values)
+SimilarityStitches = Annotated[PaperStitches | LeastSquares, Field(discriminator="protocol")]
 
 
 class Stitches(Section):
-    """One section for each objective."""
+    """One section for each objective that the study has: at least one."""
 
-    task: TaskStitches = Field(description="stitches trained for the task, as the paper's vanilla stitches")
+    task: TaskStitches | None = Field(
+        default=None, description="cross-entropy through the receiver's frozen suffix: the paper's vanilla stitches"
+    )
+    similarity: SimilarityStitches | None = Field(
+        default=None, description="mean squared error to the receiver's expected representation"
+    )
+
+    @model_validator(mode="after")
+    def _any(self) -> "Stitches":
+        if not self.objectives():
+            raise mistake(((), f"no objective: expected at least one of {', '.join(type(self).model_fields)}"))
+        return self
+
+    def objectives(self) -> dict[str, PaperStitches | FastStitches | LeastSquares]:
+        """The settings of each objective of the study, by its name."""
+        return {name: settings for name, settings in self if settings is not None}
+
+
+def objective_settings(objective: str, values: Any) -> PaperStitches | FastStitches | LeastSquares:
+    """The section of one objective from plain values, as a job gets it."""
+    return getattr(Stitches.model_validate({objective: values}), objective)
 
 
 class Figures(Section):
@@ -266,7 +296,7 @@ class Study(Section):
         layers = count_layers(shallowest)
         mistakes = [
             ((objective, key, index), f"no layer {layer} in {shallowest}: it has {layers} layers, 0 to {layers - 1}")
-            for objective, settings in stitches
+            for objective, settings in stitches.objectives().items()
             for key in ("sender_layers", "receiver_layers")
             if getattr(settings, key) != "all"
             for index, layer in enumerate(getattr(settings, key))
@@ -278,7 +308,7 @@ class Study(Section):
 
     def objectives(self) -> list[str]:
         """What stitches are trained for, by name."""
-        return [objective for objective, _ in self.stitches]
+        return list(self.stitches.objectives())
 
     def networks_needed(self) -> list[NetworkId]:
         """Every network that a pair names, each once: by recipe, architecture and seed."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from modelstitch.architectures import Block, Shape, blocks, count_layers, layer_shapes
-from modelstitch.config import Study
+from modelstitch.config import LeastSquares, Study
 from modelstitch.grouping import CPU_MAP_BYTES
 from modelstitch.identifiers import NetworkId
 
@@ -120,9 +120,14 @@ class Costs:
         self, objective: str, sender: str, receiver: str, sender_layers: Sequence[int], receiver_layers: Sequence[int]
     ) -> int:
         """Training these cells of a pair."""
-        settings = getattr(self.study.stitches, objective)
+        settings = self.study.stitches.objectives()[objective]
+        cells = (sender, receiver, sender_layers, receiver_layers)
+        if isinstance(settings, LeastSquares):
+            return self.sizes.train_images * self._similarity_flops(*cells, moments=True)
         images = max(settings.epochs * self.sizes.train_images, settings.batch)
-        return round(images * self._pair_flops(sender, receiver, sender_layers, receiver_layers, passes=2))
+        if objective == "similarity":
+            return round(images * self._similarity_flops(*cells, moments=False))
+        return round(images * self._pair_flops(*cells, passes=2))
 
     def evaluation_flops(
         self, sender: str, receiver: str, sender_layers: Sequence[int], receiver_layers: Sequence[int]
@@ -196,7 +201,7 @@ class Costs:
 
     def pair_mb(self, sender: str) -> int:
         """All cells of a pair: the sender's maps of a batch, and a group in the receiver."""
-        batch = max(settings.batch for _, settings in self.study.stitches)
+        batch = max(getattr(settings, "batch", 0) for settings in self.study.stitches.objectives().values())
         maps = sum(math.prod(shape) for shape in self._shapes(NetworkId.parse(sender).architecture))
         group = GROUP_MB * MAPS_ALIVE if self.study.jobs.device != "cuda" else 4000
         maps_mb = math.ceil(2 * 4 * max(batch, 500) * maps / MIB)
@@ -221,6 +226,25 @@ class Costs:
         names = (NetworkId.parse(network).architecture for network in (sender, receiver))
         width, image = self.study.networks.width, self.sizes.image
         return pair_flops(*names, width, image, sender_layers, receiver_layers, passes)
+
+    def _similarity_flops(
+        self, sender: str, receiver: str, sender_layers: Sequence[int], receiver_layers: Sequence[int], moments: bool
+    ) -> int:
+        """An image for the objective `similarity`: both networks, and no suffix.
+
+        Of a stitch a forward pass and the gradient of its weights, or, for its normal equations, its patches' squares
+        and their products with what they should give, in float64, which takes twice the time.
+        """
+        names = [NetworkId.parse(network).architecture for network in (sender, receiver)]
+        width, image = self.study.networks.width, self.sizes.image
+        flops = sum(sum(layer_flops(name, width, image)) for name in names)
+        sources, targets = (layer_shapes(name, width, image) for name in names)
+        for i in sender_layers:
+            for j in receiver_layers:
+                stitch = stitch_flops(sources[i], targets[j])
+                size = sources[i].channels * max(1, math.ceil(sources[i].height / targets[j].height)) ** 2
+                flops += 2 * (stitch + stitch * size // targets[j].channels) if moments else 2 * stitch
+        return flops
 
     @property
     def _images_mb(self) -> float:

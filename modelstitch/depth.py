@@ -21,6 +21,15 @@ def relative_depth(layer: int, layers: int) -> float:
     return layer / (layers - 1)
 
 
+def corresponding(layer: int, layers: int, others: int) -> int:
+    """The layer of a network of `others` layers that is nearest in relative depth; the earlier of two.
+
+    The paper's "corresponding layers": the same index where networks are equally deep.
+    """
+    depth = relative_depth(layer, layers)
+    return min(range(others), key=lambda other: (round(abs(relative_depth(other, others) - depth), 9), other))
+
+
 def on_depth_axes(matrix: pd.DataFrame, sender_layers: int, receiver_layers: int, size: int) -> np.ndarray:
     """A matrix on a common grid of relative depth: each point has the value of the nearest cell.
 

@@ -146,7 +146,7 @@ def pair_jobs(costs: Costs, calibration: Calibration, cells: Cells) -> list[Job]
     if costs.study.jobs.layers_per_job:
         jobs.append(Job(calibration.start, memory=costs.joining_mb()))
     kept = costs.record_bytes(rows, columns)
-    if any(settings.keep_stitches for _, settings in costs.study.stitches):
+    if any(settings.keep_stitches for settings in costs.study.stitches.objectives().values()):
         kept += costs.stitches_bytes(sender, receiver, rows, columns)
     return [*jobs[:-1], jobs[-1]._replace(bytes=kept)]
 

@@ -31,10 +31,10 @@ class DeviceImages:
         images = self.images[indices].to(torch.float32, memory_format=torch.channels_last)
         return (images / 255 - self.mean) / self.std
 
-    def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def in_order(self, size: int = EVALUATION_BATCH) -> Iterator[tuple[Tensor, Tensor]]:
         """Normalised images (N, C, H, W) and labels (N,) in batches, every image once, none left out."""
-        for start in range(0, len(self), EVALUATION_BATCH):
-            batch = slice(start, start + EVALUATION_BATCH)
+        for start in range(0, len(self), size):
+            batch = slice(start, start + size)
             yield self.normalised(batch).to(self.dtype), self.labels[batch]
 
     def shuffled(self, batch: int, seed: int, augmentation: Augmentation) -> Iterator[tuple[Tensor, Tensor]]:

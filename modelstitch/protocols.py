@@ -4,12 +4,15 @@
 it starts from least squares and runs Adam on stitches of whitened senders. How near it comes: docs/protocols.md.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
+import numpy as np
 import torch
+from torch import Tensor
 
-from modelstitch.config import PaperStitches, TaskStitches
+from modelstitch.config import FastStitches, PaperStitches, TrainedStitches
+from modelstitch.errors import ModelstitchError
 from modelstitch.frozen import FrozenNetwork
 from modelstitch.images import DeviceImages
 from modelstitch.least_squares import Cell, Moments, Whitening, accumulate
@@ -18,6 +21,22 @@ from modelstitch.seeds import seed_of
 from modelstitch.stitches import Geometry, Stitch, from_rows, initialise, rows
 
 STATISTICS_BATCH = 100
+
+
+class Fit(NamedTuple):
+    """Stitches that were trained for an objective.
+
+    Attributes:
+        stitches: of every cell, columns after each other.
+        loss, accuracy: of the training images, (epochs, cells); the last row may stand for a part of an epoch. Accuracy
+            is NaN where training ran no suffix.
+        images: how many were trained on.
+    """
+
+    stitches: dict[Cell, Stitch]
+    loss: np.ndarray
+    accuracy: np.ndarray
+    images: int
 
 
 class Optimiser(Protocol):
@@ -68,7 +87,7 @@ class WhitenedAdam:
 
 
 def begin(
-    settings: TaskStitches,
+    settings: PaperStitches | FastStitches,
     sender: FrozenNetwork,
     receiver: FrozenNetwork,
     geometries: Mapping[Cell, Geometry],
@@ -122,7 +141,30 @@ def sgd(stitches: Mapping[Cell, Stitch], settings: PaperStitches) -> torch.optim
     )
 
 
-def rates(settings: TaskStitches, steps: int, steps_per_epoch: int) -> list[float]:
+def count_steps(settings: TrainedStitches, images: int) -> int:
+    """Steps of the training on so many images: full batches only, at least one."""
+    return max(1, round(settings.epochs * (images // settings.batch)))
+
+
+def steps(
+    images: DeviceImages, settings: TrainedStitches, order: Sequence[object]
+) -> Iterator[tuple[int, float, Tensor, Tensor]]:
+    """Every step's epoch, learning rate, augmented images (N, C, H, W) and labels (N,).
+
+    Raises:
+        ModelstitchError: if there are fewer training images than one batch.
+    """
+    steps_per_epoch = len(images) // settings.batch
+    if not steps_per_epoch:
+        raise ModelstitchError(f"batch: {settings.batch} is more than the {len(images)} training images")
+    planned = rates(settings, count_steps(settings, len(images)), steps_per_epoch)
+    for epoch, start in enumerate(range(0, len(planned), steps_per_epoch)):
+        shuffled = images.shuffled(settings.batch, seed_of(*order, epoch), settings.augmentation)
+        for rate, (batch, labels) in zip(planned[start : start + steps_per_epoch], shuffled, strict=False):
+            yield epoch, rate, batch, labels
+
+
+def rates(settings: TrainedStitches, steps: int, steps_per_epoch: int) -> list[float]:
     """Learning rate of every step: warm-up and cosine for `paper`, falling linearly to 0 for `fast`."""
     if isinstance(settings, PaperStitches):
         warmup_steps = round(settings.warmup_epochs * steps_per_epoch)

@@ -61,7 +61,7 @@ RECORDS = [
     for objective in OBJECTIVES
     for pair in PAIRS
 ]
-KEEP_STITCHES = any(settings.keep_stitches for _, settings in STUDY.stitches)
+KEEP_STITCHES = any(settings.keep_stitches for settings in STUDY.stitches.objectives().values())
 KEPT_STITCHES = [str(Path(record).with_suffix(".safetensors")) for record in RECORDS if KEEP_STITCHES]
 FORMATS = STUDY.figures.formats
 

@@ -14,31 +14,42 @@ PAIR_FIGURES = [
         receiver=str(pair.receiver),
     )
 ]
+# Of one objective, whose name is a wildcard.
 OVERVIEW_FIGURES = [
     file
     for sender, receiver in RECIPE_PAIRS
     for file in in_report(
-        RESULTS / f"figures/overview_{sender}_to_{receiver}",
+        f"{RESULTS}/figures/overview_{{objective}}_{sender}_to_{receiver}",
         "../report/overview.rst",
         "All pairs at a glance",
         figure=f"{sender} → {receiver}",
+        objective="{objective}",
     )
 ]
 CONTROLS_FIGURE = in_report(
-    RESULTS / "figures/controls", "../report/controls.rst", "All pairs at a glance", figure="controls"
+    f"{RESULTS}/figures/controls_{{objective}}",
+    "../report/controls.rst",
+    "All pairs at a glance",
+    figure="controls",
+    objective="{objective}",
 )
 DEPTH_FIGURES = [
     file
     for sender, receiver in RECIPE_PAIRS
     for file in in_report(
-        RESULTS / f"figures/depth_{sender}_to_{receiver}",
+        f"{RESULTS}/figures/depth_{{objective}}_{sender}_to_{receiver}",
         "../report/depth.rst",
         "The average pair",
         figure=f"{sender} → {receiver}",
+        objective="{objective}",
     )
 ]
 # Plain text: as inputs of another Snakefile's rule, flagged files would lose their captions.
-FIGURES = [str(file) for file in PAIR_FIGURES + OVERVIEW_FIGURES + CONTROLS_FIGURE + DEPTH_FIGURES]
+FIGURES = [str(file) for file in PAIR_FIGURES] + [
+    str(file).format(objective=objective)
+    for objective in OBJECTIVES
+    for file in OVERVIEW_FIGURES + CONTROLS_FIGURE + DEPTH_FIGURES
+]
 
 
 # A job a kind of figure: a process takes seconds to start, a figure half a one.
@@ -75,9 +86,9 @@ rule draw_overviews:
         OVERVIEW_FIGURES,
         CONTROLS_FIGURE,
     log:
-        RESULTS / "logs/draw_overviews.log",
+        RESULTS / "logs/draw_overviews/{objective}.log",
     benchmark:
-        RESULTS / "benchmarks/draw_overviews.tsv"
+        RESULTS / "benchmarks/draw_overviews/{objective}.tsv"
     conda:
         "../envs/modelstitch.yaml"
     resources:
@@ -85,7 +96,7 @@ rule draw_overviews:
         runtime=120,
     params:
         folder=lambda wildcards, output: str(Path(output[0]).parent),
-        objective=OBJECTIVES[0],
+        objective=lambda wildcards: wildcards.objective,
         recipes=RECIPE_PAIRS,
         colormap=COLORMAP,
         formats=list(FORMATS),
@@ -103,9 +114,9 @@ rule draw_depths:
     output:
         DEPTH_FIGURES,
     log:
-        RESULTS / "logs/draw_depths.log",
+        RESULTS / "logs/draw_depths/{objective}.log",
     benchmark:
-        RESULTS / "benchmarks/draw_depths.tsv"
+        RESULTS / "benchmarks/draw_depths/{objective}.tsv"
     conda:
         "../envs/modelstitch.yaml"
     resources:
@@ -113,7 +124,7 @@ rule draw_depths:
         runtime=60,
     params:
         folder=lambda wildcards, output: str(Path(output[0]).parent),
-        objective=OBJECTIVES[0],
+        objective=lambda wildcards: wildcards.objective,
         recipes=RECIPE_PAIRS,
         colormap=COLORMAP,
         formats=list(FORMATS),

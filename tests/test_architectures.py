@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 import torch
 
-from modelstitch import stitching
+from modelstitch import pairs
 from modelstitch.architectures import ARCHITECTURES, block_counts, blocks, count_layers, layer_shapes
 from modelstitch.datasets import Split
 from modelstitch.errors import ModelstitchError
@@ -52,7 +52,7 @@ def test_resnet18_and_resnet34_are_stitched_layer_by_layer(few_digits, names):
     dataset = dataclasses.replace(few_digits, train=few[0], test=few[1])
     pair = [initialised(NetworkId(name, "random", 0), dataset, width=1) for name in names]
     rows, columns = map(count_layers, names)
-    matrix, stitches, _ = stitching.train_pair(
+    matrix, stitches, _ = pairs.train_pair(
         *pair,
         dataset,
         stitch_settings(batch=8),

@@ -12,7 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from modelstitch.architectures import ARCHITECTURES
-from modelstitch.config import Study, load_study, task_stitches, write_schema
+from modelstitch.config import Study, load_study, objective_settings, write_schema
 from modelstitch.errors import ModelstitchError
 from modelstitch.identifiers import NetworkId, Pair
 
@@ -180,7 +180,7 @@ def test_resnet18_and_resnet34_are_other_names_of_r2222_and_r3463():
 def test_a_section_comes_back_from_plain_values():
     study = load_study(changed("dataset", IMAGEFOLDER), "study.yaml")
     plain = json.loads(json.dumps(study.stitches.task.model_dump(mode="json")))
-    assert task_stitches(plain) == study.stitches.task
+    assert objective_settings("task", plain) == study.stitches.task
     assert Study.model_validate(study.model_dump(mode="json")) == study
 
 
@@ -297,8 +297,8 @@ def test_a_study_does_not_change():
             3,
             "stitches.task.receiver_layers: 3: expected all, or a list of layers (write [0, 2])",
         ),
-        ("stitches", {}, "stitches.task: missing key: stitches trained for the task, as the paper's vanilla stitches"),
-        ("stitches.similarity", {}, "stitches.similarity: unknown key: expected task"),
+        ("stitches", {}, "stitches: no objective: expected at least one of task, similarity"),
+        ("stitches.similarity", {}, "stitches.similarity.protocol: missing key: expected paper or least-squares"),
         (
             "pairs.1.sender",
             "traned",

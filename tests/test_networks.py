@@ -14,7 +14,7 @@ NARROW = """
 import sys
 import torch
 from pathlib import Path
-from modelstitch import datasets, stitching, training
+from modelstitch import datasets, pairs, training
 from modelstitch.identifiers import NetworkId
 from tests.settings import initialised, stitch_settings, training_settings
 
@@ -25,7 +25,7 @@ for width in range(1, 9):
     checkpoint = Path(sys.argv[2], f"{width}.safetensors")
     network, network.about = training.train(NetworkId("R1211", "trained", 0), settings, width, dataset, 0, checkpoint)
     other = initialised(NetworkId("R1111", "calibrated", 0), dataset, width)
-    columns, _, _ = stitching.train_pair(
+    columns, _, _ = pairs.train_pair(
         network, other, dataset, stitch_settings(epochs=0.2), study_seed=0,
         sender_layers=range(5), receiver_layers=range(5),
     )

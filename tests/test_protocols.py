@@ -3,7 +3,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from modelstitch import protocols, stitching
+from modelstitch import pairs, protocols
 from modelstitch.frozen import FrozenNetwork
 from modelstitch.images import DeviceImages
 from modelstitch.least_squares import Moments
@@ -66,7 +66,7 @@ def test_whitened_adam_is_adam_on_whitened_maps(few_digits, trained, cell):
 
 
 def fast_record(sender, receiver, dataset, sender_layers=None, receiver_layers=None, **changes):
-    return stitching.train_pair(
+    return pairs.train_pair(
         sender,
         receiver,
         dataset,
@@ -93,7 +93,7 @@ def test_the_fast_protocol_beats_the_papers_on_as_many_images(digits, trained):
         np.stack([column.test_accuracy for column in record[0]])
         for record in (
             fast_record(trained, trained, digits, epochs=0.5),
-            stitching.train_pair(
+            pairs.train_pair(
                 trained,
                 trained,
                 digits,

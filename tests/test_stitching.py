@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from modelstitch import protocols, stitching
+from modelstitch import pairs, protocols, stitching
 from modelstitch.errors import ModelstitchError
 from modelstitch.frozen import FrozenNetwork
 from modelstitch.identifiers import NetworkId
@@ -43,7 +43,7 @@ def exact(network):
 
 
 def record(sender, receiver, dataset, sender_layers=None, receiver_layers=None, **changes):
-    return stitching.train_pair(
+    return pairs.train_pair(
         sender,
         receiver,
         dataset,
@@ -155,7 +155,7 @@ def test_a_second_run_is_bit_identical(few_digits, trained, random_networks, ref
 
 
 def test_another_order_of_images_or_start_is_another_record(few_digits, trained, random_networks, reference):
-    _, weights, _ = stitching.train_pair(
+    _, weights, _ = pairs.train_pair(
         trained,
         random_networks[0],
         few_digits,
@@ -215,7 +215,7 @@ def test_a_diverged_cell_is_recorded_without_a_result_and_with_a_reason(few_digi
     count = len(few_digits.test.labels)
     predictions = np.zeros((2, count), dtype=np.int64)
     losses = np.ones((2, 1))
-    column = stitching.column(0, (0, 1), losses, losses, np.array([1.0, np.inf]), predictions, few_digits)
+    column = pairs.column(0, (0, 1), losses, losses, np.array([1.0, np.inf]), predictions, few_digits)
     assert column.diverged.tolist() == [False, True]
     assert column.reason == ("", "the test loss is not finite")
     assert column.test_accuracy[0] == (few_digits.test.labels == 0).mean() and np.isnan(column.test_accuracy[1])
@@ -258,5 +258,5 @@ def test_a_part_of_an_epoch_is_that_many_steps(few_digits, trained):
 
 
 def test_fewer_images_than_a_batch_are_refused(few_digits, trained):
-    with pytest.raises(ModelstitchError, match=r"stitches\.task\.batch: 204 is more than the 203 training images"):
+    with pytest.raises(ModelstitchError, match=r"batch: 204 is more than the 203 training images"):
         record(trained, trained, few_digits, batch=204)

@@ -3,15 +3,16 @@
 import job
 from safetensors.torch import save_file
 
-from modelstitch import datasets, files, hardware, networks, records, stitching, versions
-from modelstitch.config import task_stitches
+from modelstitch import datasets, files, hardware, networks, pairs, records, versions
+from modelstitch.config import objective_settings
 
 job.begin(snakemake)
-columns, stitches, attributes = stitching.train_pair(
+columns, stitches, attributes = pairs.train_pair(
     networks.load(snakemake.input.sender),
     networks.load(snakemake.input.receiver),
     datasets.read(snakemake.input.dataset),
-    task_stitches(snakemake.params.settings),
+    objective_settings(snakemake.wildcards.objective, snakemake.params.settings),
+    objective=snakemake.wildcards.objective,
     study_seed=snakemake.params.seed,
     sender_layers=snakemake.params.sender_layers,
     receiver_layers=snakemake.params.receiver_layers,

@@ -1,0 +1,122 @@
+"""One ordered pair from two networks to its record: stitches made for an objective, evaluated on the whole test set."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from modelstitch import similarity, stitching
+from modelstitch.config import StitchSettings
+from modelstitch.datasets import Dataset
+from modelstitch.frozen import FrozenNetwork
+from modelstitch.hardware import choose_precision, device_name
+from modelstitch.images import DeviceImages
+from modelstitch.networks import SmallResNet
+from modelstitch.records import Column, predictions_dtype
+from modelstitch.stitches import Geometry
+from modelstitch.stitching import StitchedPair
+
+FITS = {"task": stitching.fit, "similarity": similarity.fit}
+
+
+def train_pair(
+    sender: SmallResNet,
+    receiver: SmallResNet,
+    dataset: Dataset,
+    settings: StitchSettings,
+    *,
+    objective: str = "task",
+    study_seed: int,
+    sender_layers: Sequence[int],
+    receiver_layers: Sequence[int],
+    device: str = "cpu",
+) -> tuple[list[Column], dict[str, Tensor], dict[str, Any]]:
+    """Train and evaluate the stitches of an ordered pair's cells: `sender_layers` x `receiver_layers`.
+
+    A cell depends on its own seed and on the pair's order of images only, not on which other cells are trained with it.
+
+    Returns:
+        A column for each receiver layer; the stitches as `<sender layer>.<receiver layer>.weight` (C_out, C_in, k, k)
+        and `.bias` (C_out,); and what a record says of how they were made.
+    """
+    start = time.monotonic()
+    dtype = choose_precision(settings.precision, device)
+    if device == "cuda":
+        torch.backends.cudnn.benchmark = True
+    names = (sender.about["network"], receiver.about["network"])
+    train_images = DeviceImages(dataset, dataset.train, device, dtype)
+    test_images = DeviceImages(dataset, dataset.test, device, dtype)
+    frozen = FrozenNetwork(sender, dtype, device), FrozenNetwork(receiver, dtype, device)
+    image = tuple(dataset.train.images.shape[1:])
+    sender_shapes, receiver_shapes = (network.shapes(image) for network in frozen)
+    geometries = {
+        (i, j): Geometry.between(sender_shapes[i], receiver_shapes[j]) for j in receiver_layers for i in sender_layers
+    }
+    fit = FITS[objective](
+        *frozen, geometries, train_images, settings, (study_seed, *names, objective), " → ".join(names)
+    )
+    trained_seconds = time.monotonic() - start
+    test_loss, predictions = stitching.predict(StitchedPair(*frozen, fit.stitches), test_images)
+    seconds = time.monotonic() - start
+    columns = []
+    for index, j in enumerate(receiver_layers):
+        cells = slice(index * len(sender_layers), (index + 1) * len(sender_layers))
+        training = (fit.loss[:, cells].T, fit.accuracy[:, cells].T)
+        columns.append(column(j, tuple(sender_layers), *training, test_loss[cells], predictions[cells], dataset))
+    weights = {
+        f"{i}.{j}.{name}": tensor.detach().cpu()
+        for (i, j), stitch in fit.stitches.items()
+        for name, tensor in (("weight", stitch.weight), ("bias", stitch.bias))
+    }
+    attributes = {
+        "objective": objective,
+        "sender": names[0],
+        "receiver": names[1],
+        "sender_accuracy": sender.about["accuracy"],
+        "receiver_accuracy": receiver.about["accuracy"],
+        "dataset": dataset.name,
+        "dataset_digest": dataset.digest,
+        "settings": settings.model_dump(mode="json"),
+        "seed": study_seed,
+        "device": device_name(device),
+        "threads": torch.get_num_threads(),
+        "precision": str(dtype).removeprefix("torch."),
+        "train_images": fit.images,
+        "seconds": round(seconds, 3),
+        "images_per_second": round(fit.images / trained_seconds, 3),
+    }
+    return columns, weights, attributes
+
+
+def column(
+    receiver_layer: int,
+    sender_layers: tuple[int, ...],
+    train_loss: np.ndarray,
+    train_accuracy: np.ndarray,
+    test_loss: np.ndarray,
+    predictions: np.ndarray,
+    dataset: Dataset,
+) -> Column:
+    """The record of a receiver's layer; a cell whose loss stopped being finite counts as diverged, its accuracy NaN."""
+    correct = predictions == dataset.test.labels
+    in_training = ~np.isfinite(train_loss).all(axis=1)
+    in_evaluation = ~np.isfinite(test_loss)
+    diverged = in_training | in_evaluation
+    reasons = np.where(
+        in_training, "the training loss is not finite", np.where(in_evaluation, "the test loss is not finite", "")
+    )
+    return Column(
+        receiver_layer=receiver_layer,
+        sender_layers=sender_layers,
+        test_accuracy=np.where(diverged, np.nan, correct.mean(axis=1)),
+        test_loss=np.where(diverged, np.nan, test_loss),
+        train_accuracy=np.where(diverged[:, None], np.nan, train_accuracy),
+        train_loss=train_loss,
+        test_images=predictions.shape[1],
+        predictions=predictions.astype(predictions_dtype(len(dataset.classes))),
+        diverged=diverged,
+        reason=tuple(reasons.tolist()),
+    )

@@ -1,0 +1,17 @@
+"""Measure how far the stitched representations of one ordered pair are from the expected ones."""
+
+import job
+from safetensors.torch import load_file
+
+from modelstitch import datasets, distances, hardware, networks, tables
+
+job.begin(snakemake)
+cells = distances.measure_pair(
+    networks.load(snakemake.input.sender),
+    networks.load(snakemake.input.receiver),
+    datasets.read(snakemake.input.dataset),
+    load_file(snakemake.input.vanilla),
+    load_file(snakemake.input.similar),
+    hardware.choose_device(snakemake.resources.device),
+)
+tables.write_csv(cells, snakemake.output[0])
