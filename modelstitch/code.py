@@ -10,8 +10,11 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
-# Never part of a result: what is told to a person, and what is written into `params` in full anyway (the config).
-EXCLUDED = frozenset({"modelstitch", "modelstitch.errors", "modelstitch.progress", "modelstitch.config"})
+# Never part of a result: what is told to a person, what is written into `params` in full anyway (the config), and where
+# memory comes from.
+EXCLUDED = frozenset(
+    {f"modelstitch{name}" for name in ("", ".allocator", ".config", ".errors", ".progress")},
+)
 
 
 def fingerprint(*scripts: Path | str) -> str:

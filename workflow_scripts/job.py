@@ -9,6 +9,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from modelstitch.allocator import keep_freed_memory
 from modelstitch.errors import ModelstitchError
 from modelstitch.files import replacing
 
@@ -20,6 +21,7 @@ def begin(snakemake: Any) -> None:
 
     A ModelstitchError ends the job with one line; any other error too, with its traceback in the log file.
     """
+    keep_freed_memory()
     name = " ".join([snakemake.rule, *snakemake.wildcards])
     logging.raiseExceptions = False  # a full disk: the message on standard error is enough
     terminal = logging.StreamHandler()
