@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from PIL import Image
@@ -61,6 +62,14 @@ STUDY = {
     },
     "figures": {"colormap": "viridis", "formats": ["png"]},
     "jobs": {"layers_per_job": None, "threads": 1, "device": "cpu"},
+}
+SIMILARITY = {
+    "protocol": "least-squares",
+    "ridge": 1e-6,
+    "precision": "float32",
+    "sender_layers": "all",
+    "receiver_layers": "all",
+    "keep_stitches": False,
 }
 FIGURES = {"draw_pairs": 1, "draw_overviews": 1, "draw_depths": 1}
 TABLES = {"measure_triangle": 1, "make_tables": 1, "make_matrices": 1, "find_failures": 1, "compare_published": 1}
@@ -177,6 +186,30 @@ def test_another_seed_runs_only_its_networks_and_pairs(finished):
 
 def test_an_architecture_taken_out_runs_tables_and_what_follows(finished):
     assert planned(finished, changed(networks={"architectures": ["R1112"]})) == AFTER_STITCHES
+
+
+def test_another_objective_makes_its_stitches_and_those_that_it_is_compared_with(finished):
+    """The stitches of the first objective were not kept."""
+    study = changed()
+    study["stitches"]["similarity"] = SIMILARITY
+    more = {"stitch_pair": 2 * 8, "measure_pair": 8, "summarise_distances": 1}
+    assert planned(finished, study) == more | AFTER_STITCHES | {"draw_overviews": 2, "draw_depths": 2}
+
+
+def test_a_network_stitched_to_itself_for_similarity_is_itself(tmp_path):
+    folder = checkout(tmp_path)
+    study = changed(networks={"architectures": ["R1111"]})
+    study |= {"pairs": study["pairs"][:1], "stitches": study["stitches"] | {"similarity": SIMILARITY}}
+    result = snakemake(folder, study=study)
+    assert result.returncode == 0, result.stderr
+    distances, cells = (pd.read_csv(folder / f"results/mini/tables/{name}.csv") for name in ("distances", "cells"))
+    assert len(distances) == 25 and len(cells) == 50
+    diagonal = distances[distances.sender_layer == distances.receiver_layer]
+    assert diagonal.corresponding.all() and (diagonal.ES_over_variance < 1e-4).all()
+    assert (diagonal.EV > diagonal.ES).all()
+    same = cells[(cells.objective == "similarity") & (cells.sender_layer == cells.receiver_layer)]
+    assert (same.relative_accuracy.sub(1).abs() < 0.1).all()
+    assert planned(folder, study) == {}
 
 
 @pytest.mark.parametrize("jobs", [{"layers_per_job": 2}, {"threads": 2}, {"device": "auto"}])
