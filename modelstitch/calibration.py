@@ -4,24 +4,22 @@ It runs what the study runs, at its widths, batches and precisions, on random we
 at once as the study has jobs, since they share caches and memory. `python -m modelstitch.calibration` is one of them.
 """
 
-import contextlib
-import io
 import json
 import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
-from modelstitch import hardware, training
+from modelstitch import hardware
 from modelstitch.config import Study
 from modelstitch.costs import Costs, Sizes, layer_flops, pair_flops
 from modelstitch.datasets import Dataset, Split
@@ -36,10 +34,11 @@ from modelstitch.stitching import StitchedPair, Tally, predict, take_step
 
 # Seconds: a measurement lasts this long at least, where the study has so much work; networks, then pairs of
 # architectures, are measured until these are spent, and the others go at the mean rate.
-LONG_ENOUGH, NETWORK_SECONDS, PAIR_SECONDS = 0.7, 10.0, 35.0
+LONG_ENOUGH, NETWORK_SECONDS, PAIR_SECONDS = 1.0, 10.0, 35.0
 FEW_IMAGES, MOST_IMAGES = 8, 4096
 
-Rates = dict[str, float]  # seconds an operation, by what was measured
+Rates = dict[str, float]  # busy seconds of a job's cores an operation, by what was measured
+Clock = Callable[[], float]
 
 
 class Cells(NamedTuple):
@@ -63,11 +62,13 @@ class Cells(NamedTuple):
 
 @dataclass(frozen=True)
 class Calibration:
-    """How fast a machine is, as busy as it was.
+    """How fast a machine is.
+
+    Seconds are those in which a job's cores work for it, so that other work on the machine counts little.
 
     Attributes:
         start: seconds from a job's start to its first work.
-        share: of their cores' time, what the processes of the measurement got: 1 on an idle machine.
+        share: of the time that passed, how much of their cores' the processes of the measurement got; 1 on a GPU.
         networks: by architecture.
         training, evaluation: of stitches, by the `key` of cells.
     """
@@ -80,7 +81,7 @@ class Calibration:
 
 
 def rate(rates: Rates, key: str) -> float:
-    """Seconds an operation; the mean of what was measured for what was not."""
+    """The mean of what was measured for what was not."""
     return rates.get(key, statistics.fmean(rates.values()))
 
 
@@ -133,21 +134,27 @@ def _mean(measured: Sequence[Rates]) -> Rates:
 
 def measure(study: Study, sizes: Sizes, device: str) -> tuple[float, Rates, Rates, Rates]:
     """What a `Calibration` holds but for its start, of this process."""
-    costs, dataset = Costs(study, sizes), noise(sizes)
-    begun, used = time.perf_counter(), time.process_time()
+    costs, dataset, clock = Costs(study, sizes), noise(sizes), clock_of(study, device)
+    begun, worked = time.perf_counter(), clock()
     pairs = {cells.key: cells for cells in cells_of(study)}
     networks = {
-        architecture: seconds_per_flop(network_run(costs, architecture, dataset, device), sizes.train_images)
+        architecture: seconds_per_flop(network_run(costs, architecture, dataset, device), sizes.train_images, clock)
         for architecture in until(NETWORK_SECONDS, study.networks.architectures)
     }
     training, evaluation = {}, {}
     for key in until(PAIR_SECONDS, pairs):
         train, evaluate = pair_runs(costs, pairs[key], dataset, device)
         settings = getattr(study.stitches, pairs[key].objective)
-        training[key] = seconds_per_flop(train, max(settings.batch, int(settings.epochs * sizes.train_images)))
-        evaluation[key] = seconds_per_flop(evaluate, sizes.test_images)
-    share = (time.process_time() - used) / (time.perf_counter() - begun) / study.jobs.threads
+        most = max(settings.batch, int(settings.epochs * sizes.train_images))
+        training[key] = seconds_per_flop(train, most, clock)
+        evaluation[key] = seconds_per_flop(evaluate, sizes.test_images, clock)
+    share = (clock() - worked) / (time.perf_counter() - begun)
     return share, networks, training, evaluation
+
+
+def clock_of(study: Study, device: str) -> Clock:
+    """Seconds that a job's cores worked, each; on a GPU, which a process only waits for, those that passed."""
+    return time.perf_counter if device == "cuda" else lambda: time.process_time() / study.jobs.threads
 
 
 def until(seconds: float, keys: Iterable[str]) -> Iterator[str]:
@@ -159,20 +166,28 @@ def until(seconds: float, keys: Iterable[str]) -> Iterator[str]:
         yield key
 
 
-def seconds_per_flop(run: Callable[[int], int], most: int) -> float:
+def seconds_per_flop(run: Callable[[int], int], most: int, clock: Clock) -> float:
     """Seconds an operation of `run`, which takes a number of images and tells its operations.
 
-    Takes twice the images until a run is long enough to measure, or has `most` of them.
+    Takes twice the images until a run is long enough to measure, or has `most` of them. What any run takes, however few
+    its images, is not counted, unless this is all the work there is.
     """
+
+    def timed(images: int) -> tuple[float, int]:
+        start = clock()
+        flops = run(images)
+        return clock() - start, flops
+
     run(2)  # what is made once is made here; batch norm needs two
+    least, fewest_flops = timed(2)
     images = FEW_IMAGES
     while True:
         images = min(images, most, MOST_IMAGES)
-        start = time.perf_counter()
-        flops = run(images)
-        seconds = time.perf_counter() - start
-        if seconds > LONG_ENOUGH or images in (most, MOST_IMAGES):
+        seconds, flops = timed(images)
+        if images == most:
             return seconds / flops
+        if seconds - least > LONG_ENOUGH or images == MOST_IMAGES:
+            return (seconds - least) / (flops - fewest_flops)
         images *= 2
 
 
@@ -195,19 +210,26 @@ def first(split: Split, count: int) -> Split:
 
 
 def network_run(costs: Costs, architecture: str, dataset: Dataset, device: str) -> Callable[[int], int]:
-    """Trains a network for one epoch of so many images, with the test images that go with them."""
-    settings, width = costs.study.networks.training, costs.study.networks.width
-    forward = sum(layer_flops(architecture, width, costs.sizes.image))
-    network = NetworkId(architecture, "trained", 0)
+    """Train a network on so many images, by the steps of `training.train`."""
+    settings, sizes, width = costs.study.networks.training, costs.sizes, costs.study.networks.width
+    dtype = hardware.choose_precision(settings.precision, device)
+    network = build(architecture, width, sizes.image[0], sizes.classes, seed=0)
+    network.to(device, memory_format=torch.channels_last)
+    optimiser = torch.optim.SGD(network.parameters(), lr=1e-6, momentum=0.9, fused=True)
+    flops = 3 * sum(layer_flops(architecture, width, sizes.image))
 
     def run(images: int) -> int:
-        batch = min(settings.batch, images)
-        brief = settings.model_copy(update={"epochs": 1, "warmup_epochs": 0, "batch": batch, "learning_rate": 1e-6})
-        test = first(dataset.test, max(1, images * costs.sizes.test_images // costs.sizes.train_images))
-        part = replace(dataset, train=first(dataset.train, images), test=test)
-        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
-            training.train(network, brief, width, part, 0, Path(folder) / "checkpoint", device)
-        return forward * (3 * (images // batch * batch) + 2 * len(test.labels))
+        some = DeviceImages(dataset, first(dataset.train, images), device)
+        batch = min(settings.batch, len(some))
+        for augmented, labels in some.shuffled(batch, 0, settings.augmentation):
+            with torch.autocast(device, dtype=dtype, enabled=dtype != torch.float32):
+                logits = network(augmented)
+            loss = F.cross_entropy(logits.float(), labels)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        loss.item()  # waits for the device
+        return flops * (len(some) // batch * batch)
 
     return run
 

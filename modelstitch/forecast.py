@@ -26,7 +26,7 @@ HEADINGS = (
 
 
 class Job(NamedTuple):
-    """Expected seconds, operations and cells of a job, bytes that it leaves, and MB of memory that it asks for."""
+    """Seconds that a job's cores will work, its operations and cells, bytes that it leaves, and MB that it asks for."""
 
     seconds: float
     flops: int = 0
@@ -47,7 +47,7 @@ class Stage(NamedTuple):
         return self.threads * sum(job.seconds for job in self.jobs)
 
     def wall_seconds(self, at_once: int) -> float:
-        """With so many jobs at once: as long as they all take when none waits, or as the longest does."""
+        """With so many jobs at once on an idle machine: as all take when no core waits, or as the longest does."""
         seconds = [job.seconds for job in self.jobs]
         return max(*seconds, sum(seconds) / at_once)
 
@@ -79,8 +79,8 @@ def forecast(
         "An estimate, as if nothing were made yet; a download is not counted.",
         f"Times are by a measurement on this machine, {time.monotonic() - begun:.0f} s on random weights and images, "
         f"{processes} at once of {count(study.jobs.threads, 'thread')}.",
-        f"They got {calibration.share:.0%} of their cores' time (load {load:.1f} before): "
-        "on an idle machine, expect about that share of these times.",
+        f"They got {calibration.share:.0%} of their cores' time (load {load:.1f} before), and the last column expects "
+        "the same for the study.",
     ]
     if sizes is None and study.dataset.source == "imagefolder":
         image = " x ".join(map(str, costs.sizes.image))
@@ -90,7 +90,8 @@ def forecast(
         )
     if device != study.jobs.device:
         notes.append("jobs.device is cuda, but torch finds no GPU here: the times are those of the processor.")
-    return "\n".join([table(stages(costs, calibration, dataset_jobs, table_jobs), at_once), "", *notes])
+    found = stages(costs, calibration, dataset_jobs, table_jobs)
+    return "\n".join([table(found, at_once, calibration.share), "", *notes])
 
 
 def read_sizes(path: Path | str) -> Sizes | None:
@@ -151,22 +152,21 @@ def pair_jobs(costs: Costs, calibration: Calibration, cells: Cells) -> list[Job]
     return [*jobs[:-1], jobs[-1]._replace(bytes=kept)]
 
 
-def table(found: Sequence[Stage], at_once: int) -> str:
-    """The stages and their total, as lines of text."""
-    core, wall = (
-        sum(stage.core_seconds for stage in found),
-        sum(stage.wall_seconds(at_once) for stage in found),
-    )
+def table(found: Sequence[Stage], at_once: int, share: float) -> str:
+    """The stages and their total, as lines of text; jobs get a `share` of their cores."""
+    core, wall = sum(stage.core_seconds for stage in found), sum(stage.wall_seconds(at_once) for stage in found)
     rows = [
         *([cell.format(at_once) for cell in heading] for heading in HEADINGS),
-        *(_row(stage.name, stage.jobs, stage.core_seconds, stage.wall_seconds(at_once)) for stage in found),
-        _row("all", [job for stage in found for job in stage.jobs], core, wall),
+        *(_row(stage.name, stage.jobs, stage.core_seconds, stage.wall_seconds(at_once) / share) for stage in found),
+        _row("all", [job for stage in found for job in stage.jobs], core, wall / share),
     ]
     name, *columns = zip(*rows, strict=True)
     aligned = [map(str.ljust, name, [max(map(len, name))] * len(rows))]
     aligned += [map(str.rjust, column, [max(map(len, column)) + 2] * len(rows)) for column in columns]
     lines = ["".join(cells) for cells in zip(*aligned, strict=True)]
-    return "\n".join([*lines, "", f"{core / 3600:,.1f} core-hours in all."])
+    return "\n".join(
+        [*lines, "", f"{core / 3600:,.1f} core-hours in all; {at_once} at once on an idle machine: {duration(wall)}."]
+    )
 
 
 def _row(name: str, jobs: Sequence[Job], core: float, wall: float) -> list[str]:
