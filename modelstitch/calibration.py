@@ -19,8 +19,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from modelstitch import hardware
-from modelstitch.config import Study
+from modelstitch import hardware, similarity
+from modelstitch.config import LeastSquares, Study
 from modelstitch.costs import Costs, Sizes, layer_flops, pair_flops
 from modelstitch.datasets import Dataset, Split
 from modelstitch.errors import ModelstitchError
@@ -144,9 +144,7 @@ def measure(study: Study, sizes: Sizes, device: str) -> tuple[float, Rates, Rate
     training, evaluation = {}, {}
     for key in until(PAIR_SECONDS, pairs):
         train, evaluate = pair_runs(costs, pairs[key], dataset, device)
-        settings = getattr(study.stitches, pairs[key].objective)
-        most = max(settings.batch, int(settings.epochs * sizes.train_images))
-        training[key] = seconds_per_flop(train, most, clock)
+        training[key] = seconds_per_flop(train, costs.images_seen(pairs[key].objective), clock)
         evaluation[key] = seconds_per_flop(evaluate, sizes.test_images, clock)
     share = (clock() - worked) / (time.perf_counter() - begun)
     return share, networks, training, evaluation
@@ -239,18 +237,17 @@ def pair_runs(
 ) -> tuple[Callable[[int], int], Callable[[int], int]]:
     """Train the cells of a pair on so many images, and evaluate them."""
     width, image, classes = costs.study.networks.width, costs.sizes.image, costs.sizes.classes
-    settings = getattr(costs.study.stitches, cells.objective)
+    settings = costs.study.stitches.objectives()[cells.objective]
     dtype = hardware.choose_precision(settings.precision, device)
     frozen = [
         FrozenNetwork(build(name, width, image[0], classes, seed=0).eval(), dtype, device)
         for name in cells.architectures
     ]
     sources, targets = (network.shapes(image) for network in frozen)
-    stitches = {
-        (i, j): initialise(Geometry.between(sources[i], targets[j]), seed_of(i, j), device)
-        for j in cells.receiver_layers
-        for i in cells.sender_layers
+    geometries = {
+        (i, j): Geometry.between(sources[i], targets[j]) for j in cells.receiver_layers for i in cells.sender_layers
     }
+    stitches = {cell: initialise(geometry, seed_of(*cell), device) for cell, geometry in geometries.items()}
     pair = StitchedPair(*frozen, stitches)
     parameters = [tensor for stitch in stitches.values() for tensor in (stitch.weight, stitch.bias)]
     optimiser = torch.optim.SGD(parameters, lr=1e-6, momentum=0.9, fused=True)
@@ -266,12 +263,17 @@ def pair_runs(
         tally.means()  # waits for the device
         return both * tally.images
 
+    def solve(images: int) -> int:
+        some = DeviceImages(dataset, first(dataset.train, images), device, dtype)
+        similarity.fit(*frozen, geometries, some, settings, (0,), cells.key)
+        return len(some) * costs.similarity_flops(cells.sender, cells.receiver, *layers, moments=True)
+
     def evaluate(images: int) -> int:
         some = DeviceImages(dataset, first(dataset.test, images), device, dtype)
         predict(pair, some)
         return forward * len(some)
 
-    return train, evaluate
+    return solve if isinstance(settings, LeastSquares) else train, evaluate
 
 
 def main() -> None:

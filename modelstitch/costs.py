@@ -122,12 +122,16 @@ class Costs:
         """Training these cells of a pair."""
         settings = self.study.stitches.objectives()[objective]
         cells = (sender, receiver, sender_layers, receiver_layers)
-        if isinstance(settings, LeastSquares):
-            return self.sizes.train_images * self._similarity_flops(*cells, moments=True)
-        images = max(settings.epochs * self.sizes.train_images, settings.batch)
         if objective == "similarity":
-            return round(images * self._similarity_flops(*cells, moments=False))
-        return round(images * self._pair_flops(*cells, passes=2))
+            return self.images_seen(objective) * self.similarity_flops(*cells, isinstance(settings, LeastSquares))
+        return self.images_seen(objective) * self._pair_flops(*cells, passes=2)
+
+    def images_seen(self, objective: str) -> int:
+        """How many images stitches are trained on, repetitions counted."""
+        settings = self.study.stitches.objectives()[objective]
+        if isinstance(settings, LeastSquares):
+            return self.sizes.train_images
+        return max(round(settings.epochs * self.sizes.train_images), settings.batch)
 
     def evaluation_flops(
         self, sender: str, receiver: str, sender_layers: Sequence[int], receiver_layers: Sequence[int]
@@ -227,7 +231,7 @@ class Costs:
         width, image = self.study.networks.width, self.sizes.image
         return pair_flops(*names, width, image, sender_layers, receiver_layers, passes)
 
-    def _similarity_flops(
+    def similarity_flops(
         self, sender: str, receiver: str, sender_layers: Sequence[int], receiver_layers: Sequence[int], moments: bool
     ) -> int:
         """An image for the objective `similarity`: both networks, and no suffix.
