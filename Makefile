@@ -1,5 +1,6 @@
 # make run   the default study: results in results/digits/
 # make test  the tests
+# make bench the short benchmarks, a few minutes of an idle machine: results/benchmarks/
 # make lint  formatters and linters, changing nothing
 # make lock  requirements.lock again, keeping what pyproject.toml still admits (delete it first for the newest releases)
 #
@@ -12,7 +13,7 @@ INSTALLED := $(VENV)/installed
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: run test lint lock
+.PHONY: run test bench lint lock
 
 run: $(INSTALLED)
 	$(IN_VENV) snakemake --cores all
@@ -20,6 +21,20 @@ run: $(INSTALLED)
 # One thread a worker: two on the same cores wait for each other.
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(IN_VENV) pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+
+# Name, then script and arguments: what it prints, and its last line, which is JSON.
+define measure
+	$(VENV)/bin/python benchmarks/$(2) > results/benchmarks/$(1).txt
+	@cat results/benchmarks/$(1).txt
+	@tail -n 1 results/benchmarks/$(1).txt > results/benchmarks/$(1).json
+endef
+
+bench: $(INSTALLED)
+	@mkdir -p results/benchmarks
+	$(call measure,engine_width8,stitching_speed.py --threads 1 --batch 32 --width 8)
+	$(call measure,engine_width16,stitching_speed.py --threads 1 --batch 32 --width 16)
+	$(call measure,scaling,scaling.py --threads 1)
+	$(call measure,overhead,overhead.py)
 
 lint: $(INSTALLED)
 	$(IN_VENV) ruff check
