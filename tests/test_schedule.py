@@ -26,19 +26,28 @@ def test_a_warm_up_longer_than_the_training_is_the_published_linear_schedule():
     assert [warmup_cosine(step, 4, 5) for step in range(4)] == [0.2, 0.4, 0.6, 0.8]
 
 
-@pytest.mark.parametrize("name", ["paper", "paper-schedule"])
-def test_the_papers_rate_rises_linearly_to_four_tenths_of_its_peak(name):
-    """195 whole batches of 256 in 50,000 images: 780 steps of a warm-up of 1,950."""
+def rates_of(name):
     task = load_study(study(name), name).stitches.task
-    steps = count_steps(task, 50_000)
-    found = rates(task, steps, 50_000 // task.batch)
+    return rates(task, count_steps(task, 50_000), 50_000 // task.batch)
+
+
+def test_the_rate_of_the_papers_schedule_rises_linearly_to_four_tenths_of_its_peak():
+    """195 whole batches of 256 in 50,000 images: 780 steps of a warm-up of 1,950."""
+    found = rates_of("paper-schedule")
     assert (len(found), found[0]) == (780, pytest.approx(0.01 / 1950))
     assert [after - before for before, after in itertools.pairwise(found)] == pytest.approx([0.01 / 1950] * 779)
     assert found[-1] == pytest.approx(0.01 * 4 / 10)
 
 
-def test_the_schedule_study_trains_as_the_papers_but_for_its_architectures():
+def test_the_rate_of_the_papers_study_reaches_its_peak():
+    found = rates_of("paper")
+    assert len(found) == 780 and max(found) == found[194] == pytest.approx(0.01) and found[-1] < 1e-6
+
+
+def test_the_schedule_study_trains_as_the_papers_but_for_its_architectures_and_warm_up():
     paper, schedule = study("paper"), study("paper-schedule")
     assert set(schedule["networks"].pop("architectures")) < set(paper["networks"].pop("architectures"))
+    for values, warmup in ((paper, 1), (schedule, 10)):
+        assert values["stitches"]["task"].pop("warmup_epochs") == warmup
     assert schedule.pop("study") != paper.pop("study")
     assert schedule == paper
