@@ -17,9 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
-from modelstitch import hardware, similarity
+from modelstitch import hardware, similarity, training
 from modelstitch.config import LeastSquares, Study
 from modelstitch.costs import Costs, Sizes, layer_flops, pair_flops
 from modelstitch.datasets import Dataset, Split
@@ -220,12 +219,7 @@ def network_run(costs: Costs, architecture: str, dataset: Dataset, device: str) 
         some = DeviceImages(dataset, first(dataset.train, images), device)
         batch = min(settings.batch, len(some))
         for augmented, labels in some.shuffled(batch, 0, settings.augmentation):
-            with torch.autocast(device, dtype=dtype, enabled=dtype != torch.float32):
-                logits = network(augmented)
-            loss = F.cross_entropy(logits.float(), labels)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
+            loss, _ = training.take_step(network, optimiser, augmented, labels, dtype)
         loss.item()  # waits for the device
         return flops * (len(some) // batch * batch)
 

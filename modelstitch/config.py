@@ -6,10 +6,13 @@ a job gets its own section as plain values (`section.model_dump(mode="json")`) a
 """
 
 import json
+import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -106,14 +109,16 @@ class Cifar(Section):
     """CIFAR-10 or CIFAR-100, downloaded unless the archive is there."""
 
     source: Literal["cifar10", "cifar100"] = Field(description="where the images come from")
-    folder: str = Field(min_length=1, description="folder of the archive, from the root of the checkout")
+    folder: Annotated[str, AfterValidator(os.path.expanduser)] = Field(
+        min_length=1, description="folder of the archive, from the root of the checkout"
+    )
 
 
 class ImageFolder(Section):
     """Images of one's own: train/<class>/* and test/<class>/* in a directory or an archive."""
 
     source: Literal["imagefolder"] = Field(description="where the images come from")
-    path: str = Field(
+    path: Annotated[str, AfterValidator(os.path.expanduser)] = Field(
         min_length=1, description="directory, or .tar, .tar.gz or .tar.xz archive, from the root of the checkout"
     )
 
@@ -355,6 +360,31 @@ def load_study(values: Any, source: str) -> Study:
         return Study.model_validate(values)
     except ValidationError as error:
         raise ModelstitchError("\n".join(f"{source}: {line}" for line in lines(error, Study, values))) from None
+
+
+def check_repeated_keys(text: str, source: str) -> None:
+    """Refuse a study file that has a key twice, of which YAML takes the last without a word.
+
+    Raises:
+        ModelstitchError: one line for each, with the file, the key and its lines.
+    """
+    repeated = list(_repeated_keys(yaml.compose(text), ""))
+    if repeated:
+        raise ModelstitchError("\n".join(f"{source}: {line}" for line in repeated))
+
+
+def _repeated_keys(node: yaml.Node | None, place: str) -> Iterator[str]:
+    if isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield from _repeated_keys(item, f"{place}[{index}]")
+    if isinstance(node, yaml.MappingNode):
+        lines: dict[str, int] = {}
+        for key, value in node.value:
+            name, line = f"{place}.{key.value}".removeprefix("."), key.start_mark.line + 1
+            if name in lines:
+                yield f"{name}: stands in line {lines[name]} and again in line {line}: expected once"
+            lines.setdefault(name, line)
+            yield from _repeated_keys(value, name)
 
 
 def write_schema(path: Path | str) -> None:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from modelstitch.config import Augmentation
 from modelstitch.datasets import Dataset, Split
+from modelstitch.errors import ModelstitchError
 
 EVALUATION_BATCH = 500
 
@@ -41,7 +42,16 @@ class DeviceImages:
         """One epoch of augmented images (N, C, H, W) and labels (N,) in full batches, in the order that `seed` gives.
 
         The random numbers are drawn on the CPU, all at once, so that each device sees the same images.
+
+        Raises:
+            ModelstitchError: if the cutout or the shift leaves nothing of an image.
         """
+        for name in ("shift", "cutout"):
+            if getattr(augmentation, name) >= min(self.images.shape[2:]):
+                raise ModelstitchError(
+                    f"augmentation.{name}: {getattr(augmentation, name)} leaves nothing of images of "
+                    f"{self.images.shape[2]} x {self.images.shape[3]} pixels: expected less"
+                )
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(self), generator=generator).to(self.device)
         draws = torch.rand(len(self), 5, generator=generator).to(self.device)

@@ -57,11 +57,13 @@ def train(
     study_seed: int,
     checkpoint: Path,
     device: str = "cpu",
+    code: str = "",
 ) -> tuple[SmallResNet, dict[str, Any]]:
     """Train a network by SGD with linear warm-up and cosine, and tell how it went.
 
-    After every epoch the state goes to `checkpoint`; where that holds the state of the same training, it goes on from
-    there, to the same bits as without the interruption. It stays until the caller, who writes the network, deletes it.
+    After every epoch the state goes to `checkpoint`; where that holds the state of the same training, by the same
+    `code` (a fingerprint) and in the same precision, it goes on from there, to the same bits as without the
+    interruption. It stays until the caller, who writes the network, deletes it.
 
     Raises:
         ModelstitchError: if there are fewer training images than one batch, or the loss stops being finite.
@@ -78,7 +80,8 @@ def train(
     optimiser = torch.optim.SGD(
         network.parameters(), momentum=training.momentum, weight_decay=training.weight_decay, fused=True
     )
-    fingerprint = json.dumps([str(network_id), training.model_dump(mode="json"), width, dataset.digest, study_seed])
+    values = training.model_dump(mode="json")
+    fingerprint = json.dumps([str(network_id), values, width, dataset.digest, study_seed, str(dtype), code])
     curves = _resume(checkpoint, fingerprint, network, optimiser)
     steps_per_epoch = len(images) // training.batch
     steps, warmup_steps = training.epochs * steps_per_epoch, round(training.warmup_epochs * steps_per_epoch)
@@ -90,14 +93,9 @@ def train(
         for index, (batch, labels) in enumerate(images.shuffled(training.batch, order, training.augmentation)):
             rate = training.learning_rate * warmup_cosine(epoch * steps_per_epoch + index, steps, warmup_steps)
             optimiser.param_groups[0]["lr"] = rate
-            with torch.autocast(device, dtype=dtype, enabled=dtype != torch.float32):
-                logits = network(batch)
-            loss = F.cross_entropy(logits.float(), labels)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            loss_sum += loss.detach()
-            correct += (logits.detach().argmax(dim=1) == labels).sum()
+            loss, logits = take_step(network, optimiser, batch, labels, dtype)
+            loss_sum += loss
+            correct += (logits.argmax(dim=1) == labels).sum()
         train_loss = loss_sum.item() / steps_per_epoch
         if not torch.isfinite(torch.tensor(train_loss)):
             raise ModelstitchError(
@@ -113,6 +111,19 @@ def train(
         _keep(checkpoint, fingerprint, network, optimiser, curves)
         say(f"{network_id}: epoch {epoch + 1} of {training.epochs}: loss {train_loss:.3f}, test {test.accuracy:.3f}")
     return network, _history(network_id, network, test_images, dataset, curves, start, str(dtype))
+
+
+def take_step(
+    network: SmallResNet, optimiser: torch.optim.Optimizer, images: Tensor, labels: Tensor, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """Move the network once; its mean loss () and logits (N, classes) on images (N, C, H, W), before."""
+    with torch.autocast(images.device.type, dtype=dtype, enabled=dtype != torch.float32):
+        logits = network(images)
+    loss = F.cross_entropy(logits.float(), labels)
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
+    return loss.detach(), logits.detach()
 
 
 def initialise(

@@ -11,7 +11,7 @@ from snakemake.utils import update_config
 
 from modelstitch.architectures import PATTERN as ARCHITECTURE
 from modelstitch.code import fingerprint
-from modelstitch.config import load_study
+from modelstitch.config import check_repeated_keys, load_study
 from modelstitch.costs import Costs
 from modelstitch.errors import ModelstitchError
 from modelstitch.identifiers import NetworkId
@@ -35,6 +35,8 @@ def read_study():
     files = workflow.overwrite_configfiles or workflow.configfiles
     source = ", ".join(os.path.relpath(file) for file in files)
     try:
+        for file in files:
+            check_repeated_keys(Path(file).read_text(), os.path.relpath(file))
         return load_study(config, source)
     except ModelstitchError as error:
         sys.exit(str(error))

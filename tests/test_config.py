@@ -12,7 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from modelstitch.architectures import ARCHITECTURES
-from modelstitch.config import Study, load_study, objective_settings, write_schema
+from modelstitch.config import Study, check_repeated_keys, load_study, objective_settings, write_schema
 from modelstitch.errors import ModelstitchError
 from modelstitch.identifiers import NetworkId, Pair
 
@@ -397,3 +397,21 @@ def test_every_layer_out_of_range_is_told():
 def test_reading_a_study_imports_no_torch():
     command = "import sys, modelstitch.config; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", command], cwd=CONFIG.parent).returncode == 0
+
+
+def test_a_home_folder_is_found(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/someone")
+    study = load_study(changed("dataset", {"source": "cifar10", "folder": "~/data"}), "study.yaml")
+    assert study.dataset.folder == "/home/someone/data"
+    study = load_study(changed("dataset", {"source": "imagefolder", "path": "~/images.tar"}), "study.yaml")
+    assert study.dataset.path == "/home/someone/images.tar"
+
+
+def test_a_key_that_stands_twice_is_told_with_its_lines():
+    text = STUDY.replace("seed: 0\n", "seed: 0\nseed: 5\n", 1)
+    first = text.splitlines().index("seed: 0") + 1
+    with pytest.raises(
+        ModelstitchError, match=f"study.yaml: seed: stands in line {first} and again in line {first + 1}"
+    ):
+        check_repeated_keys(text, "study.yaml")
+    check_repeated_keys(STUDY, "study.yaml")

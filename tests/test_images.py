@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from modelstitch.config import Augmentation
+from modelstitch.errors import ModelstitchError
 from modelstitch.images import EVALUATION_BATCH, DeviceImages, augment
 
 NOTHING = Augmentation(flip=False, shift=0, cutout=0)
@@ -88,3 +89,11 @@ def test_the_seed_alone_determines_an_epoch(few_digits):
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("name", ["shift", "cutout"])
+def test_an_augmentation_that_leaves_nothing_of_an_image_is_refused(few_digits, name):
+    images = DeviceImages(few_digits, few_digits.train)
+    next(images.shuffled(5, 0, NOTHING.model_copy(update={name: 31})))
+    with pytest.raises(ModelstitchError, match=f"augmentation.{name}: 32 leaves nothing of images of 32 x 32 pixels"):
+        next(images.shuffled(5, 0, NOTHING.model_copy(update={name: 32})))

@@ -17,7 +17,8 @@ network, about = training.train(
     snakemake.params.seed,
     checkpoint=Path(snakemake.params.checkpoint),
     device=hardware.choose_device(snakemake.resources.device),
+    code=snakemake.params.code,
 )
 networks.save(snakemake.output.weights, network, about)
 job.write_json(snakemake.output.about, about)
-Path(snakemake.params.checkpoint).unlink()
+Path(snakemake.params.checkpoint).unlink(missing_ok=True)  # a job that outlived its killed run may have been here
