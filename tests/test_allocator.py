@@ -10,11 +10,11 @@ import torch
 from modelstitch.allocator import keep_freed_memory
 {call}
 faults = []
-for _ in range(6):
+for _ in range(20):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     torch.ones(2**24).add(1)  # 64 MiB, twice
     faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-print(min(faults[1:]))
+print(sorted(faults[10:])[5])  # the heap grows a few times until both fit
 """
 
 
