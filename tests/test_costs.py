@@ -160,7 +160,10 @@ def test_a_job_of_the_paper_asks_for_more_than_one_of_the_default_study():
 
 
 def test_more_cores_take_less_time():
-    assert costs("paper.yaml", threads=8).network_minutes() < costs("paper.yaml", threads=1).network_minutes()
+    assert (
+        costs("paper.yaml", threads=8, device="cpu").network_minutes()
+        < costs("paper.yaml", threads=1, device="cpu").network_minutes()
+    )
 
 
 def test_the_transformed_weights_of_wide_networks_are_counted():
