@@ -3,6 +3,7 @@
 DATASET_RULES = ("download", "prepare_dataset")
 # Rules of one job each; included last, this file sees them all.
 ONE_JOB_RULES = [rule.name for rule in workflow.rules if not (rule.norun or rule.has_wildcards())]
+OBJECTIVE_RULES = [rule.name for rule in workflow.rules if set(rule.wildcard_names) == {"objective"}]
 LOCAL = workflow.local_exec
 CORES, NODES = workflow.resource_settings.cores, workflow.resource_settings.nodes
 JOBS_AT_ONCE = max(1, (CORES or 1) // STUDY.jobs.threads) if LOCAL else NODES or 1
@@ -23,7 +24,9 @@ rule forecast:
             dataset=str(DATASET),
             at_once=JOBS_AT_ONCE,
             dataset_jobs=len([name for name in ONE_JOB_RULES if name in DATASET_RULES]),
-            table_jobs=len([name for name in ONE_JOB_RULES if name not in DATASET_RULES]),
+            table_jobs=len([name for name in ONE_JOB_RULES if name not in DATASET_RULES])
+            + len(OBJECTIVE_RULES) * len(OBJECTIVES)
+            + len(MEASURES),
             # A cluster's login node belongs to all.
             processes=JOBS_AT_ONCE if LOCAL else 1,
         ),

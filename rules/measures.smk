@@ -2,9 +2,9 @@
 
 TRIANGLE = RESULTS / "tables/triangle.csv"
 # Distances between representations need the stitches of both objectives.
-MEASURES = [f"{RESULTS}/measures/{pair.sender}/{pair.receiver}.csv" for pair in PAIRS]
-DISTANCES = [RESULTS / "tables/distances.csv", RESULTS / "tables/distance_summary.csv"]
-DISTANCES = DISTANCES if {"task", "similarity"} <= set(OBJECTIVES) else []
+MEASURED = {"task", "similarity"} <= set(OBJECTIVES)
+MEASURES = [f"{RESULTS}/measures/{pair.sender}/{pair.receiver}.csv" for pair in PAIRS if MEASURED]
+DISTANCES = [RESULTS / f"tables/{name}.csv" for name in ("distances", "distance_summary") if MEASURED]
 
 
 rule measure_triangle:
@@ -35,60 +35,61 @@ rule measure_triangle:
         "../workflow_scripts/measure_triangle.py"
 
 
-rule measure_pair:
-    input:
-        dataset=DATASET,
-        sender=NETWORKS / "{sender}.safetensors",
-        receiver=NETWORKS / "{receiver}.safetensors",
-        vanilla=str(STITCHES).replace("{objective}", "task"),
-        similar=str(STITCHES).replace("{objective}", "similarity"),
-    output:
-        RESULTS / "measures/{sender}/{receiver}.csv",
-    log:
-        RESULTS / "logs/measure_pair/{sender}/{receiver}.log",
-    benchmark:
-        RESULTS / "benchmarks/measure_pair/{sender}/{receiver}.tsv"
-    conda:
-        "../envs/modelstitch.yaml"
-    threads: STUDY.jobs.threads
-    resources:
-        mem_mb=memory_of_pair,
-        runtime=times_attempt(60),
-        gpu=GPUS,
-        device=DEVICE,
-    params:
-        code=code_of("measure_pair.py"),
-    script:
-        "../workflow_scripts/measure_pair.py"
+if MEASURED:
 
+    rule measure_pair:
+        input:
+            dataset=DATASET,
+            sender=NETWORKS / "{sender}.safetensors",
+            receiver=NETWORKS / "{receiver}.safetensors",
+            vanilla=str(STITCHES).replace("{objective}", "task"),
+            similar=str(STITCHES).replace("{objective}", "similarity"),
+        output:
+            RESULTS / "measures/{sender}/{receiver}.csv",
+        log:
+            RESULTS / "logs/measure_pair/{sender}/{receiver}.log",
+        benchmark:
+            RESULTS / "benchmarks/measure_pair/{sender}/{receiver}.tsv"
+        conda:
+            "../envs/modelstitch.yaml"
+        threads: STUDY.jobs.threads
+        resources:
+            mem_mb=memory_of_pair,
+            runtime=times_attempt(60),
+            gpu=GPUS,
+            device=DEVICE,
+        params:
+            code=code_of("measure_pair.py"),
+        script:
+            "../workflow_scripts/measure_pair.py"
 
-rule summarise_distances:
-    input:
-        MEASURES,
-    output:
-        distances=report(
-            RESULTS / "tables/distances.csv",
-            caption="../report/distances.rst",
-            category="Tables",
-            labels={"table": "distances"},
-        ),
-        summary=report(
-            RESULTS / "tables/distance_summary.csv",
-            caption="../report/distance_summary.rst",
-            category="Tables",
-            labels={"table": "distances: summary"},
-        ),
-    log:
-        RESULTS / "logs/summarise_distances.log",
-    benchmark:
-        RESULTS / "benchmarks/summarise_distances.tsv"
-    conda:
-        "../envs/modelstitch.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=60,
-    params:
-        pairs=digest_of(MEASURES),
-        code=code_of("summarise_distances.py"),
-    script:
-        "../workflow_scripts/summarise_distances.py"
+    rule summarise_distances:
+        input:
+            MEASURES,
+        output:
+            distances=report(
+                RESULTS / "tables/distances.csv",
+                caption="../report/distances.rst",
+                category="Tables",
+                labels={"table": "distances"},
+            ),
+            summary=report(
+                RESULTS / "tables/distance_summary.csv",
+                caption="../report/distance_summary.rst",
+                category="Tables",
+                labels={"table": "distances: summary"},
+            ),
+        log:
+            RESULTS / "logs/summarise_distances.log",
+        benchmark:
+            RESULTS / "benchmarks/summarise_distances.tsv"
+        conda:
+            "../envs/modelstitch.yaml"
+        resources:
+            mem_mb=4000,
+            runtime=60,
+        params:
+            pairs=digest_of(MEASURES),
+            code=code_of("summarise_distances.py"),
+        script:
+            "../workflow_scripts/summarise_distances.py"
