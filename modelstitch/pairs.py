@@ -100,7 +100,15 @@ def column(
     predictions: np.ndarray,
     dataset: Dataset,
 ) -> Column:
-    """The record of a receiver's layer; a cell whose loss stopped being finite counts as diverged, its accuracy NaN."""
+    """The record of a receiver's layer; a cell whose loss stopped being finite counts as diverged, its accuracy NaN.
+
+    Args:
+        receiver_layer, sender_layers: of the column's cells.
+        train_loss, train_accuracy: (cells, epochs).
+        test_loss: (cells,).
+        predictions: classes (cells, test images).
+        dataset: whose test images were predicted.
+    """
     correct = predictions == dataset.test.labels
     in_training = ~np.isfinite(train_loss).all(axis=1)
     in_evaluation = ~np.isfinite(test_loss)

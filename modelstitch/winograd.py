@@ -41,7 +41,7 @@ def cook_toom() -> tuple[Tensor, Tensor, Tensor]:
     )
 
 
-def expand(roots: Any) -> list[Fraction]:
+def expand(roots: list[Fraction] | tuple[Fraction, ...]) -> list[Fraction]:
     """Coefficients, the constant one first, of the product of (x - root)."""
     coefficients = [Fraction(1)]
     for root in roots:
@@ -119,6 +119,7 @@ class WinogradConvolution(nn.Module):
 
     @cached_property
     def weights(self) -> Tensor:
+        """Of the maps, as `correlate` takes them: (36, C_in, C_out)."""
         return transform_weights(self.exact)
 
     @cached_property

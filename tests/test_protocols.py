@@ -60,7 +60,6 @@ def test_whitened_adam_is_adam_on_whitened_maps(few_digits, trained, cell):
         )
         F.cross_entropy(frozen.suffix(cell[1], stitched), labels).backward()
         adam.step()
-    torch.testing.assert_close(stitch(maps[cell[0]]), stitched.detach(), rtol=0.2, atol=0.2)  # one step further
     torch.testing.assert_close(rows(stitch.weight), linear @ whitening.matrix, rtol=1e-6, atol=1e-8)
     torch.testing.assert_close(stitch.bias, constant - linear @ whitening.matrix @ whitening.mean, rtol=1e-6, atol=1e-8)
 
