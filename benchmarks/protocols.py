@@ -25,7 +25,7 @@ from modelstitch.depth import relative_depth
 from modelstitch.frozen import FrozenNetwork
 from modelstitch.images import DeviceImages
 from modelstitch.seeds import seed_of
-from modelstitch.stitches import Geometry, initialise
+from modelstitch.stitches import geometries, initialise
 
 COMMON = {
     "augmentation": Augmentation(flip=True, shift=2, cutout=4),
@@ -34,6 +34,7 @@ COMMON = {
     "receiver_layers": "all",
     "keep_stitches": False,
 }
+STATISTICS_IMAGES = 4000
 
 
 def main() -> None:
@@ -42,7 +43,7 @@ def main() -> None:
         torch.set_num_threads(arguments.threads)
     pair = Pair(arguments)
     starts = {
-        start: pair.accuracies(fast(arguments.reference_epochs, 64, 0.004, 4000), start, seed=index + 1)
+        start: pair.accuracies(fast(arguments.reference_epochs, 64, 0.004), start, seed=index + 1)
         for index, start in enumerate(("least squares", "random"))
     }
     reference = np.fmax(*(accuracies for accuracies, _ in starts.values()))
@@ -84,8 +85,8 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def fast(epochs: float, batch: int, rate: float, statistics_images: int = 4000) -> FastStitches:
-    numbers = {"epochs": epochs, "batch": batch, "learning_rate": rate, "statistics_images": statistics_images}
+def fast(epochs: float, batch: int, rate: float) -> FastStitches:
+    numbers = {"epochs": epochs, "batch": batch, "learning_rate": rate, "statistics_images": STATISTICS_IMAGES}
     return FastStitches(protocol="fast", **numbers, **COMMON)
 
 
@@ -107,11 +108,12 @@ class Pair:
         self.sender, self.receiver = (FrozenNetwork(networks.load(file), dtype, device) for file in files)
         sources, targets = (net.shapes(tuple(self.train.images.shape[1:])) for net in (self.sender, self.receiver))
         self.depths = [len(sources), len(targets)]
-        self.geometries = {
-            (i, j): Geometry.between(sources[i], targets[j])
-            for j in arguments.receiver_layers or range(len(targets))
-            for i in arguments.sender_layers or range(len(sources))
-        }
+        self.geometries = geometries(
+            sources,
+            targets,
+            arguments.sender_layers or range(len(sources)),
+            arguments.receiver_layers or range(len(targets)),
+        )
         self.cells = sorted(self.geometries, key=lambda cell: cell[::-1])
 
     def accuracies(self, settings, start: str = "least squares", seed: int = 0) -> tuple[np.ndarray, float]:
@@ -120,7 +122,9 @@ class Pair:
         names = ("benchmark", seed)
         stitches, optimiser = protocols.begin(settings, self.sender, self.receiver, self.geometries, self.train, names)
         if start == "random":
-            moments = protocols.measure(4000, self.sender, self.receiver, self.geometries, self.train, names)
+            moments = protocols.measure(
+                STATISTICS_IMAGES, self.sender, self.receiver, self.geometries, self.train, names
+            )
             stitches = {
                 cell: initialise(geometry, seed_of(seed, *cell), self.train.device)
                 for cell, geometry in self.geometries.items()

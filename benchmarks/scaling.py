@@ -24,7 +24,7 @@ from modelstitch.costs import pair_flops
 from modelstitch.frozen import FrozenNetwork
 from modelstitch.networks import build
 from modelstitch.seeds import seed_of
-from modelstitch.stitches import Geometry, initialise
+from modelstitch.stitches import geometries, initialise
 from modelstitch.stitching import StitchedPair, Tally, take_step
 
 IMAGE, CLASSES = (3, 32, 32), 10
@@ -92,11 +92,8 @@ def stitched_pair(
 ) -> tuple[StitchedPair, torch.optim.Optimizer]:
     """A pair with the cells of some layers, and what moves its stitches."""
     sources, targets = (network.shapes(IMAGE) for network in frozen)
-    stitches = {
-        (i, j): initialise(Geometry.between(sources[i], targets[j]), seed_of(i, j), device)
-        for j in receivers
-        for i in senders
-    }
+    cells = geometries(sources, targets, senders, receivers)
+    stitches = {cell: initialise(geometry, seed_of(*cell), device) for cell, geometry in cells.items()}
     parameters = [tensor for stitch in stitches.values() for tensor in (stitch.weight, stitch.bias)]
     return StitchedPair(*frozen, stitches), torch.optim.SGD(parameters, lr=0.01, momentum=0.9, fused=True)
 

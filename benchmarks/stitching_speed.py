@@ -26,7 +26,7 @@ from modelstitch.costs import pair_flops
 from modelstitch.errors import ModelstitchError
 from modelstitch.frozen import FrozenNetwork
 from modelstitch.seeds import seed_of
-from modelstitch.stitches import Geometry, Stitch, initialise
+from modelstitch.stitches import Stitch, geometries, initialise
 from modelstitch.stitching import StitchedPair, Tally, take_step
 from tests.naive import stitched
 
@@ -134,11 +134,8 @@ def fresh_stitches(sender: networks.SmallResNet, receiver: networks.SmallResNet,
     """The same stitches for both sides, of every cell, column by column."""
     frozen = FrozenNetwork(sender), FrozenNetwork(receiver)
     sources, targets = (network.shapes(IMAGE) for network in frozen)
-    return {
-        (i, j): initialise(Geometry.between(source, target), seed_of(i, j), device)
-        for j, target in enumerate(targets)
-        for i, source in enumerate(sources)
-    }
+    cells = geometries(sources, targets, range(len(sources)), range(len(targets)))
+    return {cell: initialise(geometry, seed_of(*cell), device) for cell, geometry in cells.items()}
 
 
 class Loop:

@@ -28,7 +28,7 @@ from modelstitch.identifiers import NetworkId
 from modelstitch.images import DeviceImages
 from modelstitch.networks import build
 from modelstitch.seeds import seed_of
-from modelstitch.stitches import Geometry, initialise
+from modelstitch.stitches import geometries, initialise
 from modelstitch.stitching import StitchedPair, Tally, predict, take_step
 
 # Seconds: a measurement lasts this long at least, where the study has so much work; networks, then pairs of
@@ -238,14 +238,12 @@ def pair_runs(
         for name in cells.architectures
     ]
     sources, targets = (network.shapes(image) for network in frozen)
-    geometries = {
-        (i, j): Geometry.between(sources[i], targets[j]) for j in cells.receiver_layers for i in cells.sender_layers
-    }
-    stitches = {cell: initialise(geometry, seed_of(*cell), device) for cell, geometry in geometries.items()}
+    layers = (cells.sender_layers, cells.receiver_layers)
+    shapes = geometries(sources, targets, *layers)
+    stitches = {cell: initialise(geometry, seed_of(*cell), device) for cell, geometry in shapes.items()}
     pair = StitchedPair(*frozen, stitches)
     parameters = [tensor for stitch in stitches.values() for tensor in (stitch.weight, stitch.bias)]
     optimiser = torch.optim.SGD(parameters, lr=1e-6, momentum=0.9, fused=True)
-    layers = (cells.sender_layers, cells.receiver_layers)
     forward, both = (pair_flops(*cells.architectures, width, image, *layers, passes) for passes in (1, 2))
 
     def train(images: int) -> int:
@@ -259,7 +257,7 @@ def pair_runs(
 
     def solve(images: int) -> int:
         some = DeviceImages(dataset, first(dataset.train, images), device, dtype)
-        similarity.fit(*frozen, geometries, some, settings, (0,), cells.key)
+        similarity.fit(*frozen, shapes, some, settings, (0,), cells.key)
         return len(some) * costs.similarity_flops(cells.sender, cells.receiver, *layers, moments=True)
 
     def evaluate(images: int) -> int:

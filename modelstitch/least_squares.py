@@ -12,9 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from modelstitch.frozen import FrozenNetwork
-from modelstitch.stitches import Geometry, Stitch, from_rows, patches, rows
-
-Cell = tuple[int, int]
+from modelstitch.stitches import Cell, Geometry, Stitch, from_rows, patches, rows
 
 # Added to a covariance's diagonal, as a share of its mean: channels that are never on leave it singular.
 RIDGE = 1e-4

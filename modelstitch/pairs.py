@@ -16,7 +16,7 @@ from modelstitch.hardware import choose_precision, device_name
 from modelstitch.images import DeviceImages
 from modelstitch.networks import SmallResNet
 from modelstitch.records import Column, predictions_dtype
-from modelstitch.stitches import Geometry
+from modelstitch.stitches import geometries
 from modelstitch.stitching import StitchedPair
 
 FITS = {"task": stitching.fit, "similarity": similarity.fit}
@@ -52,20 +52,16 @@ def train_pair(
     frozen = FrozenNetwork(sender, dtype, device), FrozenNetwork(receiver, dtype, device)
     image = tuple(dataset.train.images.shape[1:])
     sender_shapes, receiver_shapes = (network.shapes(image) for network in frozen)
-    geometries = {
-        (i, j): Geometry.between(sender_shapes[i], receiver_shapes[j]) for j in receiver_layers for i in sender_layers
-    }
-    fit = FITS[objective](
-        *frozen, geometries, train_images, settings, (study_seed, *names, objective), " → ".join(names)
-    )
+    cells = geometries(sender_shapes, receiver_shapes, sender_layers, receiver_layers)
+    fit = FITS[objective](*frozen, cells, train_images, settings, (study_seed, *names, objective), " → ".join(names))
     trained_seconds = time.monotonic() - start
     test_loss, predictions = stitching.predict(StitchedPair(*frozen, fit.stitches), test_images)
     seconds = time.monotonic() - start
     columns = []
     for index, j in enumerate(receiver_layers):
-        cells = slice(index * len(sender_layers), (index + 1) * len(sender_layers))
-        training = (fit.loss[:, cells].T, fit.accuracy[:, cells].T)
-        columns.append(column(j, tuple(sender_layers), *training, test_loss[cells], predictions[cells], dataset))
+        rows = slice(index * len(sender_layers), (index + 1) * len(sender_layers))
+        training = (fit.loss[:, rows].T, fit.accuracy[:, rows].T)
+        columns.append(column(j, tuple(sender_layers), *training, test_loss[rows], predictions[rows], dataset))
     weights = {
         f"{i}.{j}.{name}": tensor.detach().cpu()
         for (i, j), stitch in fit.stitches.items()

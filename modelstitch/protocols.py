@@ -15,10 +15,10 @@ from modelstitch.config import FastStitches, PaperStitches, TrainedStitches
 from modelstitch.errors import ModelstitchError
 from modelstitch.frozen import FrozenNetwork
 from modelstitch.images import DeviceImages
-from modelstitch.least_squares import Cell, Moments, Whitening, accumulate
+from modelstitch.least_squares import Moments, Whitening, accumulate
 from modelstitch.schedule import warmup_cosine
 from modelstitch.seeds import seed_of
-from modelstitch.stitches import Geometry, Stitch, from_rows, initialise, rows
+from modelstitch.stitches import Cell, Geometry, Stitch, from_rows, initialise, rows
 
 STATISTICS_BATCH = 100
 

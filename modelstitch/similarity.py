@@ -14,11 +14,11 @@ from modelstitch import protocols
 from modelstitch.config import LeastSquares, PaperStitches
 from modelstitch.frozen import FrozenNetwork
 from modelstitch.images import DeviceImages
-from modelstitch.least_squares import Cell, accumulate, targets
+from modelstitch.least_squares import accumulate, targets
 from modelstitch.progress import track
 from modelstitch.protocols import Fit, count_steps
 from modelstitch.seeds import seed_of
-from modelstitch.stitches import Geometry, Stitch, initialise
+from modelstitch.stitches import Cell, Geometry, Stitch, initialise
 
 BATCH = 100
 
@@ -36,7 +36,7 @@ def fit(
 
     Args:
         sender, receiver: the frozen networks.
-        geometries: of the cells' stitches.
+        geometries: of the cells' stitches, columns after each other.
         images: the training images; the closed form takes them as they are, without augmentation.
         settings: the protocol and its numbers.
         seed: what random numbers are seeded with.
@@ -47,10 +47,11 @@ def fit(
     """
     if isinstance(settings, LeastSquares):
         return solve(sender, receiver, geometries, images, settings.ridge, label)
-    cells = sorted(geometries, key=lambda cell: (cell[1], cell[0]))
-    stitches = {cell: initialise(geometries[cell], seed_of(*seed, *cell), images.device) for cell in cells}
+    stitches = {
+        cell: initialise(geometry, seed_of(*seed, *cell), images.device) for cell, geometry in geometries.items()
+    }
     optimiser = protocols.sgd(stitches, settings)
-    last_sender, last_receiver = (max(layers) for layers in zip(*cells, strict=True))
+    last_sender, last_receiver = (max(layers) for layers in zip(*stitches, strict=True))
     epochs: list[list[Tensor]] = []
     steps = protocols.steps(images, settings, (*seed, "order"))
     for epoch, rate, batch, _ in track(steps, label, count_steps(settings, len(images))):
@@ -60,7 +61,7 @@ def fit(
         receiver_maps = receiver.representations(batch, last_receiver)
         optimiser.param_groups[0]["lr"] = rate
         optimiser.zero_grad()
-        errors = torch.stack([error(stitches[i, j], sender_maps[i], receiver_maps[j]) for i, j in cells])
+        errors = torch.stack([error(stitches[i, j], sender_maps[i], receiver_maps[j]) for i, j in stitches])
         errors.sum().backward()
         optimiser.step()
         epochs[-1].append(errors.detach())
@@ -92,7 +93,6 @@ def solve(
     # Small batches: their patches are in float64.
     batches = track((batch for batch, _ in images.in_order(BATCH)), label, -(-len(images) // BATCH))
     moments = accumulate(sender, receiver, geometries, batches)
-    cells = sorted(geometries, key=lambda cell: (cell[1], cell[0]))
-    stitches = {cell: moments.solve(cell, ridge) for cell in cells}
+    stitches = {cell: moments.solve(cell, ridge) for cell in geometries}
     loss = np.array([[moments.mean_squared_error(cell, stitch) for cell, stitch in stitches.items()]])
     return Fit(stitches, loss, np.full_like(loss, np.nan), len(images))

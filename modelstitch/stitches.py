@@ -5,6 +5,7 @@ nearest upsampling, which equals upsampling first and is up to k**2 times cheape
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -13,6 +14,8 @@ from torch import Tensor
 
 from modelstitch.architectures import Shape
 from modelstitch.errors import ModelstitchError
+
+Cell = tuple[int, int]  # sender layer, receiver layer
 
 
 class Geometry(NamedTuple):
@@ -44,6 +47,17 @@ class Geometry(NamedTuple):
                     f"no stitch leads from a map {tuple(source)} to {tuple(target)}: image too small"
                 )
         return cls(source, target, kernel, scale)
+
+
+def geometries(
+    sources: Sequence[Shape], targets: Sequence[Shape], sender_layers: Sequence[int], receiver_layers: Sequence[int]
+) -> dict[Cell, Geometry]:
+    """Geometry of every cell of some layers, columns after each other, from the shapes of all layers of both networks.
+
+    Raises:
+        ModelstitchError: as of `Geometry.between`.
+    """
+    return {(i, j): Geometry.between(sources[i], targets[j]) for j in receiver_layers for i in sender_layers}
 
 
 class Stitch(NamedTuple):

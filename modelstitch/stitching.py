@@ -17,10 +17,9 @@ from modelstitch.config import TrainedStitches
 from modelstitch.frozen import FrozenNetwork
 from modelstitch.grouping import Group, group_column, map_bytes
 from modelstitch.images import DeviceImages
-from modelstitch.least_squares import Cell
 from modelstitch.progress import track
 from modelstitch.protocols import Fit, Optimiser, count_steps
-from modelstitch.stitches import Geometry, Stitch
+from modelstitch.stitches import Cell, Geometry, Stitch
 
 
 class StitchedPair:

@@ -6,7 +6,7 @@ are transformed once, so a pass costs two small transforms of the maps and 36 ma
 """
 
 from fractions import Fraction
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import torch
@@ -21,6 +21,7 @@ CHANNELS = 128
 TILES = 128
 
 
+@cache
 def cook_toom() -> tuple[Tensor, Tensor, Tensor]:
     """Matrices A (4, 6), G (6, 3) and B (6, 6) of a correlation of 6 inputs d with 3 taps g: y = A((G g) * (B d)).
 
