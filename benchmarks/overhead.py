@@ -26,7 +26,7 @@ from modelstitch import datasets
 from modelstitch.datasets import Split
 
 ROOT = Path(__file__).resolve().parents[1]
-IMPORTS = "from modelstitch import datasets, networks, records, stitching"
+IMPORTS = "from modelstitch import datasets, networks, pairs, records"
 STEPS = {
     "python": "pass",
     "python, torch": "import torch",

@@ -264,6 +264,47 @@ def draw_all_pairs(
         save(_draw_pair(pair, networks, colormap), paths)
 
 
+def draw_all_overviews(
+    cells: pd.DataFrame,
+    networks: pd.DataFrame,
+    folder: Path | str,
+    objective: str,
+    recipes: Iterable[tuple[str, str]],
+    colormap: str,
+    formats: Sequence[str],
+) -> None:
+    """Draw `<folder>/overview_<objective>_<sender>_to_<receiver>.<format>` of each two recipes, and the controls.
+
+    Raises:
+        ModelstitchError: if a table lacks the objective, a pair or a network, or a file can't be written.
+    """
+    for sender, receiver in recipes:
+        overview = draw_overview(cells, networks, objective, sender, receiver, colormap)
+        save(overview, [f"{folder}/overview_{objective}_{sender}_to_{receiver}.{kind}" for kind in formats])
+    controls = draw_controls(cells, networks, objective, colormap)
+    save(controls, [f"{folder}/controls_{objective}.{kind}" for kind in formats])
+
+
+def draw_all_depths(
+    cells: pd.DataFrame,
+    networks: pd.DataFrame,
+    triangles: pd.DataFrame,
+    folder: Path | str,
+    objective: str,
+    recipes: Iterable[tuple[str, str]],
+    colormap: str,
+    formats: Sequence[str],
+) -> None:
+    """Draw the average pair of each two recipes into `<folder>/depth_<objective>_<sender>_to_<receiver>.<format>`.
+
+    Raises:
+        ModelstitchError: if a table lacks the pairs, or a file can't be written.
+    """
+    for sender, receiver in recipes:
+        figure = draw_depth(cells, networks, triangles, objective, sender, receiver, colormap)
+        save(figure, [f"{folder}/depth_{objective}_{sender}_to_{receiver}.{kind}" for kind in formats])
+
+
 def _chosen(cells: pd.DataFrame, **values: str) -> pd.DataFrame:
     for name, value in values.items():
         cells = cells[cells[name] == value]

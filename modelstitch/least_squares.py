@@ -57,23 +57,26 @@ class Moments:
             self.alike.setdefault(_key(cell, geometry), []).append(cell)
         self.square: dict[tuple, Tensor] = {}
         self.cross: dict[Cell, Tensor] = {}
-        self.target_square: dict[Cell, Tensor] = {}
+        self.target_square: dict[int, Tensor] = {}  # by receiver layer
 
     def add(self, sender_maps: Sequence[Tensor], receiver_maps: Sequence[Tensor]) -> None:
         """Count a batch: every layer's maps (N, C, H, W), of the sender and of the receiver."""
+        senders, receivers = (set(layers) for layers in zip(*self.geometries, strict=True))
+        sender_doubles = {i: sender_maps[i].double() for i in senders}
+        receiver_doubles = {j: receiver_maps[j].double() for j in receivers}
+        for j, maps in receiver_doubles.items():
+            self.target_square[j] = self.target_square.get(j, 0) + maps.square().sum()
         for key, cells in self.alike.items():
             geometry = self.geometries[cells[0]]
-            inputs = patches(sender_maps[cells[0][0]].double(), geometry.kernel)
+            inputs = patches(sender_doubles[cells[0][0]], geometry.kernel)
             for cell in cells:
-                maps = receiver_maps[cell[1]].double()
-                expected, pixels = targets(maps, geometry)
+                expected, pixels = targets(receiver_doubles[cell[1]], geometry)
                 if cell == cells[0]:
                     inputs = inputs[:, : expected.shape[1], : expected.shape[2]]
                     inputs = torch.cat((inputs, torch.ones_like(inputs[..., :1])), dim=3)
                     weighted = (inputs * pixels).flatten(0, 2).T
                     self.square[key] = self.square.get(key, 0) + weighted @ inputs.flatten(0, 2)
                 self.cross[cell] = self.cross.get(cell, 0) + weighted @ expected.flatten(0, 2)
-                self.target_square[cell] = self.target_square.get(cell, 0) + maps.square().sum()
 
     def statistics(self, cell: Cell) -> Statistics:
         """Means and covariances of one cell."""
@@ -106,7 +109,7 @@ class Moments:
         """
         square, cross = self.square[_key(cell, self.geometries[cell])], self.cross[cell]
         weights = torch.cat((rows(stitch.weight.double()).T, stitch.bias.double()[None]))
-        total = self.target_square[cell] - 2 * (weights * cross).sum() + (weights * (square @ weights)).sum()
+        total = self.target_square[cell[1]] - 2 * (weights * cross).sum() + (weights * (square @ weights)).sum()
         return (total / (square[-1, -1] * weights.shape[1])).item()
 
     def whitenings(self, ridge: float = RIDGE) -> dict[Cell, Whitening]:

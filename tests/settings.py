@@ -22,32 +22,19 @@ TRAINING = Training(
     augmentation=Augmentation(flip=False, shift=2, cutout=4),
     precision="float32",
 )
+COMMON = {
+    "epochs": 1,
+    "batch": 29,
+    "augmentation": Augmentation(flip=False, shift=2, cutout=4),
+    "precision": "float32",
+    "sender_layers": "all",
+    "receiver_layers": "all",
+    "keep_stitches": False,
+}
 STITCHES = PaperStitches(
-    protocol="paper",
-    epochs=1,
-    batch=29,
-    learning_rate=0.01,
-    momentum=0.9,
-    weight_decay=0.01,
-    warmup_epochs=0.5,
-    augmentation=Augmentation(flip=False, shift=2, cutout=4),
-    precision="float32",
-    sender_layers="all",
-    receiver_layers="all",
-    keep_stitches=False,
+    protocol="paper", learning_rate=0.01, momentum=0.9, weight_decay=0.01, warmup_epochs=0.5, **COMMON
 )
-FAST = FastStitches(
-    protocol="fast",
-    epochs=1,
-    batch=29,
-    learning_rate=0.004,
-    statistics_images=150,
-    augmentation=Augmentation(flip=False, shift=2, cutout=4),
-    precision="float32",
-    sender_layers="all",
-    receiver_layers="all",
-    keep_stitches=False,
-)
+FAST = FastStitches(protocol="fast", learning_rate=0.004, statistics_images=150, **COMMON)
 
 
 def training_settings(**changes):

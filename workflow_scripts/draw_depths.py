@@ -5,8 +5,4 @@ import job
 from modelstitch import figures, tables
 
 job.begin(snakemake)
-cells, networks, triangles = map(tables.read, snakemake.input)
-folder, objective, recipes, colormap, formats = snakemake.params[:5]
-for sender, receiver in recipes:
-    figure = figures.draw_depth(cells, networks, triangles, objective, sender, receiver, colormap)
-    figures.save(figure, [f"{folder}/depth_{objective}_{sender}_to_{receiver}.{kind}" for kind in formats])
+figures.draw_all_depths(*map(tables.read, snakemake.input), *snakemake.params[:5])
