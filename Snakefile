@@ -18,6 +18,10 @@ include: "rules/stitches.smk"
 include: "rules/measures.smk"
 include: "rules/analysis.smk"
 include: "rules/figures.smk"
+include: "rules/probes.smk"
+include: "rules/hacking.smk"
+include: "rules/generation.smk"
+include: "rules/budget.smk"
 include: "rules/forecast.smk"
 
 
@@ -36,4 +40,8 @@ rule all:
         PUBLISHED,
         MATRICES,
         FIGURES,
+        PROBES,
+        HACKING,
+        GENERATION,
+        BUDGET,
     localrule: True

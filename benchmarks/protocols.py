@@ -107,12 +107,12 @@ class Pair:
         files = [arguments.results / f"networks/{network}.safetensors" for network in arguments.pair]
         self.sender, self.receiver = (FrozenNetwork(networks.load(file), dtype, device) for file in files)
         sources, targets = (net.shapes(tuple(self.train.images.shape[1:])) for net in (self.sender, self.receiver))
-        self.depths = [len(sources), len(targets)]
+        self.depths = [len(net.layers) for net in (self.sender, self.receiver)]
         self.geometries = geometries(
             sources,
             targets,
-            arguments.sender_layers or range(len(sources)),
-            arguments.receiver_layers or range(len(targets)),
+            arguments.sender_layers or range(self.depths[0]),
+            arguments.receiver_layers or range(self.depths[1]),
         )
         self.cells = sorted(self.geometries, key=lambda cell: cell[::-1])
 

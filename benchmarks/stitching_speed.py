@@ -134,7 +134,7 @@ def fresh_stitches(sender: networks.SmallResNet, receiver: networks.SmallResNet,
     """The same stitches for both sides, of every cell, column by column."""
     frozen = FrozenNetwork(sender), FrozenNetwork(receiver)
     sources, targets = (network.shapes(IMAGE) for network in frozen)
-    cells = geometries(sources, targets, range(len(sources)), range(len(targets)))
+    cells = geometries(sources, targets, *(range(len(network.layers)) for network in frozen))
     return {cell: initialise(geometry, seed_of(*cell), device) for cell, geometry in cells.items()}
 
 

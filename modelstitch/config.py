@@ -247,6 +247,65 @@ def objective_settings(objective: str, values: Any) -> PaperStitches | FastStitc
     return getattr(Stitches.model_validate({objective: values}), objective)
 
 
+class Probes(Section):
+    """A linear probe on every layer of every sender: what can be read from it without a receiver."""
+
+    images: int = Field(ge=1, description="training images of a probe; all where there are fewer")
+
+
+class Hacking(Section):
+    """Does a stitch preserve the expected representation, or hack the receiver? Of every cell of the study."""
+
+    images: int = Field(
+        ge=2,
+        description="training images that the expected representation is learnt from, and test images that stitched "
+        "ones are measured on; all where there are fewer",
+    )
+    neighbours: int = Field(ge=1, description="k of the k-nearest-neighbour measures, fewer than `images`")
+
+    @field_validator("neighbours")
+    @classmethod
+    def _fewer_than_images(cls, value: int, info: ValidationInfo) -> int:
+        images = info.data.get("images")
+        if images is not None and value >= images:
+            raise mistake(((), f"{value} is too many: expected fewer than the {images} images"))
+        return value
+
+
+class Generation(Section):
+    """Stitches from every sender layer into the receiver's input: the images that a network's layers make."""
+
+    images: int = Field(ge=1, description="test images that image metrics are computed on; all where there are fewer")
+    shown: int = Field(
+        ge=1, description="test images in the figures, each of another class as far as there are classes"
+    )
+
+
+class NamedPair(Section):
+    """One ordered pair of the study."""
+
+    sender: str = Field(description="a network of the study: R1111_trained_s0")
+    receiver: str = Field(description="a network of the study: R1111_trained_s0")
+
+
+class Budget(Section):
+    """The task matrix of some pairs as its training grows, from two starts."""
+
+    epochs: Annotated[tuple[Annotated[float, Field(gt=0)], ...], *UNIQUE] = Field(
+        description="passes over the training images, a matrix for each: [0.25, 1, 4, 16]"
+    )
+    pairs: Annotated[tuple[NamedPair, ...], *UNIQUE] = Field(description="the ordered pairs, by their networks")
+
+
+class Measures(Section):
+    """What else is measured; each section may be left out."""
+
+    probes: Probes | None = Field(default=None, description="a linear probe on every sender layer")
+    hacking: Hacking | None = Field(default=None, description="does a stitch preserve, or hack?")
+    generation: Generation | None = Field(default=None, description="images from stitches into the receiver's input")
+    budget: Budget | None = Field(default=None, description="the matrix as its training grows")
+
+
 class Figures(Section):
     """How figures are drawn: a change redraws them and re-runs nothing else."""
 
@@ -288,6 +347,7 @@ class Study(Section):
         description="which recipes are stitched to which; only networks of these recipes are made"
     )
     stitches: Stitches = Field(description="how stitches are trained, an objective each")
+    measures: Measures = Field(description="what else is measured; {} is nothing")
     figures: Figures = Field(description="how figures are drawn")
     jobs: Jobs = Field(description="how the work is cut and run; a change re-runs nothing")
 
@@ -311,6 +371,37 @@ class Study(Section):
             raise mistake(*mistakes)
         return stitches
 
+    @field_validator("measures")
+    @classmethod
+    def _budget_of_the_study(cls, measures: Measures, info: ValidationInfo) -> Measures:
+        """Pairs of networks that the study makes, trained for an objective that it has."""
+        if measures.budget is None or not {"networks", "pairs", "stitches"} <= info.data.keys():
+            return measures
+        if info.data["stitches"].task is None:
+            raise mistake((("budget",), "expected stitches.task, whose protocol it follows, or no budget"))
+        networks, recipes = info.data["networks"], info.data["pairs"]
+        known = {
+            (str(sender), str(receiver))
+            for pair in recipes
+            for sender in _family(networks, pair.sender)
+            for receiver in _family(networks, pair.receiver)
+        }
+        names = sorted({name for pair in known for name in pair})
+        mistakes = []
+        for index, pair in enumerate(measures.budget.pairs):
+            unknown = [(role, name) for role, name in pair if name not in names]
+            for role, name in unknown:
+                text = (
+                    f"{name!r} is not a network of the study: expected one of {', '.join(names)}{nearest(name, names)}"
+                )
+                mistakes.append((("budget", "pairs", index, role), text))
+            if not unknown and (pair.sender, pair.receiver) not in known:
+                text = f"{pair.sender} → {pair.receiver} is not a pair of the study: see `pairs`"
+                mistakes.append((("budget", "pairs", index), text))
+        if mistakes:
+            raise mistake(*mistakes)
+        return measures
+
     def objectives(self) -> list[str]:
         """What stitches are trained for, by name."""
         return list(self.stitches.objectives())
@@ -318,15 +409,15 @@ class Study(Section):
     def networks_needed(self) -> list[NetworkId]:
         """Every network that a pair names, each once: by recipe, architecture and seed."""
         named = {recipe for pair in self.pairs for recipe in (pair.sender, pair.receiver)}
-        return [network for recipe in RECIPES if recipe in named for network in self._family(recipe)]
+        return [network for recipe in RECIPES if recipe in named for network in _family(self.networks, recipe)]
 
     def ordered_pairs(self) -> list[Pair]:
         """Every ordered pair of networks, in the order of `pairs`, then of senders, then of receivers."""
         return [
             Pair(sender, receiver)
             for recipes in self.pairs
-            for sender in self._family(recipes.sender)
-            for receiver in self._family(recipes.receiver)
+            for sender in _family(self.networks, recipes.sender)
+            for receiver in _family(self.networks, recipes.receiver)
         ]
 
     def sender_layers(self, objective: str, sender: NetworkId) -> list[int]:
@@ -337,9 +428,9 @@ class Study(Section):
         """Layers of the receiver that stitches stand for, in ascending order: the columns of its matrices."""
         return _chosen(getattr(self.stitches, objective).receiver_layers, receiver)
 
-    def _family(self, recipe: str) -> list[NetworkId]:
-        networks = self.networks
-        return [NetworkId(name, recipe, seed) for name in networks.architectures for seed in networks.seeds]
+
+def _family(networks: Networks, recipe: str) -> list[NetworkId]:
+    return [NetworkId(name, recipe, seed) for name in networks.architectures for seed in networks.seeds]
 
 
 def _chosen(layers: Literal["all"] | tuple[int, ...], network: NetworkId) -> list[int]:

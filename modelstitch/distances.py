@@ -95,7 +95,7 @@ def measure_pair(
                 receiver.about["network"],
                 i,
                 j,
-                corresponding(i, len(shapes[0]), len(shapes[1])) == j,
+                corresponding(i, len(sender.layers), len(receiver.layers)) == j,
                 variance,
                 *errors,
                 *(error / variance if variance else np.nan for error in errors),

@@ -77,17 +77,16 @@ class FrozenNetwork(nn.Module):
         self.requires_grad_(False)
         self.to(device=device, dtype=dtype, memory_format=torch.channels_last)
 
-    def shapes(self, image: tuple[int, int, int]) -> list[Shape]:
-        """Shape of every layer's output for an image (C, H, W)."""
-        return layer_shapes(self.architecture, self.width, image)
+    def shapes(self, image: tuple[int, int, int]) -> dict[int, Shape]:
+        """Shape of every layer's output, by layer, and of the image (C, H, W) as that of layer -1."""
+        return dict(enumerate([Shape(*image), *layer_shapes(self.architecture, self.width, image)], start=-1))
 
     @torch.no_grad()
-    def representations(self, images: Tensor, last: int | None = None) -> list[Tensor]:
-        """Outputs (N, C, H, W) of layers `0 .. last`, all of them by default, for normalised images (N, C, H, W)."""
-        outputs = []
-        for layer in self.layers[: None if last is None else last + 1]:
-            images = layer(images)
-            outputs.append(images)
+    def representations(self, images: Tensor, last: int | None = None) -> dict[int, Tensor]:
+        """Outputs (N, C, H, W) of layers `0 .. last`, by default all; layer -1 is the normalised images."""
+        outputs = {-1: images}
+        for index, layer in enumerate(self.layers[: None if last is None else last + 1]):
+            outputs[index] = layer(outputs[index - 1])
         return outputs
 
     def suffix(self, layer: int, maps: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ One pass over the images adds up first and second moments in float64, from which
 expected representation, and the matrix that whitens what a stitch sees.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -59,8 +59,8 @@ class Moments:
         self.cross: dict[Cell, Tensor] = {}
         self.target_square: dict[int, Tensor] = {}  # by receiver layer
 
-    def add(self, sender_maps: Sequence[Tensor], receiver_maps: Sequence[Tensor]) -> None:
-        """Count a batch: every layer's maps (N, C, H, W), of the sender and of the receiver."""
+    def add(self, sender_maps: Mapping[int, Tensor], receiver_maps: Mapping[int, Tensor]) -> None:
+        """Count a batch: maps (N, C, H, W) by layer, of the sender and of the receiver."""
         senders, receivers = (set(layers) for layers in zip(*self.geometries, strict=True))
         sender_doubles = {i: sender_maps[i].double() for i in senders}
         receiver_doubles = {j: receiver_maps[j].double() for j in receivers}

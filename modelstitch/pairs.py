@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from modelstitch.frozen import FrozenNetwork
 from modelstitch.hardware import choose_precision, device_name
 from modelstitch.images import DeviceImages
 from modelstitch.networks import SmallResNet
+from modelstitch.protocols import Start
 from modelstitch.records import Column, predictions_dtype
 from modelstitch.stitches import geometries
 from modelstitch.stitching import StitchedPair
@@ -32,17 +34,20 @@ def train_pair(
     study_seed: int,
     sender_layers: Sequence[int],
     receiver_layers: Sequence[int],
+    start: Start | None = None,
     device: str = "cpu",
 ) -> tuple[list[Column], dict[str, Tensor], dict[str, Any]]:
     """Train and evaluate the stitches of an ordered pair's cells: `sender_layers` x `receiver_layers`.
 
     A cell depends on its own seed and on the pair's order of images only, not on which other cells are trained with it.
+    Receiver layer -1 is its input, where the expected representation is the normalised image. Stitches for the task may
+    have another `start` than their protocol's own.
 
     Returns:
         A column for each receiver layer; the stitches as `<sender layer>.<receiver layer>.weight` (C_out, C_in, k, k)
         and `.bias` (C_out,); and what a record says of how they were made.
     """
-    start = time.monotonic()
+    begun = time.monotonic()
     dtype = choose_precision(settings.precision, device)
     if device == "cuda":
         torch.backends.cudnn.benchmark = True
@@ -53,10 +58,11 @@ def train_pair(
     image = tuple(dataset.train.images.shape[1:])
     sender_shapes, receiver_shapes = (network.shapes(image) for network in frozen)
     cells = geometries(sender_shapes, receiver_shapes, sender_layers, receiver_layers)
-    fit = FITS[objective](*frozen, cells, train_images, settings, (study_seed, *names, objective), " → ".join(names))
-    trained_seconds = time.monotonic() - start
+    train = FITS[objective] if start is None else partial(stitching.fit, start=start)
+    fit = train(*frozen, cells, train_images, settings, (study_seed, *names, objective), " → ".join(names))
+    trained_seconds = time.monotonic() - begun
     test_loss, predictions = stitching.predict(StitchedPair(*frozen, fit.stitches), test_images)
-    seconds = time.monotonic() - start
+    seconds = time.monotonic() - begun
     columns = []
     for index, j in enumerate(receiver_layers):
         rows = slice(index * len(sender_layers), (index + 1) * len(sender_layers))

@@ -5,7 +5,7 @@ it starts from least squares and runs Adam on stitches of whitened senders. How 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from modelstitch.seeds import seed_of
 from modelstitch.stitches import Cell, Geometry, Stitch, from_rows, initialise, rows
 
 STATISTICS_BATCH = 100
+Start = Literal["least-squares", "random"]
 
 
 class Fit(NamedTuple):
@@ -93,6 +94,7 @@ def begin(
     geometries: Mapping[Cell, Geometry],
     images: DeviceImages,
     seed: Sequence[object],
+    start: Start | None = None,
 ) -> tuple[dict[Cell, Stitch], Optimiser]:
     """The stitches of some cells as their training begins, and their optimiser.
 
@@ -100,22 +102,26 @@ def begin(
         settings: the protocol and its numbers.
         sender, receiver: the frozen networks.
         geometries: of the cells' stitches.
-        images: the training images, of which `fast` takes some for its statistics.
+        images: the training images, of which `fast` takes some for its statistics, `paper` from least squares all.
         seed: what the random numbers are seeded with, beside the cell.
+        start: another than the protocol's own, which is least squares for `fast` and random for `paper`.
     """
     stitches = {
         cell: initialise(geometry, seed_of(*seed, *cell), images.device) for cell, geometry in geometries.items()
     }
-    if isinstance(settings, PaperStitches):
+    published = isinstance(settings, PaperStitches)
+    start = start or ("random" if published else "least-squares")
+    if published and start == "random":
         return stitches, sgd(stitches, settings)
-    moments = measure(settings.statistics_images, sender, receiver, geometries, images, seed)
-    for cell, stitch in stitches.items():
+    count = len(images) if published else settings.statistics_images
+    moments = measure(count, sender, receiver, geometries, images, seed)
+    for cell, stitch in stitches.items() if start == "least-squares" else ():
         nearest = moments.solve(cell)
         # A network that overflows has no least squares: its stitches start at random.
         if nearest.weight.isfinite().all() and nearest.bias.isfinite().all():
             stitch.weight.data.copy_(nearest.weight)
             stitch.bias.data.copy_(nearest.bias)
-    return stitches, WhitenedAdam(stitches, moments.whitenings())
+    return stitches, sgd(stitches, settings) if published else WhitenedAdam(stitches, moments.whitenings())
 
 
 def measure(

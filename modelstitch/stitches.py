@@ -5,7 +5,7 @@ nearest upsampling, which equals upsampling first and is up to k**2 times cheape
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -50,9 +50,12 @@ class Geometry(NamedTuple):
 
 
 def geometries(
-    sources: Sequence[Shape], targets: Sequence[Shape], sender_layers: Sequence[int], receiver_layers: Sequence[int]
+    sources: Mapping[int, Shape],
+    targets: Mapping[int, Shape],
+    sender_layers: Iterable[int],
+    receiver_layers: Iterable[int],
 ) -> dict[Cell, Geometry]:
-    """Geometry of every cell of some layers, columns after each other, from the shapes of all layers of both networks.
+    """Geometry of every cell of some layers, columns after each other, from the shapes of both networks' layers.
 
     Raises:
         ModelstitchError: as of `Geometry.between`.

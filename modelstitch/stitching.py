@@ -18,7 +18,7 @@ from modelstitch.frozen import FrozenNetwork
 from modelstitch.grouping import Group, group_column, map_bytes
 from modelstitch.images import DeviceImages
 from modelstitch.progress import track
-from modelstitch.protocols import Fit, Optimiser, count_steps
+from modelstitch.protocols import Fit, Optimiser, Start, count_steps
 from modelstitch.stitches import Cell, Geometry, Stitch
 
 
@@ -42,7 +42,8 @@ class StitchedPair:
         representations = self.sender.representations(images, self.last_sender_layer)
         limit = largest_map or map_bytes(images.device.type)
         for j, sender_layers in self.columns.items():
-            for group in group_column(shapes[j:], sender_layers, len(images), images.element_size(), limit):
+            suffix_shapes = [shape for layer, shape in shapes.items() if layer >= j]
+            for group in group_column(suffix_shapes, sender_layers, len(images), images.element_size(), limit):
                 maps = [self.stitches[i, j](representations[i][group.images]) for i in group.sender_layers]
                 logits = self.receiver.suffix(j, torch.cat(maps) if len(maps) > 1 else maps[0])
                 yield j, group, logits.float().unflatten(0, (len(maps), -1))
@@ -86,6 +87,7 @@ def fit(
     settings: TrainedStitches,
     seed: Sequence[object],
     label: str,
+    start: Start | None = None,
 ) -> Fit:
     """Stitches trained for the task, by the settings' protocol: cross-entropy through the frozen suffix.
 
@@ -96,11 +98,12 @@ def fit(
         settings: the protocol and its numbers.
         seed: what random numbers are seeded with.
         label: names the work in its progress.
+        start: another than the protocol's own.
 
     Raises:
         ModelstitchError: if there are fewer training images than one batch.
     """
-    stitches, optimiser = protocols.begin(settings, sender, receiver, geometries, images, seed)
+    stitches, optimiser = protocols.begin(settings, sender, receiver, geometries, images, seed, start)
     pair = StitchedPair(sender, receiver, stitches)
     loss, accuracy = train(pair, images, settings, optimiser, (*seed, "order"), label)
     return Fit(pair.stitches, loss, accuracy, count_steps(settings, len(images)) * settings.batch)

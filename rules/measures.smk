@@ -3,7 +3,7 @@
 TRIANGLE = RESULTS / "tables/triangle.csv"
 # Distances between representations need the stitches of both objectives.
 MEASURED = {"task", "similarity"} <= set(OBJECTIVES)
-MEASURES = [f"{RESULTS}/measures/{pair.sender}/{pair.receiver}.csv" for pair in PAIRS if MEASURED]
+MEASURES = [f"{RESULTS}/measures/distances/{pair.sender}/{pair.receiver}.csv" for pair in PAIRS if MEASURED]
 DISTANCES = [RESULTS / f"tables/{name}.csv" for name in ("distances", "distance_summary") if MEASURED]
 
 
@@ -37,7 +37,7 @@ rule measure_triangle:
 
 if MEASURED:
 
-    rule measure_pair:
+    rule measure_distances:
         input:
             dataset=DATASET,
             sender=NETWORKS / "{sender}.safetensors",
@@ -45,11 +45,11 @@ if MEASURED:
             vanilla=str(STITCHES).replace("{objective}", "task"),
             similar=str(STITCHES).replace("{objective}", "similarity"),
         output:
-            RESULTS / "measures/{sender}/{receiver}.csv",
+            RESULTS / "measures/distances/{sender}/{receiver}.csv",
         log:
-            RESULTS / "logs/measure_pair/{sender}/{receiver}.log",
+            RESULTS / "logs/measure_distances/{sender}/{receiver}.log",
         benchmark:
-            RESULTS / "benchmarks/measure_pair/{sender}/{receiver}.tsv"
+            RESULTS / "benchmarks/measure_distances/{sender}/{receiver}.tsv"
         conda:
             "../envs/modelstitch.yaml"
         threads: STUDY.jobs.threads
@@ -59,9 +59,9 @@ if MEASURED:
             gpu=GPUS,
             device=DEVICE,
         params:
-            code=code_of("measure_pair.py"),
+            code=code_of("measure_distances.py"),
         script:
-            "../workflow_scripts/measure_pair.py"
+            "../workflow_scripts/measure_distances.py"
 
     rule summarise_distances:
         input:

@@ -53,6 +53,7 @@ stitches:
     sender_layers: all
     receiver_layers: [4, 0]
     keep_stitches: false
+measures: {}
 figures: {colormap: viridis, formats: [png, svg]}
 jobs: {layers_per_job: null, threads: 1, device: auto}
 """

@@ -67,7 +67,7 @@ def test_a_pair_shows_every_accuracy_as_the_paper_prints_it():
 def test_rows_are_sender_layers_from_the_top_and_columns_receiver_layers():
     cells, networks = make_tables()
     figure = figures.draw_pair(cells, networks, "task", "R1111_trained_s0", "R1122_trained_s0", "viridis")
-    cell = figures.PAIR_CELL
+    cell = figures.matrices.PAIR_CELL
     drawn = colours(figure)
     left, top = min(drawn)
     chosen = cells[(cells.sender == "R1111_trained_s0") & (cells.receiver == "R1122_trained_s0")]
@@ -90,8 +90,8 @@ def test_cells_without_a_result_are_hatched_and_labelled():
 def test_text_on_dark_cells_is_white_and_on_light_cells_dark():
     for colormap in ("viridis", "magma", "Greys_r"):
         dark, light = (matplotlib.colormaps[colormap](value) for value in (0.02, 0.98))
-        assert figures._ink_on(np.array(dark)) == "white"
-        assert figures._ink_on(np.array(light)) == figures.INK
+        assert figures.canvas.ink_on(np.array(dark)) == "white"
+        assert figures.canvas.ink_on(np.array(light)) == figures.canvas.INK
 
 
 def test_seeds_are_named_where_there_are_several():
@@ -165,7 +165,7 @@ def test_the_diagonal_and_the_best_slope_are_drawn_from_the_stem(slope, across, 
     table = triangles(depth_slope=slope)
     figure = figures.draw_depth(cells, networks, table, "task", "trained", "trained", "viridis")
     left, right, bottom, top = figure.axes[0].images[0].get_extent()
-    lines = [line for line in figure.axes[0].lines if line.get_color() == figures.INK]
+    lines = [line for line in figure.axes[0].lines if line.get_color() == figures.canvas.INK]
     ends = [
         [((x - left) / (right - left), (y - top) / (bottom - top)) for x, y in line.get_xydata()] for line in lines[:-1]
     ]

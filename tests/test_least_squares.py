@@ -91,11 +91,11 @@ def test_whitened_patches_have_zero_mean_and_unit_covariance(source, target):
 def test_from_a_network_to_itself_it_is_the_identity(digits, trained):
     frozen = FrozenNetwork(trained)
     shapes = frozen.shapes((1, 32, 32))
-    cells = {(i, i): Geometry.between(shape, shape) for i, shape in enumerate(shapes)}
+    cells = {(i, i): Geometry.between(shape, shape) for i, shape in shapes.items()}
     images = DeviceImages(digits, digits.train)
     moments = accumulate(frozen, frozen, cells, (batch for batch, _ in images.in_order()))
     test_images, _ = next(DeviceImages(digits, digits.test).in_order())
-    for (i, _), shape in zip(cells, shapes, strict=True):
+    for (i, _), shape in zip(cells, shapes.values(), strict=True):
         solution = moments.solve((i, i), ridge=1e-10)
         maps = frozen.representations(test_images)[i]
         torch.testing.assert_close(solution(maps), maps, rtol=1e-3, atol=1e-3)

@@ -112,7 +112,7 @@ def test_the_start_is_the_nearest_stitch_to_the_expected_representation(few_digi
     frozen = FrozenNetwork(trained)
     shapes = frozen.shapes((1, 32, 32))
     images = DeviceImages(few_digits, few_digits.train)
-    cells = {(i, i): Geometry.between(shape, shape) for i, shape in enumerate(shapes)}
+    cells = {(i, i): Geometry.between(shape, shape) for i, shape in shapes.items()}
     stitches, _ = protocols.begin(FAST, frozen, frozen, cells, images, (0,))
     batch, labels = next(images.in_order())
     with torch.no_grad():

@@ -47,6 +47,7 @@ STUDY = {
             "keep_stitches": False,
         }
     },
+    "measures": {},
     "figures": {"colormap": "viridis", "formats": ["png"]},
     "jobs": {"layers_per_job": None, "threads": 1, "device": "cpu"},
 }

@@ -60,6 +60,7 @@ STUDY = {
             "keep_stitches": False,
         }
     },
+    "measures": {},
     "figures": {"colormap": "viridis", "formats": ["png"]},
     "jobs": {"layers_per_job": None, "threads": 1, "device": "cpu"},
 }
@@ -192,7 +193,7 @@ def test_another_objective_makes_its_stitches_and_those_that_it_is_compared_with
     """The stitches of the first objective were not kept."""
     study = changed()
     study["stitches"]["similarity"] = SIMILARITY
-    more = {"stitch_pair": 2 * 8, "measure_pair": 8, "summarise_distances": 1}
+    more = {"stitch_pair": 2 * 8, "measure_distances": 8, "summarise_distances": 1}
     assert planned(finished, study) == more | AFTER_STITCHES | {"draw_overviews": 2, "draw_depths": 2}
 
 

@@ -15,29 +15,38 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path as Outline
-from matplotlib.textpath import text_to_path
 
 from modelstitch.depth import average
 from modelstitch.errors import ModelstitchError
-from modelstitch.files import replacing
+from modelstitch.figures.canvas import (
+    BAR_SPACE,
+    FAILED,
+    FAINT,
+    HEADING,
+    INK,
+    LABEL,
+    MARGIN,
+    SMALL,
+    SOFT,
+    TITLE,
+    canvas,
+    draw_bar,
+    ink_on,
+    number,
+    rows_with,
+    save,
+    text_width,
+    write_title,
+)
 from modelstitch.identifiers import RECIPES, NetworkId
 
-DPI = 200
-INK, SOFT, FAINT = "#1f2328", "#59636e", "#818b98"
-FAILED = {"facecolor": "#e2e2e2", "edgecolor": "#b6b6b6", "linewidth": 0, "hatch": "//////"}
-TITLE, HEADING, LABEL, SMALL = 12.0, 10.0, 9.0, 8.0  # points
-MARGIN = 0.22  # inches, as all that follow
-PAIR_CELL = 0.46
+PAIR_CELL = 0.46  # inches, as all that follow
 ANNOTATED_CELL = 0.26  # a number is legible in cells of at least this size
 AVERAGE = 3.2
 AVERAGE_POINTS = 256  # a power of two: no point is as near to one layer as to the next
-BAR_HEIGHT, BAR_LENGTH = 0.11, 3.2
-BAR_SPACE = 0.84  # from the cells to the lower edge of the figure
 SIDES = (("sender", "sender_layer"), ("receiver", "receiver_layer"))
-METADATA = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
 
 
 @dataclass(frozen=True)
@@ -77,18 +86,20 @@ class _Grid:
     def upright(self) -> bool:
         """Whether a receiver's name is wider than its column."""
         names = zip(self.columns.names, self.columns.spans, strict=True)
-        return any(_width(name, LABEL) > end - start for name, (start, end) in names)
+        return any(text_width(name, LABEL) > end - start for name, (start, end) in names)
 
     @property
     def left(self) -> float:
         """Room for the senders' names."""
-        names = max(_width(name, LABEL) for name in self.rows.names)
-        return self.ticks + max(names + (0 if self.annotated else 0.3), _width("receivers →", SMALL))
+        names = max(text_width(name, LABEL) for name in self.rows.names)
+        return self.ticks + max(names + (0 if self.annotated else 0.3), text_width("receivers →", SMALL))
 
     @property
     def top(self) -> float:
         """Room for the receivers' names."""
-        return self.ticks + (0.3 + max(_width(name, LABEL) for name in self.columns.names) if self.upright else 0.34)
+        return self.ticks + (
+            0.3 + max(text_width(name, LABEL) for name in self.columns.names) if self.upright else 0.34
+        )
 
 
 def draw_pair(
@@ -99,7 +110,7 @@ def draw_pair(
     Raises:
         ModelstitchError: if a table lacks the pair or one of its networks.
     """
-    return _draw_pair(_chosen(cells, objective=objective, sender=sender, receiver=receiver), networks, colormap)
+    return _draw_pair(rows_with(cells, objective=objective, sender=sender, receiver=receiver), networks, colormap)
 
 
 def _draw_pair(cells: pd.DataFrame, networks: pd.DataFrame, colormap: str) -> Figure:
@@ -112,15 +123,15 @@ def _draw_pair(cells: pd.DataFrame, networks: pd.DataFrame, colormap: str) -> Fi
     title = f"{sent} → {received}"
     subtitle = f"{objective} stitches · the networks alone: {own} → {receiver_own}"
     left, top = 0.75, 1.3
-    right = max(left + grid.columns.length, MARGIN + max(_width(title, TITLE, "bold"), _width(subtitle, LABEL)))
-    axes = _canvas(right + MARGIN, top + grid.rows.length + BAR_SPACE)
-    _write_title(axes, title, subtitle)
+    right = max(left + grid.columns.length, MARGIN + max(text_width(title, TITLE, "bold"), text_width(subtitle, LABEL)))
+    axes = canvas(right + MARGIN, top + grid.rows.length + BAR_SPACE)
+    write_title(axes, title, subtitle)
     _draw_cells(axes, grid, left, top, colormap)
     _write_layers(axes, grid, left, top, SMALL)
     words = {"size": LABEL, "color": SOFT, "ha": "center"}
     axes.text(left + grid.columns.length / 2, top - 0.29, "receiver layer", va="bottom", **words)
     axes.text(left - 0.4, top + grid.rows.length / 2, "sender layer", va="center", rotation=90, **words)
-    _draw_bar(axes, left, top + grid.rows.length, grid.columns.length, networks, colormap)
+    draw_bar(axes, left, top + grid.rows.length, grid.columns.length, networks, colormap)
     return axes.figure
 
 
@@ -139,7 +150,7 @@ def draw_overview(
     Raises:
         ModelstitchError: if a table lacks the pairs or one of their networks.
     """
-    cells = _chosen(cells, objective=objective, sender_recipe=sender_recipe, receiver_recipe=receiver_recipe)
+    cells = rows_with(cells, objective=objective, sender_recipe=sender_recipe, receiver_recipe=receiver_recipe)
     return _draw_panels(cells, networks, colormap, room=9.0, largest=0.36)
 
 
@@ -149,7 +160,7 @@ def draw_controls(cells: pd.DataFrame, networks: pd.DataFrame, objective: str, c
     Raises:
         ModelstitchError: if a table lacks the objective or one of the networks.
     """
-    cells = _chosen(cells, objective=objective)
+    cells = rows_with(cells, objective=objective)
     return _draw_panels(cells, networks, colormap, room=4.2, largest=0.25)
 
 
@@ -165,21 +176,21 @@ def _draw_panels(cells: pd.DataFrame, networks: pd.DataFrame, colormap: str, roo
     headings = [(" → ".join(recipes), _summary(panels[recipes])) for recipes in order]
     left, above = max(grid.left for grid in grids), max(grid.top for grid in grids) + 0.4
     height = above + max(grid.rows.length for grid in grids)
-    heading = max(_width(name, HEADING, "bold") + 0.15 + _width(summary, SMALL) for name, summary in headings)
+    heading = max(text_width(name, HEADING, "bold") + 0.15 + text_width(summary, SMALL) for name, summary in headings)
     width = left + max(heading, *(grid.columns.length for grid in grids))
     across = len(grids) if len(grids) <= 3 else math.ceil(math.sqrt(len(grids)))
     down = math.ceil(len(grids) / across)
     title = "All pairs" if len(grids) == 1 else "Trained networks and controls"
     subtitle = f"{cells.objective.iloc[0]} stitches · grey: the network's own accuracy"
     top, gap = 0.86, 0.3
-    right = max(MARGIN + across * width + (across - 1) * gap, MARGIN + _width(subtitle, LABEL))
+    right = max(MARGIN + across * width + (across - 1) * gap, MARGIN + text_width(subtitle, LABEL))
     bottom = top + down * height + (down - 1) * gap
-    axes = _canvas(right + MARGIN, bottom + BAR_SPACE)
-    _write_title(axes, title, subtitle)
+    axes = canvas(right + MARGIN, bottom + BAR_SPACE)
+    write_title(axes, title, subtitle)
     for place, (grid, (name, summary)) in enumerate(zip(grids, headings, strict=True)):
         x, y = MARGIN + left + place % across * (width + gap), top + place // across * (height + gap)
         axes.text(x, y + 0.2, name, size=HEADING, color=INK, weight="bold", va="baseline")
-        after = x + _width(name, HEADING, "bold") + 0.15
+        after = x + text_width(name, HEADING, "bold") + 0.15
         axes.text(after, y + 0.2, summary, size=SMALL, color=SOFT, va="baseline")
         _draw_cells(axes, grid, x, y + above, colormap)
         _write_networks(axes, grid, x, y + above)
@@ -187,7 +198,7 @@ def _draw_panels(cells: pd.DataFrame, networks: pd.DataFrame, colormap: str, roo
             _write_layers(axes, grid, x, y + above, 6.5)
     hatched = any(not grid.annotated and grid.cells.accuracy.isna().any() for grid in grids)
     length = grids[0].columns.length
-    _draw_bar(axes, MARGIN + left, bottom, length, networks, colormap, hatched)
+    draw_bar(axes, MARGIN + left, bottom, length, networks, colormap, hatched)
     return axes.figure
 
 
@@ -209,13 +220,13 @@ def draw_depth(
         ModelstitchError: if a table lacks the pairs.
     """
     chosen = {"objective": objective, "sender_recipe": sender_recipe, "receiver_recipe": receiver_recipe}
-    cells = _chosen(cells, **chosen)
-    numbers = _chosen(triangles, **chosen, sender="all").iloc[0]
+    cells = rows_with(cells, **chosen)
+    numbers = rows_with(triangles, **chosen, sender="all").iloc[0]
     pairs = cells.groupby(["sender", "receiver"]).ngroups
     left, top, beside = 0.95, 1.05, 0.45
-    axes = _canvas(left + AVERAGE + beside + 2.0 + MARGIN, top + AVERAGE + 0.42 + BAR_SPACE)
+    axes = canvas(left + AVERAGE + beside + 2.0 + MARGIN, top + AVERAGE + 0.42 + BAR_SPACE)
     title = f"Average matrix, {sender_recipe} → {receiver_recipe}"
-    _write_title(
+    write_title(
         axes, title, f"{objective} stitches · {pairs} pair{'s' * (pairs > 1)} · each layer at its relative depth"
     )
     bottom, right = top + AVERAGE, left + AVERAGE
@@ -234,21 +245,8 @@ def draw_depth(
     axes.text(left + AVERAGE / 2, bottom + 0.24, "receiver layer, relative depth", va="top", **words)
     axes.text(left - 0.5, top + AVERAGE / 2, "sender layer, relative depth", va="center", rotation=90, **words)
     _write_triangle(axes, right + beside, top, numbers)
-    _draw_bar(axes, left, bottom + 0.42, AVERAGE, networks, colormap, hatched=bool(np.isnan(values).any()))
+    draw_bar(axes, left, bottom + 0.42, AVERAGE, networks, colormap, hatched=bool(np.isnan(values).any()))
     return axes.figure
-
-
-def save(figure: Figure, paths: Iterable[Path | str]) -> None:
-    """Write a figure to each path, in the format of its suffix: png, pdf or svg. No date: equal pictures, equal bytes.
-
-    Raises:
-        ModelstitchError: if a file can't be written.
-    """
-    with matplotlib.rc_context({"svg.hashsalt": "modelstitch"}):
-        for path in map(Path, paths):
-            kind = path.suffix[1:]
-            with replacing(path) as temporary:
-                figure.savefig(temporary, format=kind, dpi=DPI, metadata=METADATA[kind])
 
 
 def draw_all_pairs(
@@ -305,15 +303,6 @@ def draw_all_depths(
         save(figure, [f"{folder}/depth_{objective}_{sender}_to_{receiver}.{kind}" for kind in formats])
 
 
-def _chosen(cells: pd.DataFrame, **values: str) -> pd.DataFrame:
-    for name, value in values.items():
-        cells = cells[cells[name] == value]
-    if cells.empty:
-        wanted = ", ".join(f"{name} {value}" for name, value in values.items())
-        raise ModelstitchError(f"the table has no row with {wanted}: expected a pair of the study")
-    return cells
-
-
 def _pair(cells: pd.DataFrame) -> tuple[str, str, str]:
     return tuple(cells.iloc[0][["objective", "sender", "receiver"]])
 
@@ -340,7 +329,7 @@ def _side(cells: pd.DataFrame, networks: pd.DataFrame, role: str, cell: float) -
     with_seed = networks.seed.nunique() > 1
     return _Side(
         names=tuple(f"{one.architecture} s{one.seed}" if with_seed else one.architecture for one in ids),
-        accuracies=tuple(_number(_own_accuracy(networks, name)) for name in counts.index),
+        accuracies=tuple(number(_own_accuracy(networks, name)) for name in counts.index),
         layers=pd.MultiIndex.from_frame(layers[[role, f"{role}_layer"]]),
         starts=np.concatenate(starts),
         spans=tuple(spans),
@@ -356,20 +345,7 @@ def _own_accuracy(networks: pd.DataFrame, network: str) -> float:
 
 def _summary(cells: pd.DataFrame) -> str:
     failed = int(cells.accuracy.isna().sum())
-    return f"mean {_number(cells.accuracy.mean())}" + (f", {failed} of {len(cells)} failed" if failed else "")
-
-
-def _canvas(width: float, height: float) -> Axes:
-    """Axes over a whole figure, in inches from its upper left corner."""
-    axes = Figure(figsize=(width, height), facecolor="white").add_axes((0, 0, 1, 1))
-    axes.set(xlim=(0, width), ylim=(height, 0), autoscale_on=False)
-    axes.set_axis_off()
-    return axes
-
-
-def _write_title(axes: Axes, title: str, subtitle: str) -> None:
-    axes.text(MARGIN, MARGIN + 0.18, title, size=TITLE, color=INK, weight="bold", va="baseline")
-    axes.text(MARGIN, MARGIN + 0.42, subtitle, size=LABEL, color=SOFT, va="baseline")
+    return f"mean {number(cells.accuracy.mean())}" + (f", {failed} of {len(cells)} failed" if failed else "")
 
 
 def _draw_cells(axes: Axes, grid: _Grid, left: float, top: float, colormap: str) -> None:
@@ -392,8 +368,8 @@ def _draw_cells(axes: Axes, grid: _Grid, left: float, top: float, colormap: str)
     axes.add_collection(PolyCollection(corners, facecolors="none", edgecolors="white", linewidths=0.8))
     size = min(9.5, 24 * cell)
     for place, value in enumerate(values):
-        text = _number(value) if not failed[place] else "div" if cells.diverged.iloc[place] else "n/a"
-        ink = INK if failed[place] else _ink_on(colours[place])
+        text = number(value) if not failed[place] else "div" if cells.diverged.iloc[place] else "n/a"
+        ink = INK if failed[place] else ink_on(colours[place])
         middle = (x[place] + cell / 2, y[place] + cell / 2)
         axes.text(*middle, text, size=size, color=ink, ha="center", va="center_baseline")
 
@@ -449,62 +425,10 @@ def _write_triangle(axes: Axes, left: float, top: float, numbers: pd.Series) -> 
         ("by equal indices", "index_diagonal_explained"),
     ):
         axes.text(left, y, text, **small)
-        axes.text(left + 1.95, y, _number(numbers[name]), size=HEADING, color=INK, ha="right", va="baseline")
+        axes.text(left + 1.95, y, number(numbers[name]), size=HEADING, color=INK, ha="right", va="baseline")
         for over in ("images", "pairs", "seeds"):
             low, high = (numbers.get(f"{name}_{over}_{end}", math.nan) for end in ("low", "high"))
             if not math.isnan(low):
                 y += 0.16
-                axes.text(left + 1.95, y, f"{_number(low)} to {_number(high)} over {over}", ha="right", **small)
+                axes.text(left + 1.95, y, f"{number(low)} to {number(high)} over {over}", ha="right", **small)
         y += 0.3
-
-
-def _draw_bar(
-    axes: Axes,
-    left: float,
-    below: float,
-    room: float,
-    networks: pd.DataFrame,
-    colormap: str,
-    hatched: bool = False,
-) -> None:
-    """The colour scale, 0 to 1, with the accuracy of chance marked; beside it, what a hatched cell is."""
-    length, top = min(room, BAR_LENGTH), below + 0.34
-    extent = (left, left + length, top + BAR_HEIGHT, top)
-    axes.imshow(np.linspace(0, 1, 256)[None], cmap=colormap, extent=extent, aspect="auto", vmin=0, vmax=1)
-    axes.add_patch(Rectangle((left, top), length, BAR_HEIGHT, fill=False, edgecolor=SOFT, linewidth=0.5))
-    style = {"size": SMALL, "color": SOFT}
-    for tick in ("0", ".2", ".4", ".6", ".8", "1"):
-        axes.text(left + float(tick) * length, top + BAR_HEIGHT + 0.05, tick, ha="center", va="top", **style)
-    chance = 1 / int(networks.classes.iloc[0])
-    mark = left + chance * length
-    axes.plot([mark, mark], [top - 0.06, top + BAR_HEIGHT], color=INK, linewidth=1.2, solid_capstyle="butt")
-    axes.text(mark + 0.04, top - 0.06, f"chance {_number(chance)}", ha="left", va="baseline", **style)
-    name = {"x": left + length, "ha": "right"} if chance < 0.3 else {"x": left, "ha": "left"}
-    axes.text(y=top - 0.06, s="test accuracy", va="baseline", **name, **style)
-    if hatched:
-        x = left + length + 0.3
-        axes.add_patch(Rectangle((x, top - 0.02), 0.15, 0.15, **FAILED))
-        axes.text(x + 0.21, top + 0.055, "no result", va="center_baseline", **style)
-
-
-def _number(value: float) -> str:
-    """`.91`, as the paper prints it; `1.0` for what rounds to one; `n/a` for NaN."""
-    if math.isnan(value):
-        return "n/a"
-    text = f"{abs(value):.2f}"
-    sign = "\N{MINUS SIGN}" if value < 0 and float(text) else ""
-    return sign + (text[1:] if text.startswith("0") else f"{abs(value):.1f}")
-
-
-def _width(text: str, size: float, weight: str = "normal") -> float:
-    """Width of a text in inches."""
-    return text_to_path.get_text_width_height_descent(text, FontProperties(size=size, weight=weight), False)[0] / 72
-
-
-def _ink_on(colour: np.ndarray) -> str:
-    """White on dark colours (RGBA), ink on light ones, by the relative luminance of WCAG 2.
-
-    Ink has the higher ratio from .2 on, but on the saturated greens and reds up to .25 white reads better.
-    """
-    linear = np.where(colour[:3] <= 0.04045, colour[:3] / 12.92, ((colour[:3] + 0.055) / 1.055) ** 2.4)
-    return INK if linear @ (0.2126, 0.7152, 0.0722) > 0.25 else "white"

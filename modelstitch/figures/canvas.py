@@ -1,0 +1,113 @@
+"""What every figure is drawn with: axes in inches, titles, the colour scale, and files without dates."""
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.patches import Rectangle
+from matplotlib.textpath import text_to_path
+
+from modelstitch.errors import ModelstitchError
+from modelstitch.files import replacing
+
+DPI = 200
+INK, SOFT, FAINT = "#1f2328", "#59636e", "#818b98"
+FAILED = {"facecolor": "#e2e2e2", "edgecolor": "#b6b6b6", "linewidth": 0, "hatch": "//////"}
+TITLE, HEADING, LABEL, SMALL = 12.0, 10.0, 9.0, 8.0  # points
+MARGIN = 0.22  # inches, as all that follow
+BAR_HEIGHT, BAR_LENGTH = 0.11, 3.2
+BAR_SPACE = 0.84  # from the cells to the lower edge of the figure
+METADATA = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
+
+
+def save(figure: Figure, paths: Iterable[Path | str]) -> None:
+    """Write a figure to each path, in the format of its suffix: png, pdf or svg. No date: equal pictures, equal bytes.
+
+    Raises:
+        ModelstitchError: if a file can't be written.
+    """
+    with matplotlib.rc_context({"svg.hashsalt": "modelstitch"}):
+        for path in map(Path, paths):
+            kind = path.suffix[1:]
+            with replacing(path) as temporary:
+                figure.savefig(temporary, format=kind, dpi=DPI, metadata=METADATA[kind])
+
+
+def canvas(width: float, height: float) -> Axes:
+    """Axes over a whole figure, in inches from its upper left corner."""
+    axes = Figure(figsize=(width, height), facecolor="white").add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, width), ylim=(height, 0), autoscale_on=False)
+    axes.set_axis_off()
+    return axes
+
+
+def write_title(axes: Axes, title: str, subtitle: str) -> None:
+    axes.text(MARGIN, MARGIN + 0.18, title, size=TITLE, color=INK, weight="bold", va="baseline")
+    axes.text(MARGIN, MARGIN + 0.42, subtitle, size=LABEL, color=SOFT, va="baseline")
+
+
+def draw_bar(
+    axes: Axes,
+    left: float,
+    below: float,
+    room: float,
+    networks: pd.DataFrame,
+    colormap: str,
+    hatched: bool = False,
+) -> None:
+    """The colour scale, 0 to 1, with the accuracy of chance marked; beside it, what a hatched cell is."""
+    length, top = min(room, BAR_LENGTH), below + 0.34
+    extent = (left, left + length, top + BAR_HEIGHT, top)
+    axes.imshow(np.linspace(0, 1, 256)[None], cmap=colormap, extent=extent, aspect="auto", vmin=0, vmax=1)
+    axes.add_patch(Rectangle((left, top), length, BAR_HEIGHT, fill=False, edgecolor=SOFT, linewidth=0.5))
+    style = {"size": SMALL, "color": SOFT}
+    for tick in ("0", ".2", ".4", ".6", ".8", "1"):
+        axes.text(left + float(tick) * length, top + BAR_HEIGHT + 0.05, tick, ha="center", va="top", **style)
+    chance = 1 / int(networks.classes.iloc[0])
+    mark = left + chance * length
+    axes.plot([mark, mark], [top - 0.06, top + BAR_HEIGHT], color=INK, linewidth=1.2, solid_capstyle="butt")
+    axes.text(mark + 0.04, top - 0.06, f"chance {number(chance)}", ha="left", va="baseline", **style)
+    name = {"x": left + length, "ha": "right"} if chance < 0.3 else {"x": left, "ha": "left"}
+    axes.text(y=top - 0.06, s="test accuracy", va="baseline", **name, **style)
+    if hatched:
+        x = left + length + 0.3
+        axes.add_patch(Rectangle((x, top - 0.02), 0.15, 0.15, **FAILED))
+        axes.text(x + 0.21, top + 0.055, "no result", va="center_baseline", **style)
+
+
+def number(value: float) -> str:
+    """`.91`, as the paper prints it; `1.0` for what rounds to one; `n/a` for NaN."""
+    if math.isnan(value):
+        return "n/a"
+    text = f"{abs(value):.2f}"
+    sign = "\N{MINUS SIGN}" if value < 0 and float(text) else ""
+    return sign + (text[1:] if text.startswith("0") else f"{abs(value):.1f}")
+
+
+def text_width(text: str, size: float, weight: str = "normal") -> float:
+    """Width of a text in inches."""
+    return text_to_path.get_text_width_height_descent(text, FontProperties(size=size, weight=weight), False)[0] / 72
+
+
+def ink_on(colour: np.ndarray) -> str:
+    """White on dark colours (RGBA), ink on light ones, by the relative luminance of WCAG 2.
+
+    Ink has the higher ratio from .2 on, but on the saturated greens and reds up to .25 white reads better.
+    """
+    linear = np.where(colour[:3] <= 0.04045, colour[:3] / 12.92, ((colour[:3] + 0.055) / 1.055) ** 2.4)
+    return INK if linear @ (0.2126, 0.7152, 0.0722) > 0.25 else "white"
+
+
+def rows_with(cells: pd.DataFrame, **values: str) -> pd.DataFrame:
+    for name, value in values.items():
+        cells = cells[cells[name] == value]
+    if cells.empty:
+        wanted = ", ".join(f"{name} {value}" for name, value in values.items())
+        raise ModelstitchError(f"the table has no row with {wanted}: expected a pair of the study")
+    return cells

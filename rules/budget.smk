@@ -1,0 +1,3 @@
+"""The matrix as the training of its stitches grows."""
+
+BUDGET = []

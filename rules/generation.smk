@@ -1,0 +1,3 @@
+"""Images that stitches into the receiver's input make."""
+
+GENERATION = []

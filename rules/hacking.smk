@@ -1,0 +1,3 @@
+"""Does a stitch preserve the expected representation, or hack the receiver?"""
+
+HACKING = []

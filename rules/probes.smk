@@ -1,0 +1,3 @@
+"""Linear probes: what can be read from each sender layer without a receiver."""
+
+PROBES = []
