@@ -74,3 +74,8 @@ def layer_shapes(architecture: str, width: int, image: tuple[int, int, int]) -> 
         height, breadth = -(-height // block.stride), -(-breadth // block.stride)
         shapes.append(Shape(block.channels, height, breadth))
     return shapes
+
+
+def shapes_from_image(architecture: str, width: int, image: tuple[int, int, int]) -> dict[int, Shape]:
+    """Shape of every layer's output, by layer, and of the image (C, H, W) as that of layer -1."""
+    return dict(enumerate([Shape(*image), *layer_shapes(architecture, width, image)], start=-1))

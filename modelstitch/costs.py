@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from modelstitch.architectures import Block, Shape, blocks, count_layers, layer_shapes
+from modelstitch.architectures import Block, Shape, blocks, count_layers, layer_shapes, shapes_from_image
 from modelstitch.config import LeastSquares, Study
 from modelstitch.grouping import CPU_MAP_BYTES
 from modelstitch.identifiers import NetworkId
@@ -81,9 +81,10 @@ def pair_flops(
     """Operations to train all cells of a pair of architectures on one image, the sender's pass shared.
 
     A frozen suffix costs a forward pass and as much again for the gradient of its input; a stitch, whose input needs
-    no gradient, a forward pass and the gradient of its weights. An evaluation is one of these two `passes`.
+    no gradient, a forward pass and the gradient of its weights. An evaluation is one of these two `passes`. Receiver
+    layer -1 is its input.
     """
-    sender_shapes, receiver_shapes = (layer_shapes(name, width, image) for name in (sender, receiver))
+    sender_shapes, receiver_shapes = (shapes_from_image(name, width, image) for name in (sender, receiver))
     shared = sum(layer_flops(sender, width, image)[: max(sender_layers) + 1])
     suffixes = layer_flops(receiver, width, image)
     cells = sum(
@@ -242,7 +243,7 @@ class Costs:
         names = [NetworkId.parse(network).architecture for network in (sender, receiver)]
         width, image = self.study.networks.width, self.sizes.image
         flops = sum(sum(layer_flops(name, width, image)) for name in names)
-        sources, targets = (layer_shapes(name, width, image) for name in names)
+        sources, targets = (shapes_from_image(name, width, image) for name in names)
         for i in sender_layers:
             for j in receiver_layers:
                 stitch = stitch_flops(sources[i], targets[j])

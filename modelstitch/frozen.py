@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
-from modelstitch.architectures import Shape, layer_shapes
+from modelstitch.architectures import Shape, shapes_from_image
 from modelstitch.networks import BasicBlock, SmallResNet, Stem
 from modelstitch.winograd import WinogradConvolution
 
@@ -79,7 +79,7 @@ class FrozenNetwork(nn.Module):
 
     def shapes(self, image: tuple[int, int, int]) -> dict[int, Shape]:
         """Shape of every layer's output, by layer, and of the image (C, H, W) as that of layer -1."""
-        return dict(enumerate([Shape(*image), *layer_shapes(self.architecture, self.width, image)], start=-1))
+        return shapes_from_image(self.architecture, self.width, image)
 
     @torch.no_grad()
     def representations(self, images: Tensor, last: int | None = None) -> dict[int, Tensor]:

@@ -337,6 +337,28 @@ def test_a_study_does_not_change():
             "figures.formats[1]: 'jpg' is not known: expected png, pdf or svg",
         ),
         ("figures.formats", ["pdf"], "figures.formats: png is missing: expected it in the list, the report shows it"),
+        (
+            "measures",
+            {"hacking": {"images": 10, "neighbours": 10}},
+            "measures.hacking.neighbours: 10 is too many: expected fewer than the 10 images",
+        ),
+        ("measures", {"hack": {}}, "measures.hack: unknown key (did you mean 'hacking'?)"),
+        (
+            "measures",
+            {"budget": {"epochs": [1], "pairs": [{"sender": "R1111_traned_s0", "receiver": "R1112_trained_s0"}]}},
+            "measures.budget.pairs[0].sender: 'R1111_traned_s0' is not a network of the study: expected one of "
+            "R1111_random_s0, R1111_trained_s0, R1112_random_s0, R1112_trained_s0 (did you mean 'R1111_trained_s0'?)",
+        ),
+        (
+            "measures",
+            {"budget": {"epochs": [1], "pairs": [{"sender": "R1111_trained_s0", "receiver": "R1112_random_s0"}]}},
+            "measures.budget.pairs[0]: R1111_trained_s0 → R1112_random_s0 is not a pair of the study: see `pairs`",
+        ),
+        (
+            "measures",
+            {"budget": {"epochs": [1, 1], "pairs": [{"sender": "R1111_trained_s0", "receiver": "R1112_trained_s0"}]}},
+            "measures.budget.epochs[1]: repeats epochs[0]: list each once",
+        ),
         ("jobs.layers_per_job", 0, "jobs.layers_per_job: 0 is out of range: expected at least 1"),
         ("jobs.device", "gpu", "jobs.device: 'gpu' is not known: expected auto, cpu or cuda"),
         ("study", True, f"study: true is a truth value: expected text {YAML_WORDS}"),

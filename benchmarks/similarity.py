@@ -1,0 +1,124 @@
+"""Do stitches trained for similarity alone carry no task information (arXiv 2303.11277), or was it their training?
+
+    python benchmarks/similarity.py --results results/paper-laptop --pair R1111_trained_s0 R1112_trained_s0
+
+Four ways to the stitch of least mean squared error, on the networks and images of a finished study:
+
+- `closed form`: normal equations over all training images, with next to no ridge;
+- `closed form, decay D`: with the ridge that weight decay amounts to. The loss is a mean over the receiver's C channels
+  too, so its gradient is 2/C (W S - X), S the covariance of what a stitch sees and X that with what it should give; a
+  decay of d adds d W. The two are in balance at W = X (S + d C/2)^-1: a ridge of d C/2, whatever the variances are:
+  at a quarter of the width, four times the decay does what it does at full width;
+- `steps D E W`: the paper's protocol with weight decay D for E epochs, of which W of warm-up (10 of 4: never left it).
+
+Test accuracy, and the mean squared error over the expected representation's variance, by how much later the sender's
+layer stands than the receiver's, in relative depth. A line a way as soon as it is done; the last line is JSON.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+import pandas as pd
+import torch
+from protocols import COMMON, Pair
+
+from modelstitch import similarity, stitching
+from modelstitch.config import PaperStitches
+from modelstitch.depth import corresponding, relative_depth
+from modelstitch.least_squares import Moments, accumulate
+from modelstitch.stitches import Cell, Stitch
+
+
+def main() -> None:
+    arguments = parse()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    pair = Pair(arguments)
+    frozen = pair.sender, pair.receiver
+    moments, test = (
+        accumulate(*frozen, pair.geometries, (batch for batch, _ in images.in_order(similarity.BATCH)))
+        for images in (pair.train, pair.test)
+    )
+    ways = {
+        "closed form": {cell: moments.solve(cell) for cell in pair.cells},
+    } | {
+        f"closed form, decay {decay:g}": {
+            cell: moments.solve(cell, ridge_of(decay, moments, cell)) for cell in pair.cells
+        }
+        for decay in arguments.decays
+    }
+    rows = [report(name, pair, test, stitches) for name, stitches in ways.items()]
+    for text in arguments.steps:
+        decay, epochs, warmup = map(float, text.split(":"))
+        settings = PaperStitches(
+            protocol="paper",
+            epochs=epochs,
+            batch=256,
+            learning_rate=0.01,
+            momentum=0.9,
+            weight_decay=decay,
+            warmup_epochs=warmup,
+            **COMMON,
+        )
+        name = f"steps {decay:g} {epochs:g} {warmup:g}"
+        fit = similarity.fit(*frozen, pair.geometries, pair.train, settings, ("benchmark",), name)
+        rows.append(report(name, pair, test, fit.stitches))
+    print(pd.DataFrame(rows).drop(columns=["accuracies", "errors"]).to_string(index=False))
+    print(json.dumps({"pair": arguments.pair, "cells": pair.cells, "rows": rows}))
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=Path, required=True, help="results folder of a study that was run")
+    parser.add_argument("--pair", nargs=2, required=True, metavar=("SENDER", "RECEIVER"), help="two of its networks")
+    parser.add_argument("--sender-layers", nargs="*", type=int, help="rows; all by default")
+    parser.add_argument("--receiver-layers", nargs="*", type=int, help="columns; all by default")
+    parser.add_argument(
+        "--steps", nargs="*", default=["0.01:4:10", "0.01:30:10", "0:30:10"], help="DECAY:EPOCHS:WARMUP of the protocol"
+    )
+    parser.add_argument(
+        "--decays", nargs="*", type=float, default=[0.01, 0.04, 0.16], help="of the closed form; 0.01 in the paper"
+    )
+    parser.add_argument("--threads", type=int)
+    return parser.parse_args()
+
+
+def ridge_of(decay: float, moments: Moments, cell: Cell) -> float:
+    """A weight decay as a ridge: a share of the mean variance of what the stitch of a cell sees."""
+    variance = moments.statistics(cell).covariance.diagonal().mean().item()
+    return decay * moments.geometries[cell].target.channels / 2 / variance
+
+
+def report(name: str, pair: Pair, test: Moments, stitches: dict[Cell, Stitch]) -> dict:
+    """Accuracies of the stitched networks and errors of the stitches on the test set, all and by distance."""
+    _, predictions = stitching.predict(stitching.StitchedPair(pair.sender, pair.receiver, stitches), pair.test)
+    accuracies = (predictions == pair.test.labels.cpu().numpy()).mean(axis=1)
+    errors = np.array([test.mean_squared_error(cell, stitches[cell]) / variance(test, cell) for cell in pair.cells])
+    sender, receiver = pair.depths
+    later = np.array([relative_depth(i, sender) - relative_depth(j, receiver) for i, j in pair.cells])
+    alike = np.array([corresponding(i, sender, receiver) == j for i, j in pair.cells])
+    groups = {"corresponding": alike, "later": ~alike & (later > 0), "earlier": ~alike & (later < 0)}
+    row = {"way": name}
+    for group, chosen in groups.items():
+        row |= {
+            f"{group} accuracy": round(float(accuracies[chosen].mean()), 3),
+            f"{group} error": round(float(errors[chosen].mean()), 3),
+        }
+    print(row, flush=True)
+    return row | {"accuracies": accuracies.round(4).tolist(), "errors": errors.round(5).tolist()}
+
+
+def variance(moments: Moments, cell: Cell) -> float:
+    """Mean over channels of the expected representation's variance about the channel's mean."""
+    constant = moments.solve(cell, ridge=1.0)
+    mean = moments.statistics(cell).target_mean.float()
+    return moments.mean_squared_error(cell, constant._replace(weight=torch.zeros_like(constant.weight), bias=mean))
+
+
+if __name__ == "__main__":
+    main()
