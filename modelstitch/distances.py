@@ -114,7 +114,7 @@ def summarise(distances: pd.DataFrame) -> pd.DataFrame:
     """The paper's two tables: min, mean, max and standard deviation over cells, of each distance.
 
     One row for each of the cells that count (`corresponding` layers, or all), sender's and receiver's recipe, and
-    distance, plain and over the expected representation's variance.
+    distance, plain and over the expected representation's variance. `published.beside_summary` has the paper's numbers.
     """
     recipes = {f"{role}_recipe": distances[role].str.split("_").str[1] for role in ("sender", "receiver")}
     table = distances.assign(**recipes)

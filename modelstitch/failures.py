@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from modelstitch import records
-from modelstitch.tables import EXCESSES
+from modelstitch.tables import EXCESSES_OVER_RANDOM
 
 # Three standard errors of a guess among 10 classes on the 360 test digits, the smallest set that ships.
 NEAR_CHANCE = 0.05
@@ -47,7 +47,8 @@ def find(paths: Sequence[Path | str], cells: pd.DataFrame, networks: pd.DataFram
     - `untrained network`: of recipe `trained`, with an accuracy of at most `NEAR_CHANCE` above one over the classes;
     - `overfitted network`, `overfitted stitch`: train accuracy more than `OVERFITTED` above test accuracy;
     - `diverged`, `no result`: a cell without accuracy;
-    - `loss rose`: of two trained networks, the last epoch's train loss more than `LOSS_MARGIN` above the first's;
+    - `loss rose`: of two trained networks, the last epoch's train loss above the first's: for the task by more than
+      `LOSS_MARGIN`, for similarity, a mean squared error, at all;
     - `loss of a guess`: of two trained networks, neither the last epoch's train loss nor the test loss is more than
       `LOSS_MARGIN` below ln(classes);
     - `below its control`: of two trained networks, mean accuracy over the cells is more than `BELOW_CONTROL` below that
@@ -95,11 +96,13 @@ def _of_cells(cells: pd.DataFrame, first_losses: dict[tuple, float], guess: floa
         if (row.sender_recipe, row.receiver_recipe) != ("trained", "trained"):
             continue
         first = first_losses[tuple(where.values())]
-        if row.train_loss > first + LOSS_MARGIN:
+        # A squared error has no scale to give a margin in, and one that fell from a random start ends lower.
+        limit = first + (LOSS_MARGIN if row.objective == "task" else 0)
+        if row.train_loss > limit:
             words = (
                 f"{cell} the train loss rose from {first:.3f} in the first epoch to {row.train_loss:.3f} in the last"
             )
-            yield where | _finding("loss rose", row.train_loss, first + LOSS_MARGIN, words)
+            yield where | _finding("loss rose", row.train_loss, limit, words)
         loss = min(row.train_loss, row.test_loss)
         if row.objective == "task" and loss > guess - LOSS_MARGIN:
             words = f"{cell} the loss ends at {loss:.3f}, a guess has {guess:.3f}"
@@ -108,7 +111,7 @@ def _of_cells(cells: pd.DataFrame, first_losses: dict[tuple, float], guess: floa
 
 def _of_pairs(cells: pd.DataFrame) -> Iterator[Finding]:
     for (objective, sender, receiver), pair in cells.groupby(["objective", "sender", "receiver"], sort=False):
-        for column in EXCESSES[:3]:
+        for column in EXCESSES_OVER_RANDOM:
             excess = pair[column].mean()
             if excess < -BELOW_CONTROL:
                 where = {"objective": objective, "sender": sender, "receiver": receiver}

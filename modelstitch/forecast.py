@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 
 from modelstitch import datasets
+from modelstitch.architectures import count_layers
 from modelstitch.calibration import Calibration, Cells, calibrate, cells_of, rate
 from modelstitch.config import Study
 from modelstitch.costs import Costs, Sizes
@@ -17,8 +18,10 @@ from modelstitch.identifiers import NetworkId
 from modelstitch.progress import say
 
 # Not measured anew, seconds of one AVX2 core: reading an image from its archive; a heat map in one format, with its
-# share of the figures of all pairs.
+# share of the figures of all pairs; what scikit-learn does for a cell's hacking measures with 1,000 images, and for a
+# layer's probe with 10,000; the two image metrics of a generated image.
 IMAGE_SECONDS, FIGURE_SECONDS = 2e-4, 0.15
+HACKING_SECONDS, PROBE_SECONDS, METRIC_SECONDS = 0.5 / 1000, 8 / 10_000, 1.5e-3
 HEADINGS = (
     ("", "jobs", "cells", "operations", "on disk", "memory", "longest", "core", "time with"),
     ("stage", "", "", "10^9", "MB", "MB a job", "job", "time", "{} at once"),
@@ -120,6 +123,11 @@ def stages(costs: Costs, calibration: Calibration, dataset_jobs: int, table_jobs
         Stage("data set", [dataset, *[Job(start)] * (dataset_jobs - 1)]),
         Stage("networks", networks, study.jobs.threads),
         Stage("stitches", [job for jobs in pairs for job in jobs], study.jobs.threads),
+        *(
+            [Stage("measures", measuring, study.jobs.threads)]
+            if (measuring := measure_jobs(costs, calibration))
+            else []
+        ),
         Stage("tables and figures", [drawing, *[Job(start, memory=4000)] * (table_jobs - 1)]),
     ]
 
@@ -150,6 +158,48 @@ def pair_jobs(costs: Costs, calibration: Calibration, cells: Cells) -> list[Job]
     if any(settings.keep_stitches for settings in costs.study.stitches.objectives().values()):
         kept += costs.stitches_bytes(sender, receiver, rows, columns)
     return [*jobs[:-1], jobs[-1]._replace(bytes=kept)]
+
+
+def measure_jobs(costs: Costs, calibration: Calibration) -> list[Job]:
+    """What the study measures beside accuracies, a job each; one that only gathers numbers counts as a table."""
+    study, measures, start = costs.study, costs.study.measures, calibration.start
+    _, train_images, test_images, _ = costs.sizes
+    jobs = []
+    for cells in cells_of(study):
+        objective, sender, receiver, rows, columns = cells
+        memory, count = costs.pair_mb(sender), len(rows) * len(columns)
+        speed = rate(calibration.evaluation, cells.key)
+        if objective == "similarity" and "task" in study.objectives():
+            flops = test_images * costs.similarity_flops(sender, receiver, rows, columns, moments=False)
+            jobs.append(Job(start + speed * flops, flops, memory=memory))
+        if measures.hacking:
+            images = min(measures.hacking.images, test_images)
+            flops = 3 * images * costs.evaluation_flops(sender, receiver, rows, columns) // test_images
+            jobs.append(Job(start + speed * flops + HACKING_SECONDS * images * count, flops, memory=memory))
+        if measures.generation:
+            into_input = (sender, receiver, rows, [-1])
+            training, evaluation = costs.training_flops(objective, *into_input), costs.evaluation_flops(*into_input)
+            seconds = training * rate(calibration.training, cells.key) + evaluation * speed
+            jobs.append(Job(start + seconds, training + evaluation, len(rows), memory=memory))
+            metrics = METRIC_SECONDS * min(measures.generation.images, test_images) * len(rows)
+            jobs.append(Job(start + 2 * evaluation * speed + metrics, 2 * evaluation, memory=memory))
+    if measures.probes:
+        for sender in dict.fromkeys(str(pair.sender) for pair in study.ordered_pairs()):
+            layers = count_layers(NetworkId.parse(sender).architecture)
+            images = min(measures.probes.images, train_images)
+            jobs.append(Job(start + PROBE_SECONDS * images * layers, memory=costs.network_mb()))
+    for pair in measures.budget.pairs if measures.budget else ():
+        ids = NetworkId.parse(pair.sender), NetworkId.parse(pair.receiver)
+        layers = study.sender_layers("task", ids[0]), study.receiver_layers("task", ids[1])
+        cells = Cells("task", pair.sender, pair.receiver, *layers)
+        training, evaluation = costs.training_flops(*cells), costs.evaluation_flops(*cells[1:])
+        for epochs in measures.budget.epochs:
+            flops = round(training * epochs / study.stitches.task.epochs)
+            seconds = flops * rate(calibration.training, cells.key) + evaluation * rate(
+                calibration.evaluation, cells.key
+            )
+            jobs += [Job(start + seconds, flops + evaluation, memory=costs.pair_mb(pair.sender))] * 2  # from two starts
+    return jobs
 
 
 def table(found: Sequence[Stage], at_once: int, share: float) -> str:

@@ -33,12 +33,8 @@ RECORDED = {
     "diverged": "bool",
     "reason": "str",
 }
-EXCESSES = (
-    "excess_over_random_sender",
-    "excess_over_random_receiver",
-    "excess_over_random_both",
-    "excess_over_probe",
-)
+EXCESSES_OVER_RANDOM = ("excess_over_random_sender", "excess_over_random_receiver", "excess_over_random_both")
+EXCESSES = (*EXCESSES_OVER_RANDOM, "excess_over_probe", "excess_over_self")
 CELL_COLUMNS = RECORDED | dict.fromkeys(EXCESSES, "float64")
 CELL = (
     "objective",
@@ -66,10 +62,11 @@ def cells(paths: Sequence[Path | str]) -> pd.DataFrame:
     `relative_accuracy` is the accuracy over the receiver's own; `train_accuracy` and `train_loss` are the last
     epoch's. A failed cell has NaN there and a `reason`.
 
-    `EXCESSES` are the accuracy less that of a control, of cells of two trained networks; NaN for other cells, and where
-    the control has no result. A random control is the cell of the same architectures, seeds and layers with one network
-    or both random. The probe is the stitch from the same sender layer to the receiver's last layer, trained for the
-    task: a linear probe, since pooling and a linear head follow.
+    `EXCESSES` are the accuracy less that of a control; NaN where the control has no result. Of cells of two trained
+    networks only: a random control is the cell of the same architectures, seeds and layers with one network or both
+    random; the probe is the stitch from the same sender layer to the receiver's last layer, trained for the task, which
+    is a linear probe, since pooling and a linear head follow. Of cells of two networks of one architecture, whatever
+    their recipes: self is the cell of the same layers with the receiver as its own sender.
     """
     rows = [row for path in paths for row in _rows(records.read_pair(path))]
     keys = ["objective", *_network_keys("sender"), *_network_keys("receiver"), "sender_layer", "receiver_layer"]
@@ -104,16 +101,19 @@ def _rows(record: records.PairRecord) -> list[tuple]:
 def _excesses(table: pd.DataFrame) -> dict[str, pd.Series]:
     """The columns `EXCESSES`, as `cells` describes them."""
     last = table.receiver_architecture.map(lambda name: count_layers(name) - 1)
-    controls = (
-        {"sender_recipe": "random"},
-        {"receiver_recipe": "random"},
-        {"sender_recipe": "random", "receiver_recipe": "random"},
-        {"objective": "task", "receiver_layer": last},
-    )
+    receiver = {f"sender_{key}": table[f"receiver_{key}"] for key in ("architecture", "recipe", "seed")}
     trained = (table.sender_recipe == "trained") & (table.receiver_recipe == "trained")
+    alike = table.sender_architecture == table.receiver_architecture
+    controls = (
+        (trained, {"sender_recipe": "random"}),
+        (trained, {"receiver_recipe": "random"}),
+        (trained, {"sender_recipe": "random", "receiver_recipe": "random"}),
+        (trained, {"objective": "task", "receiver_layer": last}),
+        (alike, receiver),
+    )
     return {
-        name: (table.accuracy - _accuracy_of(table, table.assign(**control))).where(trained).astype("float64")
-        for name, control in zip(EXCESSES, controls, strict=True)
+        name: (table.accuracy - _accuracy_of(table, table.assign(**control))).where(compared).astype("float64")
+        for name, (compared, control) in zip(EXCESSES, controls, strict=True)
     }
 
 

@@ -1,3 +1,98 @@
-"""The matrix as the training of its stitches grows."""
+"""The matrix as the training of its stitches grows, from two starts."""
 
-BUDGET = []
+GROWING = STUDY.measures.budget
+STARTS = ("least-squares", "random")
+BUDGET_RECORD = RESULTS / "budget/{epochs}/{start}/{sender}/{receiver}.h5"
+BUDGET_RECORDS = [
+    str(BUDGET_RECORD).format(epochs=f"{epochs:g}", start=start, sender=pair.sender, receiver=pair.receiver)
+    for pair in (GROWING.pairs if GROWING else ())
+    for start in STARTS
+    for epochs in sorted(GROWING.epochs)
+]
+BUDGET_CELLS = RESULTS / "tables/budget_cells.csv"
+BUDGET_SUMMARY = RESULTS / "tables/budget.csv"
+BUDGET_FIGURE = in_report(RESULTS / "figures/budget", "../report/budget.rst", "Training budget", figure="budget")
+BUDGET = [str(file) for file in (BUDGET_CELLS, BUDGET_SUMMARY, *BUDGET_FIGURE)] if GROWING else []
+
+
+if GROWING:
+
+    rule train_budget:
+        input:
+            dataset=DATASET,
+            sender=NETWORKS / "{sender}.safetensors",
+            receiver=NETWORKS / "{receiver}.safetensors",
+        output:
+            BUDGET_RECORD,
+        log:
+            RESULTS / "logs/train_budget/{epochs}/{start}/{sender}/{receiver}.log",
+        benchmark:
+            RESULTS / "benchmarks/train_budget/{epochs}/{start}/{sender}/{receiver}.tsv"
+        wildcard_constraints:
+            epochs=r"[0-9.e+-]+",
+            start="|".join(STARTS),
+        conda:
+            "../envs/modelstitch.yaml"
+        threads: STUDY.jobs.threads
+        resources:
+            mem_mb=memory_of_pair,
+            runtime=minutes_of_budget,
+            gpu=GPUS,
+            device=DEVICE,
+        params:
+            settings=settings_of_budget,
+            sender_layers=lambda wildcards: STUDY.sender_layers("task", NetworkId.parse(wildcards.sender)),
+            receiver_layers=lambda wildcards: STUDY.receiver_layers("task", NetworkId.parse(wildcards.receiver)),
+            study=STUDY.study,
+            seed=STUDY.seed,
+            code=code_of("train_budget.py"),
+        script:
+            "../workflow_scripts/train_budget.py"
+
+    rule measure_budget:
+        input:
+            BUDGET_RECORDS,
+        output:
+            cells=BUDGET_CELLS,
+            summary=report(
+                BUDGET_SUMMARY,
+                caption="../report/budget_summary.rst",
+                category="Tables",
+                labels={"table": "training budget"},
+            ),
+        log:
+            RESULTS / "logs/measure_budget.log",
+        benchmark:
+            RESULTS / "benchmarks/measure_budget.tsv"
+        conda:
+            "../envs/modelstitch.yaml"
+        resources:
+            mem_mb=4000,
+            runtime=60,
+        params:
+            records=digest_of(BUDGET_RECORDS),
+            code=code_of("measure_budget.py"),
+        script:
+            "../workflow_scripts/measure_budget.py"
+
+    rule draw_budget:
+        input:
+            cells=BUDGET_CELLS,
+            summary=BUDGET_SUMMARY,
+            networks=TABLES["networks"],
+        output:
+            BUDGET_FIGURE,
+        log:
+            RESULTS / "logs/draw_budget.log",
+        benchmark:
+            RESULTS / "benchmarks/draw_budget.tsv"
+        conda:
+            "../envs/modelstitch.yaml"
+        resources:
+            mem_mb=4000,
+            runtime=60,
+        params:
+            colormap=COLORMAP,
+            code=code_of("draw_budget.py"),
+        script:
+            "../workflow_scripts/draw_budget.py"

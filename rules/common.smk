@@ -10,6 +10,7 @@ import yaml
 from snakemake.utils import update_config
 
 from modelstitch.architectures import PATTERN as ARCHITECTURE
+from modelstitch.architectures import blocks
 from modelstitch.code import fingerprint
 from modelstitch.config import check_repeated_keys, load_study
 from modelstitch.costs import Costs
@@ -136,6 +137,30 @@ def minutes_of_pair(wildcards, attempt):
 def minutes_of_block(wildcards, attempt):
     layers = (sender_layers(wildcards), blocks_of(wildcards)[wildcards.block])
     return COSTS.pair_minutes(wildcards.sender, wildcards.receiver, *layers) * attempt
+
+
+def settings_of_budget(wildcards):
+    """Those of the objective `task` with other epochs."""
+    settings = STUDY.stitches.task.model_copy(update={"keep_stitches": False, "epochs": float(wildcards.epochs)})
+    return settings.model_dump(mode="json")
+
+
+def minutes_of_budget(wildcards, attempt):
+    task = STUDY.stitches.task.model_copy(update={"epochs": float(wildcards.epochs)})
+    costs = Costs(STUDY.model_copy(update={"stitches": STUDY.stitches.model_copy(update={"task": task})}))
+    layers = [
+        STUDY.sender_layers("task", NetworkId.parse(wildcards.sender)),
+        STUDY.receiver_layers("task", NetworkId.parse(wildcards.receiver)),
+    ]
+    return costs.pair_minutes(wildcards.sender, wildcards.receiver, *layers) * attempt
+
+
+def memory_of_probes(wildcards, attempt):
+    """The features of every layer, float32: 64 a channel of the stem, and half as many numbers at each later stage."""
+    architecture, width = NetworkId.parse(wildcards.network).architecture, STUDY.networks.width
+    features = 64 * width + sum(64 * width**2 // block.channels for block in blocks(architecture, width))
+    # Of training and test images, and a copy of the largest layer's while it is fitted.
+    return (COSTS.network_mb() + 3 * 4 * features * STUDY.measures.probes.images // 2**20) * attempt
 
 
 def in_report(stem, caption, category, **labels):

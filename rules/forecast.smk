@@ -25,8 +25,7 @@ rule forecast:
             at_once=JOBS_AT_ONCE,
             dataset_jobs=len([name for name in ONE_JOB_RULES if name in DATASET_RULES]),
             table_jobs=len([name for name in ONE_JOB_RULES if name not in DATASET_RULES])
-            + len(OBJECTIVE_RULES) * len(OBJECTIVES)
-            + len(MEASURES),
+            + len(OBJECTIVE_RULES) * len(OBJECTIVES),
             # A cluster's login node belongs to all.
             processes=JOBS_AT_ONCE if LOCAL else 1,
         ),

@@ -1,3 +1,60 @@
 """Linear probes: what can be read from each sender layer without a receiver."""
 
-PROBES = []
+PROBING = STUDY.measures.probes
+SENDERS = list(dict.fromkeys(pair.sender for pair in PAIRS)) if PROBING else []
+NETWORK_PROBES = [f"{RESULTS}/measures/probes/{sender}.csv" for sender in SENDERS]
+PROBES = [f"{RESULTS}/tables/probes.csv"] if PROBING else []
+
+
+if PROBING:
+
+    rule probe_network:
+        input:
+            dataset=DATASET,
+            network=NETWORKS / "{network}.safetensors",
+        output:
+            RESULTS / "measures/probes/{network}.csv",
+        log:
+            RESULTS / "logs/probe_network/{network}.log",
+        benchmark:
+            RESULTS / "benchmarks/probe_network/{network}.tsv"
+        conda:
+            "../envs/modelstitch.yaml"
+        threads: STUDY.jobs.threads
+        resources:
+            mem_mb=memory_of_probes,
+            runtime=times_attempt(60),
+            gpu=GPUS,
+            device=DEVICE,
+        params:
+            images=PROBING.images,
+            seed=STUDY.seed,
+            code=code_of("probe_network.py"),
+        script:
+            "../workflow_scripts/probe_network.py"
+
+    rule compare_probes:
+        input:
+            probes=NETWORK_PROBES,
+            cells=TABLES["cells_parquet"],
+        output:
+            report(
+                PROBES[0],
+                caption="../report/probes.rst",
+                category="Tables",
+                labels={"table": "probes"},
+            ),
+        log:
+            RESULTS / "logs/compare_probes.log",
+        benchmark:
+            RESULTS / "benchmarks/compare_probes.tsv"
+        conda:
+            "../envs/modelstitch.yaml"
+        resources:
+            mem_mb=4000,
+            runtime=60,
+        params:
+            networks=digest_of(NETWORK_PROBES),
+            code=code_of("compare_probes.py"),
+        script:
+            "../workflow_scripts/compare_probes.py"

@@ -36,7 +36,7 @@ def find(tmp_path):
     return find
 
 
-def write_pair(folder, sender, receiver, changes, epochs):
+def write_pair(folder, sender, receiver, changes, epochs, objective="task"):
     accuracy = 0.9 if (sender, receiver) == (TRAINED, TRAINED) else 0.5
     columns = []
     for j in range(5):
@@ -59,7 +59,7 @@ def write_pair(folder, sender, receiver, changes, epochs):
                 reason=tuple(cell["reason"] for cell in cells),
             )
         )
-    attributes = {"objective": "task", "sender": sender, "receiver": receiver, "receiver_accuracy": 0.9}
+    attributes = {"objective": objective, "sender": sender, "receiver": receiver, "receiver_accuracy": 0.9}
     path = folder / f"{sender}_{receiver}.h5"
     records.write_pair(path, columns, dict.fromkeys(records.IDENTITY, "x") | attributes)
     return path
@@ -115,6 +115,16 @@ def test_a_loss_that_rose_is_found(find, last, count):
     found = find({(TRAINED, TRAINED, 0, 4): {"losses": [1.0, last], "test_loss": 0.9}})
     assert found.finding.tolist() == ["loss rose"] * count
     assert found.value.tolist() == [1.06] * count
+
+
+@pytest.mark.parametrize(("losses", "count"), [([0.04, 0.03], 0), ([0.04, 0.05], 1), ([0.05], 0)])
+def test_a_squared_error_that_never_fell_is_found_however_small(tmp_path, losses, count):
+    change = {(TRAINED, TRAINED, 0, 4): {"losses": losses, "train": np.nan, "test_loss": 9.0}}
+    path = write_pair(tmp_path, TRAINED, TRAINED, change, len(losses), objective="similarity")
+    found = failures.find([path], tables.cells([path]), tables.networks([write_network(tmp_path, TRAINED)]))
+    assert found.finding.tolist() == ["loss rose"] * count
+    assert [cell_of(row) for row in found.itertuples()] == [(TRAINED, TRAINED, 0, 4)] * count
+    assert found.limit.tolist() == [0.04] * count
 
 
 @pytest.mark.parametrize(

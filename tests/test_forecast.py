@@ -147,3 +147,20 @@ def test_sizes_are_those_of_the_data_set_where_it_is_there(few_digits_path):
     flops = costs.network_flops("R1111_trained_s0") + costs.network_flops("R1111_random_s0")
     networks = next(line.split() for line in text.splitlines() if line.startswith("networks"))
     assert networks[:3] == ["networks", "2", f"{flops / 1e9:,.0f}"]
+
+
+def test_what_is_measured_costs_its_jobs():
+    values = yaml.safe_load(LAPTOP.with_name("paper-laptop.yaml").read_text())
+    names = [
+        {"sender": "R1111_trained_s0", "receiver": receiver} for receiver in ("R1111_trained_s0", "R1112_trained_s0")
+    ]
+    values["measures"]["budget"] = {"epochs": [0.25, 4.0], "pairs": names}
+    costs = Costs(Study.model_validate(values))
+    measuring = stages(costs, CALIBRATION, dataset_jobs=1, table_jobs=6)[3]
+    # Distances of 12 pairs; hacking, stitches into the input and their images of 24; probes of 4 networks; 2 x 2 x 2.
+    assert (measuring.name, len(measuring.jobs)) == ("measures", 12 + 24 + 2 * 24 + 4 + 8)
+    pair = ("R1111_trained_s0", "R1111_trained_s0", range(5), range(5))
+    training, evaluation = costs.training_flops("task", *pair), costs.evaluation_flops(*pair)
+    assert [job.flops for job in measuring.jobs[-8:-4]] == [training + evaluation] * 2 + [
+        16 * training + evaluation
+    ] * 2

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from modelstitch import published
+from modelstitch import distances, published
 from modelstitch.architectures import count_layers
 
 PACKAGE = Path(published.__file__).parent
@@ -115,3 +115,36 @@ def test_a_study_without_the_papers_pairs_has_an_empty_table_with_its_header():
     cells["receiver_recipe"] = "calibrated"
     compared = published.compare(cells, networks)
     assert compared.empty and tuple(compared) == published.COLUMNS
+
+
+def test_every_printed_table_of_squared_errors_is_whole():
+    errors = published.squared_errors()
+    recipes = ["trained", "random"]
+    expected = {
+        (stitches, sender, receiver, distance)
+        for stitches in ("corresponding", "all")
+        for sender in recipes
+        for receiver in recipes
+        for distance in distances.DISTANCES
+    }
+    keys = ["stitches", "sender_recipe", "receiver_recipe", "distance"]
+    assert set(errors[keys].itertuples(index=False, name=None)) == expected and len(errors) == len(expected)
+    assert (errors.published_min <= errors.published_mean).all()
+    assert (errors.published_mean <= errors.published_max).all()
+
+
+def test_printed_squared_errors_stand_beside_ours_and_nowhere_else():
+    numbers = {name: np.arange(8.0) for name in ("variance", *distances.DISTANCES)}
+    over = {f"{name}_over_variance": np.arange(8.0) for name in distances.DISTANCES}
+    cells = pd.DataFrame(numbers | over).assign(corresponding=[True, False] * 4, receiver="R1111_trained_s0")
+    cells["sender"] = np.repeat(["R1112_trained_s1", "R1112_calibrated_s0"], 4)
+    summary = distances.summarise(cells)
+    table = published.beside_summary(summary)
+    pd.testing.assert_frame_equal(table[list(summary)], summary)
+    added = table.set_index(["sender_recipe", "stitches", "distance"])[[*table.columns.difference(summary.columns)]]
+    assert list(added) == ["published_max", "published_mean", "published_min", "published_std"]
+    assert added.loc[("trained", "corresponding", "EV")].tolist() == [2.8e-1, 4.4e-2, 2.0e-3, 6.1e-2]
+    assert added.loc[("trained", "all", "SV")].tolist() == [5.9e-1, 2.0e-2, 7.8e-4, 3.3e-2]
+    assert added.dropna().index.tolist() == [
+        ("trained", stitches, name) for stitches in ("corresponding", "all") for name in distances.DISTANCES
+    ]

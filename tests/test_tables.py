@@ -108,7 +108,48 @@ def test_a_cell_of_trained_networks_is_compared_with_its_controls_and_the_probe(
     np.testing.assert_allclose(chosen.excess_over_random_both, [0.3, 0.3, 0.4, 0.4, np.nan, 0.8], atol=1e-12)
     np.testing.assert_allclose(chosen.excess_over_probe, [0, 0, 0, 0, np.nan, 0], atol=1e-12)
     others = cells.drop(chosen.index)
-    assert others[list(tables.EXCESSES)].isna().all(axis=None)
+    assert others[[*tables.EXCESSES_OVER_RANDOM, "excess_over_probe"]].isna().all(axis=None)
+
+
+def test_a_cell_of_one_architecture_is_compared_with_the_receiver_stitched_to_itself(tmp_path):
+    one, other, random, deeper = "R1111_trained_s0", "R1111_trained_s1", "R1111_random_s0", "R1112_trained_s0"
+    cells = tables.cells(
+        [
+            write_record(tmp_path, one, one, accuracies=(0.5, 0.6, 0.9), diverged=[(2, 0)]),
+            write_record(tmp_path, other, one, accuracies=(0.4, 0.7, 0.8)),
+            write_record(tmp_path, random, one, accuracies=(0.1, 0.2, 0.3)),
+            write_record(tmp_path, deeper, one, accuracies=(0.5, 0.5, 0.5)),
+            write_record(tmp_path, one, other, accuracies=(0.5, 0.5, 0.5)),  # without other → other
+            write_record(tmp_path, random, random, accuracies=(0.1, 0.1, 0.2)),
+            write_record(tmp_path, one, random, accuracies=(0.2, 0.1, 0.1)),
+        ]
+    )
+    found = cells.set_index(["sender", "receiver"]).excess_over_self
+    for pair, expected in (
+        ((one, one), [0, 0, 0, 0, np.nan, 0]),
+        ((other, one), [-0.1, -0.1, 0.1, 0.1, np.nan, -0.1]),
+        ((random, one), [-0.4, -0.4, -0.4, -0.4, np.nan, -0.6]),
+        ((deeper, one), [np.nan] * 6),
+        ((one, other), [np.nan] * 6),
+        ((random, random), [0] * 6),
+        ((one, random), [0.1, 0.1, 0, 0, -0.1, -0.1]),
+    ):
+        np.testing.assert_allclose(found.loc[pair], expected, atol=1e-12)
+
+
+def test_a_similarity_stitch_is_compared_with_the_similarity_stitch_of_the_receiver_itself(tmp_path):
+    one, other = "R1111_trained_s0", "R1111_trained_s1"
+    paths = []
+    for objective, own, across in (("task", 0.9, 0.8), ("similarity", 0.5, 0.2)):
+        for sender, accuracy in ((one, own), (other, across)):
+            path = write_record(tmp_path / objective, sender, one, accuracies=(accuracy,) * 3)
+            record = records.read_pair(path)
+            records.write_pair(path, record.columns, record.attributes | {"objective": objective})
+            paths.append(path)
+    cells = tables.cells(paths)
+    chosen = cells[cells.sender == other].set_index("objective").excess_over_self
+    np.testing.assert_allclose(chosen["task"], [-0.1] * 6, atol=1e-12)
+    np.testing.assert_allclose(chosen["similarity"], [-0.3] * 6, atol=1e-12)
 
 
 def test_the_probe_is_the_receivers_last_column(tmp_path):

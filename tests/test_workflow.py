@@ -75,6 +75,7 @@ SIMILARITY = {
 FIGURES = {"draw_pairs": 1, "draw_overviews": 1, "draw_depths": 1}
 TABLES = {"measure_triangle": 1, "make_tables": 1, "make_matrices": 1, "find_failures": 1, "compare_published": 1}
 AFTER_STITCHES = {**TABLES, **FIGURES}
+TRAINED = "R1111_trained_s0"
 
 
 def checkout(folder: Path) -> Path:
@@ -199,12 +200,18 @@ def test_another_objective_makes_its_stitches_and_those_that_it_is_compared_with
 
 @pytest.fixture(scope="module")
 def default(tmp_path_factory) -> tuple[Path, dict]:
-    """The default study in miniature, run, with the objective `similarity` beside its own."""
+    """The default study in miniature, run, with the objective `similarity` beside its own and everything measured."""
     folder = checkout(tmp_path_factory.mktemp("default"))
     study = yaml.safe_load((folder / "config/config.yaml").read_text())
     changes = {"networks": {"architectures": ["R1111"], "width": 2, "training": {"epochs": 2}}}
     _update(study, changes | {"stitches": {"task": {"epochs": 0.2}}})
     study["stitches"]["similarity"] = SIMILARITY
+    study["measures"] = {
+        "probes": {"images": 400},
+        "hacking": {"images": 100, "neighbours": 3},
+        "generation": {"images": 20, "shown": 3},
+        "budget": {"epochs": [0.05, 0.1], "pairs": [{"sender": TRAINED, "receiver": TRAINED}]},
+    }
     result = snakemake(folder, study=study)
     assert result.returncode == 0, result.stderr
     return folder, study

@@ -1,10 +1,10 @@
-"""Write the distances of all pairs, and the paper's two tables of them."""
+"""Write the distances of all pairs, and the paper's two tables of them, its own numbers beside ours."""
 
 import job
 
-from modelstitch import distances, tables
+from modelstitch import distances, published, tables
 
 job.begin(snakemake)
 cells = distances.read_all(snakemake.input)
 tables.write_csv(cells, snakemake.output.distances)
-tables.write_csv(distances.summarise(cells), snakemake.output.summary)
+tables.write_csv(published.beside_summary(distances.summarise(cells)), snakemake.output.summary)

@@ -1,4 +1,4 @@
-"""The accuracies that arXiv 2303.11277 prints, beside those of a study.
+"""The numbers that arXiv 2303.11277 prints, beside those of a study.
 
 README.md, beside the numbers, says which evaluation they come from.
 """
@@ -11,6 +11,8 @@ import pandas as pd
 from modelstitch.architectures import canonical
 
 ACCURACIES = Path(__file__).with_name("accuracies.csv")
+SQUARED_ERRORS = ACCURACIES.with_name("squared_errors.csv")
+STITCHES = {"diagonal": "corresponding", "all": "all"}  # the paper's word, and that of a distance summary
 TEST_IMAGES = 1808  # that the paper's evaluation counted
 ROUNDING = 0.01**2 / 12  # variance that printing two digits adds
 ROLES = ("sender", "receiver")
@@ -38,6 +40,22 @@ def accuracies() -> pd.DataFrame:
         table[f"{role}_architecture"] = table.pop(role).map(canonical)
         table[f"{role}_recipe"] = table.pop(f"{role}_state")
     return table.rename(columns={"accuracy": "published"})[[*CELL, "published"]]
+
+
+def squared_errors() -> pd.DataFrame:
+    """The printed min, mean, max and standard deviation over cells of EV, ES and SV, as `published_<number>`.
+
+    `stitches`, `sender_recipe`, `receiver_recipe` and `distance` say of what, as in a distance summary.
+    """
+    table = pd.read_csv(SQUARED_ERRORS)
+    names = {"sender_state": "sender_recipe", "receiver_state": "receiver_recipe", "pair": "distance"}
+    numbers = {name: f"published_{name}" for name in ("min", "mean", "max", "std")}
+    return table.assign(stitches=table.stitches.map(STITCHES)).rename(columns=names | numbers)
+
+
+def beside_summary(summary: pd.DataFrame) -> pd.DataFrame:
+    """A distance summary with what the paper prints; NaN where it prints nothing."""
+    return summary.merge(squared_errors(), how="left", on=["stitches", "sender_recipe", "receiver_recipe", "distance"])
 
 
 def beside(cells: pd.DataFrame) -> pd.DataFrame:

@@ -1,0 +1,141 @@
+"""Picture of the matrices of some pairs as the training of their stitches grows, from two starts."""
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+
+from modelstitch.figures.canvas import (
+    BAR_SPACE,
+    FAILED,
+    FAINT,
+    HEADING,
+    INK,
+    LABEL,
+    MARGIN,
+    SMALL,
+    SOFT,
+    canvas,
+    draw_bar,
+    ink_on,
+    number,
+    rows_with,
+    text_width,
+    write_title,
+)
+from modelstitch.identifiers import NetworkId
+
+CELL, LARGEST, LEGIBLE = 0.36, 2.4, 0.26  # inches, as all that follow: a cell, a matrix, a cell with a number
+LEFT, ABOVE, GAP = 0.75, 0.42, 0.3  # room left of a pair's matrices, above each of them, and between them
+CURVES, BESIDE, UNDER = 3.1, 0.75, 1.1  # width of the curves, room left of them, and below for their legend
+COLOURS = ("#0969da", "#bc4c00")  # of the two starts
+SIDES = {"below": ("-", "at or below the diagonal"), "above": ("--", "above it")}
+
+
+def draw(cells: pd.DataFrame, summary: pd.DataFrame, networks: pd.DataFrame, colormap: str) -> Figure:
+    """For each pair a row of matrices a start, epochs from left to right, and the triangle's two means by epochs.
+
+    Args:
+        cells, summary: as `budget.cells` and `budget.measure` give them.
+        networks: the networks table.
+
+    Raises:
+        ModelstitchError: if a network is missing from its table.
+    """
+    pairs = cells.groupby(["sender", "receiver"], sort=False)
+    rows, columns = (int(pairs[f"{role}_layer"].nunique().max()) for role in ("sender", "receiver"))
+    cell = min(CELL, LARGEST / max(rows, columns))
+    pitch = max(cell * columns, text_width("mean .00, difference .00", SMALL)) + GAP
+    left, top, step = MARGIN + LEFT, 0.8, ABOVE + cell * rows
+    curves = left + cells.epochs.nunique() * pitch - GAP + BESIDE
+    height = 0.45 + max(2 * step, 1.2 + UNDER)
+    bottom = top + len(pairs) * (height + GAP) - GAP
+    axes = canvas(curves + CURVES + MARGIN, bottom + BAR_SPACE)
+    subtitle = "task stitches from two starts · rows: sender layers, columns: receiver layers"
+    write_title(axes, "The matrix as its training grows", subtitle)
+    for place, ((sender, receiver), pair) in enumerate(pairs):
+        upper = top + place * (height + GAP)
+        _write_pair(axes, upper + 0.2, sender, receiver, networks)
+        numbers = rows_with(summary, sender=sender, receiver=receiver)
+        for row, (start, budgets) in enumerate(pair.groupby("start")):
+            y = upper + 0.45 + row * step + ABOVE
+            words = {"size": LABEL, "color": INK, "ha": "center", "va": "center", "rotation": 90}
+            axes.text(MARGIN + 0.3, y + cell * rows / 2, f"{start}\nstart", **words)
+            for column, (epochs, matrix) in enumerate(budgets.groupby("epochs")):
+                x = left + column * pitch
+                _draw_matrix(axes, x, y, matrix, cell, colormap)
+                about = rows_with(numbers, start=start, epochs=epochs).iloc[0]
+                text = f"mean {number(about.accuracy)}, difference {number(about['difference'])}"
+                axes.text(x, y - 0.21, text, size=SMALL, color=SOFT, va="baseline")
+                if row == 0:
+                    heading = f"{epochs:g} epoch{'s' * (epochs != 1)}"
+                    axes.text(x, y - ABOVE, heading, size=HEADING, color=INK, va="baseline")
+        _draw_curves(axes, curves, upper + 0.45, height - 0.45 - UNDER, numbers)
+    draw_bar(axes, left, bottom, 3 * pitch, networks, colormap, bool(cells.accuracy.isna().any()))
+    return axes.figure
+
+
+def _write_pair(axes: Axes, baseline: float, sender: str, receiver: str, networks: pd.DataFrame) -> None:
+    ids = [NetworkId.parse(network) for network in (sender, receiver)]
+    seeds = networks.seed.nunique() > 1
+    name = " → ".join(f"{one.architecture} {f's{one.seed} ' * seeds}{one.recipe}" for one in ids)
+    own = " → ".join(number(rows_with(networks, network=network).accuracy.iloc[0]) for network in (sender, receiver))
+    axes.text(MARGIN, baseline, name, size=HEADING, color=INK, weight="bold", va="baseline")
+    after = MARGIN + text_width(name, HEADING, "bold") + 0.15
+    axes.text(after, baseline, f"the networks alone: {own}", size=SMALL, color=SOFT, va="baseline")
+
+
+def _draw_matrix(axes: Axes, left: float, top: float, cells: pd.DataFrame, cell: float, colormap: str) -> None:
+    matrix = cells.pivot(index="sender_layer", columns="receiver_layer", values="accuracy")
+    rows, columns = matrix.shape
+    right, bottom = left + cell * columns, top + cell * rows
+    axes.add_patch(Rectangle((left, top), cell * columns, cell * rows, zorder=-1, **FAILED))
+    extent = {"extent": (left, right, bottom, top), "aspect": "auto", "interpolation": "nearest"}
+    axes.imshow(np.ma.masked_invalid(matrix.to_numpy()), cmap=colormap, vmin=0, vmax=1, **extent)
+    style = {"size": 6.5, "color": SOFT}
+    for row, layer in enumerate(matrix.index):
+        axes.text(left - 0.06, top + cell * (row + 0.5), str(layer), ha="right", va="center_baseline", **style)
+    for column, layer in enumerate(matrix.columns):
+        axes.text(left + cell * (column + 0.5), top - 0.05, str(layer), ha="center", va="baseline", **style)
+    if cell < LEGIBLE:
+        return
+    seams = {"colors": "white", "linewidth": 0.8}
+    axes.vlines(left + cell * np.arange(1, columns), top, bottom, **seams)
+    axes.hlines(top + cell * np.arange(1, rows), left, right, **seams)
+    for (row, column), value in np.ndenumerate(matrix.to_numpy()):
+        ink = INK if np.isnan(value) else ink_on(np.array(colormaps[colormap](value)))
+        place = left + cell * (column + 0.5), top + cell * (row + 0.5)
+        axes.text(*place, number(value), size=min(9.5, 24 * cell), color=ink, ha="center", va="center_baseline")
+
+
+def _draw_curves(axes: Axes, left: float, top: float, height: float, summary: pd.DataFrame) -> None:
+    """Mean accuracy at or below the diagonal and above it, by epochs, a colour a start; how much is left as words."""
+    width, whole = axes.figure.get_size_inches()
+    plot = axes.figure.add_axes((left / width, 1 - (top + height) / whole, CURVES / width, height / whole))
+    handles = [Line2D([], [], color=SOFT, linestyle=dashes, label=words) for dashes, words in SIDES.values()]
+    for (start, rows), colour in zip(summary.groupby("start"), COLOURS, strict=True):
+        rows = rows.sort_values("epochs")
+        for side, (dashes, _) in SIDES.items():
+            plot.plot(
+                rows.epochs, rows[side], color=colour, linestyle=dashes, linewidth=1.4, marker="o", markersize=3.5
+            )
+        first, last = rows["difference"].iloc[[0, -1]]
+        words = f"{start}: difference {number(first)} to {number(last)}, {number(rows.left.iloc[-1])} left"
+        handles.append(Line2D([], [], color=colour, marker="o", markersize=3.5, label=words))
+    ticks = sorted(summary.epochs.unique())
+    plot.set_xscale("log")
+    plot.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    plot.set_xticks([], minor=True)
+    plot.set(xlim=(ticks[0] / 1.25, ticks[-1] * 1.25), ylim=(0, 1))
+    plot.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1], ["0", ".2", ".4", ".6", ".8", "1"])
+    plot.tick_params(labelsize=SMALL, labelcolor=SOFT, color=FAINT, length=3)
+    plot.grid(axis="y", color="#e6e8eb", linewidth=0.6)
+    plot.spines[["top", "right"]].set_visible(False)
+    plot.spines[["left", "bottom"]].set_color(FAINT)
+    plot.set_xlabel("epochs", size=LABEL, color=SOFT)
+    plot.set_ylabel("mean accuracy", size=LABEL, color=SOFT)
+    place = {"loc": "upper left", "bbox_to_anchor": (0, -0.46 / height), "borderaxespad": 0, "borderpad": 0}
+    plot.legend(handles=handles, frameon=False, fontsize=SMALL, labelcolor=SOFT, labelspacing=0.3, **place)

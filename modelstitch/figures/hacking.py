@@ -1,0 +1,157 @@
+"""Picture of what each cell's accuracy comes with: a likely representation or none, and whose mistakes."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MultipleLocator, NullLocator
+
+from modelstitch.figures.canvas import (
+    FAINT,
+    INK,
+    LABEL,
+    MARGIN,
+    SMALL,
+    SOFT,
+    canvas,
+    rows_with,
+    save,
+    text_width,
+    write_title,
+)
+from modelstitch.identifiers import RECIPES
+
+# Okabe and Ito's colours, which colour-blind readers tell apart, each always of the same recipes.
+COLOURS = dict(
+    zip(
+        product(RECIPES, RECIPES),
+        ("#0072b2", "#e69f00", "#56b4e9", "#d55e00", "#8a8a8a", "#f0e442", "#009e73", "#cc79a7", "#000000"),
+        strict=True,
+    )
+)
+PANEL, ACROSS, GAP = 2.05, 4, 0.3  # inches
+LEFT, TOP, BELOW = 0.68, 1.2, 0.62
+NAMES = 5  # in a row of the legend
+LINE = 0.22
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One measure: its column, over another one if named; the value of what is expected, if there is one."""
+
+    words: str
+    column: str
+    over: str | None = None
+    logarithmic: bool = False
+    expected: float | None = None
+
+
+PANELS = (
+    Panel("Mahalanobis distance ÷ expected", "mahalanobis", "mahalanobis_expected", True, 1),
+    Panel("neighbour distance ÷ expected", "neighbour_distance", "neighbour_distance_expected", True, 1),
+    Panel("detection (AUC)", "detection", expected=0.5),
+    Panel("accuracy of the probe ÷ expected", "probe_accuracy", "probe_accuracy_expected", expected=1),
+    Panel("relative error", "relative_error", logarithmic=True),
+    Panel("amplification ÷ a random error's", "amplification", "random_amplification", True, 1),
+    Panel("error consistency, receiver (κ)", "kappa_receiver", expected=1),
+    Panel("error consistency, sender (κ)", "kappa_sender"),
+)
+
+
+def draw_hacking(table: pd.DataFrame, objective: str) -> Figure:
+    """Accuracy against each of `PANELS`, a dot a cell, coloured by the recipes of sender and receiver.
+
+    Raises:
+        ModelstitchError: if the table lacks the objective.
+    """
+    cells = rows_with(table, objective=objective)
+    found = {recipes: group for recipes, group in cells.groupby(["sender_recipe", "receiver_recipe"])}  # noqa: C416
+    groups = {recipes: found[recipes] for recipes in COLOURS if recipes in found}
+    down = len(PANELS) // ACROSS
+    width = LEFT + ACROSS * PANEL + (ACROSS - 1) * GAP + MARGIN
+    top = TOP + LINE * ((len(groups) - 1) // NAMES)
+    axes = canvas(width, top + down * (PANEL + BELOW))
+    write_title(
+        axes,
+        "Preserving or hacking",
+        f"{objective} stitches · a dot a cell · dotted: the expected representation; for amplification, a random error",
+    )
+    _write_legend(axes, groups)
+    for place, panel in enumerate(PANELS):
+        left, above = LEFT + place % ACROSS * (PANEL + GAP), top + place // ACROSS * (PANEL + BELOW)
+        _draw_panel(axes, left, above, panel, groups, first=place % ACROSS == 0)
+    return axes.figure
+
+
+def _write_legend(axes: Axes, recipes: Iterable[tuple[str, str]]) -> None:
+    for place, pair in enumerate(recipes):
+        if place % NAMES == 0:
+            x, y = LEFT + 0.05, TOP - 0.26 + LINE * (place // NAMES)
+        name = " → ".join(pair)
+        axes.scatter(x, y, s=26, color=COLOURS[pair], linewidths=0)
+        axes.text(x + 0.1, y, name, size=LABEL, color=INK, va="center_baseline")
+        x += text_width(name, LABEL) + 0.35
+
+
+def _draw_panel(
+    canvas: Axes,
+    left: float,
+    top: float,
+    panel: Panel,
+    groups: Mapping[tuple[str, str], pd.DataFrame],
+    first: bool,
+) -> None:
+    width, height = canvas.figure.get_size_inches()
+    axes = canvas.figure.add_axes((left / width, 1 - (top + PANEL) / height, PANEL / width, PANEL / height))
+    if panel.logarithmic:
+        axes.set_xscale("log")
+    if panel.expected is not None:
+        axes.axvline(panel.expected, color=SOFT, linewidth=0.9, linestyle=(0, (1, 1.6)), zorder=1)
+    # Trained pairs last, over the controls. Dots as pixels: a study can have a hundred thousand cells.
+    for recipes in reversed(groups):
+        cells = groups[recipes]
+        values = cells[panel.column] / (cells[panel.over] if panel.over else 1)
+        if panel.logarithmic:
+            values = values.where(values > 0)
+        dots = {"s": 9, "alpha": 0.6, "linewidths": 0, "rasterized": True, "zorder": 2, "clip_on": False}
+        axes.scatter(values, cells.accuracy, color=COLOURS[recipes], **dots)
+    _style(axes, panel, first)
+
+
+def _style(axes: Axes, panel: Panel, first: bool) -> None:
+    axes.set_ylim(0, 1)
+    axes.yaxis.set_major_locator(MultipleLocator(0.2))
+    if panel.logarithmic:
+        low, high = axes.get_xlim()
+        steps = (1, 1.5, 2, 3, 5, 7) if high / low < 8 else (1, 2, 5) if high / low < 50 else (1,)
+        axes.xaxis.set_major_locator(LogLocator(subs=steps, numticks=6))
+        axes.xaxis.set_minor_locator(NullLocator())
+    elif panel.column == "detection":
+        axes.set_xlim(0.4, 1)
+    axes.xaxis.set_major_formatter(FuncFormatter(_tick))
+    axes.yaxis.set_major_formatter(FuncFormatter(_tick))
+    axes.tick_params(labelsize=SMALL, labelcolor=SOFT, color=FAINT, length=2.5, width=0.5, pad=2, labelleft=first)
+    axes.set_xlabel(panel.words, size=SMALL, color=INK, labelpad=3)
+    if first:
+        axes.set_ylabel("test accuracy", size=LABEL, color=SOFT, labelpad=3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set(color=FAINT, linewidth=0.5)
+
+
+def _tick(value: float, _: int) -> str:
+    """`.2`, `1`, `100`: no zero before the point, none after it."""
+    return f"{value:g}".replace("0.", ".", 1).replace("-", "\N{MINUS SIGN}") if abs(value) < 1 else f"{value:g}"
+
+
+def draw_all(table: pd.DataFrame, folder: Path | str, formats: Sequence[str]) -> None:
+    """Draw `<folder>/hacking_<objective>.<format>` of each objective of the table.
+
+    Raises:
+        ModelstitchError: if a file can't be written.
+    """
+    for objective in table.objective.unique():
+        save(draw_hacking(table, objective), [f"{folder}/hacking_{objective}.{kind}" for kind in formats])

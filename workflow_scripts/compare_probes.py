@@ -1,0 +1,9 @@
+"""Put each sender layer's linear probe beside its stitch to the receiver's last layer."""
+
+import job
+
+from modelstitch import probes, tables
+
+job.begin(snakemake)
+compared = probes.compare(probes.read_all(snakemake.input.probes), tables.read(snakemake.input.cells))
+tables.write_csv(compared, snakemake.output[0])

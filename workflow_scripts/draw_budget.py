@@ -1,0 +1,10 @@
+"""Draw the matrices of all budgets, and how much of the triangle is left."""
+
+import job
+
+from modelstitch import tables
+from modelstitch.figures import budget, save
+
+job.begin(snakemake)
+figure = budget.draw(*map(tables.read, snakemake.input), snakemake.params.colormap)
+save(figure, snakemake.output)

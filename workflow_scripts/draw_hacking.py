@@ -1,0 +1,9 @@
+"""Draw accuracy against what tells preserving from hacking, a figure an objective."""
+
+import job
+
+from modelstitch import tables
+from modelstitch.figures import hacking
+
+job.begin(snakemake)
+hacking.draw_all(tables.read(snakemake.input[0]), snakemake.params.folder, snakemake.params.formats)

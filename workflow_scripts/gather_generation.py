@@ -1,0 +1,8 @@
+"""Write what the generated images of all pairs are like, as one table."""
+
+import job
+
+from modelstitch import generation, tables
+
+job.begin(snakemake)
+tables.write_csv(generation.gather(snakemake.input), snakemake.output[0])

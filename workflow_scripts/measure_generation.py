@@ -1,0 +1,20 @@
+"""Measure the images that stitches into the receiver's input make, for one ordered pair and objective."""
+
+import job
+from safetensors.torch import load_file
+
+from modelstitch import datasets, generation, hardware, networks, records, tables
+
+job.begin(snakemake)
+table, shown = generation.measure_pair(
+    networks.load(snakemake.input.sender),
+    networks.load(snakemake.input.receiver),
+    datasets.read(snakemake.input.dataset),
+    load_file(snakemake.input.stitches),
+    records.read_pair(snakemake.input.record),
+    snakemake.params.images,
+    snakemake.params.shown,
+    hardware.choose_device(snakemake.resources.device),
+)
+generation.write_images(shown, snakemake.output.images)
+tables.write_csv(table, snakemake.output.table)

@@ -1,0 +1,21 @@
+"""Measure whether the stitches of one ordered pair preserve the expected representations, or hack the receiver."""
+
+import job
+from safetensors.torch import load_file
+
+from modelstitch import datasets, hacking, hardware, networks, records, tables
+from modelstitch.config import Hacking
+
+job.begin(snakemake)
+cells, suffixes = hacking.measure_pair(
+    networks.load(snakemake.input.sender),
+    networks.load(snakemake.input.receiver),
+    datasets.read(snakemake.input.dataset),
+    records.read_pair(snakemake.input.record),
+    load_file(snakemake.input.stitches),
+    Hacking.model_validate(snakemake.params.settings),
+    snakemake.params.seed,
+    hardware.choose_device(snakemake.resources.device),
+)
+tables.write_csv(cells, snakemake.output.cells)
+tables.write_csv(suffixes, snakemake.output.suffixes)

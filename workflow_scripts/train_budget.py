@@ -1,0 +1,21 @@
+"""Train the stitches of one ordered pair for some epochs from one start, and write their record."""
+
+import job
+
+from modelstitch import datasets, hardware, networks, pairs, records, versions
+from modelstitch.config import objective_settings
+
+job.begin(snakemake)
+columns, _, attributes = pairs.train_pair(
+    networks.load(snakemake.input.sender),
+    networks.load(snakemake.input.receiver),
+    datasets.read(snakemake.input.dataset),
+    objective_settings("task", snakemake.params.settings),
+    study_seed=snakemake.params.seed,
+    sender_layers=snakemake.params.sender_layers,
+    receiver_layers=snakemake.params.receiver_layers,
+    start=snakemake.wildcards.start,
+    device=hardware.choose_device(snakemake.resources.device),
+)
+attributes |= {"study": snakemake.params.study, "versions": versions.installed_versions()}
+records.write_pair(snakemake.output[0], columns, attributes | {"start": snakemake.wildcards.start})
