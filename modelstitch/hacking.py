@@ -25,6 +25,7 @@ from torch import Tensor
 from modelstitch import tables
 from modelstitch.config import Hacking
 from modelstitch.datasets import Dataset
+from modelstitch.errors import ModelstitchError
 from modelstitch.frozen import FrozenNetwork
 from modelstitch.identifiers import NetworkId
 from modelstitch.images import DeviceImages
@@ -298,6 +299,9 @@ def measure_pair(
 
     Returns:
         A row a cell, with `COLUMNS`; and a row for each cell and stage of the suffix, with `SUFFIX_COLUMNS`.
+
+    Raises:
+        ModelstitchError: if there are no more images than neighbours, or the drawn ones are of one class.
     """
     objective, *names = (record.attributes[key] for key in CELL[:3])
     frozen = FrozenNetwork(sender, device=device), FrozenNetwork(receiver, device=device)
@@ -316,6 +320,7 @@ def measure_pair(
         draw(len(images), settings.images, seed_of(study_seed, "hacking", split))
         for split, images in (("train", train), ("test", test))
     )
+    check(len(chosen), len(chosen_test), settings.neighbours, dataset.train.labels[chosen])
     seen = pooled_features(*frozen, stitches, train, chosen)
     tested = pooled_features(*frozen, stitches, test, chosen_test)
     suffixes = divergences(*frozen, stitches, test, chosen_test, (study_seed, objective, *names, "hacking"))
@@ -339,6 +344,22 @@ def measure_pair(
                 stages += [(*cell, *stage) for stage in zip(names_of_stages, *suffixes[i, j].T, strict=True)]
             rows.append(row)
     return pd.DataFrame(rows, columns=COLUMNS), pd.DataFrame(stages, columns=SUFFIX_COLUMNS)
+
+
+def check(train_images: int, test_images: int, neighbours: int, labels: np.ndarray) -> None:
+    """Refuse images that the measures can't be taken on; `labels` are those of the training images.
+
+    Raises:
+        ModelstitchError: if they are no more than the neighbours, or of one class.
+    """
+    if (fewest := min(train_images, test_images)) <= neighbours:
+        raise ModelstitchError(
+            f"measures.hacking.neighbours: {neighbours} is too many: expected fewer than the {fewest} images"
+        )
+    if len(np.unique(labels)) < 2:
+        raise ModelstitchError(
+            f"measures.hacking.images: the {train_images} training images drawn are of one class: expected more images"
+        )
 
 
 def read_all(paths: Sequence[Path | str]) -> pd.DataFrame:

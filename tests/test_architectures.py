@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from modelstitch import pairs
-from modelstitch.architectures import ARCHITECTURES, block_counts, blocks, count_layers, layer_shapes
+from modelstitch.architectures import ARCHITECTURES, block_counts, blocks, count_layers, shapes_from_image
 from modelstitch.datasets import Split
 from modelstitch.errors import ModelstitchError
 from modelstitch.frozen import FrozenNetwork
@@ -23,9 +23,9 @@ def test_shapes_are_those_of_the_representations(architecture):
     network = FrozenNetwork(build(architecture, width=3, channels=2, classes=5, seed=0))
     for height, width in ((32, 32), (28, 33), (33, 17), (1, 8)):
         representations = network.representations(torch.zeros(1, 2, height, width))
-        shapes = layer_shapes(architecture, 3, (2, height, width))
-        assert [tuple(maps.shape[1:]) for maps in representations] == shapes
-        assert len(shapes) == count_layers(architecture)
+        shapes = shapes_from_image(architecture, 3, (2, height, width))
+        assert {layer: tuple(maps.shape[1:]) for layer, maps in representations.items()} == shapes
+        assert list(shapes) == list(range(-1, count_layers(architecture)))
 
 
 def test_only_the_first_block_of_a_stage_strides_and_widens():

@@ -9,6 +9,7 @@ from sklearn.metrics import cohen_kappa_score
 from modelstitch import hacking, pairs
 from modelstitch.architectures import Shape
 from modelstitch.config import Hacking
+from modelstitch.errors import ModelstitchError
 from modelstitch.figures.hacking import PANELS, draw_all
 from modelstitch.frozen import FrozenNetwork
 from modelstitch.images import DeviceImages
@@ -248,3 +249,12 @@ def test_a_figure_an_objective_shows_every_cell_in_every_panel(tmp_path, measure
     draw_all(hacking.read_all([tmp_path / "pair.csv"]), tmp_path, ["png"])
     assert sorted(path.name for path in tmp_path.glob("*.png")) == ["hacking_similarity.png", "hacking_task.png"]
     assert all({panel.column, panel.over or "accuracy"} <= set(table.columns) for panel in PANELS)
+
+
+@pytest.mark.parametrize(
+    ("images", "neighbours", "labels", "key"),
+    [((100, 5), 5, [0, 1], "measures.hacking.neighbours: 5"), ((2, 9), 1, [3, 3], "measures.hacking.images: the 2")],
+)
+def test_images_that_cannot_be_measured_on_are_refused_by_key(images, neighbours, labels, key):
+    with pytest.raises(ModelstitchError, match=key):
+        hacking.check(*images, neighbours, np.array(labels))

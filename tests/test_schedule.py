@@ -50,4 +50,6 @@ def test_the_schedule_study_trains_as_the_papers_but_for_its_architectures_and_w
     for values, warmup in ((paper, 1), (schedule, 10)):
         assert values["stitches"]["task"].pop("warmup_epochs") == warmup
     assert schedule.pop("study") != paper.pop("study")
+    assert schedule.pop("measures") == {} != paper.pop("measures")
+    assert "similarity" not in schedule["stitches"] and paper["stitches"].pop("similarity")
     assert schedule == paper

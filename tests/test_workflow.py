@@ -446,8 +446,9 @@ def test_the_forecast_of_a_study_that_has_nothing_yet_counts_the_planned_jobs_an
 
 
 def test_the_papers_study_is_planned_in_seconds(finished):
+    """Some 10,000 jobs: two objectives of 1,024 pairs, and four measures."""
     before = os.times()  # processor time: other tests run beside this one
     jobs = planned(finished, None, "--configfile", "config/paper.yaml")
     after = os.times()
-    assert after.children_user + after.children_system - before.children_user - before.children_system < 40
-    assert (jobs["train_network"], jobs["initialise_network"], jobs["stitch_pair"]) == (16, 16, 1024)
+    assert after.children_user + after.children_system - before.children_user - before.children_system < 150
+    assert (jobs["train_network"], jobs["initialise_network"], jobs["stitch_pair"]) == (16, 16, 2048)

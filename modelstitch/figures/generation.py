@@ -32,10 +32,8 @@ from modelstitch.figures.canvas import (
 )
 from modelstitch.identifiers import NetworkId
 
-IMAGE, GAP = (
-    0.48,
-    0.04,
-)  # inches, as all that follow; at 200 dots an inch, an image of 32 pixels is three times as large
+# Inches, as all that follow; at 200 dots an inch, an image of 32 pixels is three times as large.
+IMAGE, GAP = 0.48, 0.04
 NUMBERS = {"receiver": "read_by_receiver", "sender": "read_by_sender", "PSNR": "psnr", "SSIM": "ssim"}
 NUMBER = 0.6
 PANEL_WIDTH, PANEL_HEIGHT = 2.9, 1.75

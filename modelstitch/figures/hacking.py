@@ -51,7 +51,7 @@ class Panel:
 
 
 PANELS = (
-    Panel("Mahalanobis distance ÷ expected", "mahalanobis", "mahalanobis_expected", True, 1),
+    Panel("squared Mahalanobis ÷ expected", "mahalanobis", "mahalanobis_expected", True, 1),
     Panel("neighbour distance ÷ expected", "neighbour_distance", "neighbour_distance_expected", True, 1),
     Panel("detection (AUC)", "detection", expected=0.5),
     Panel("accuracy of the probe ÷ expected", "probe_accuracy", "probe_accuracy_expected", expected=1),
