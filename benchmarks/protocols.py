@@ -20,12 +20,11 @@ import pandas as pd
 import torch
 
 from modelstitch import datasets, hardware, networks, protocols, stitching
-from modelstitch.config import Augmentation, FastStitches, PaperStitches
+from modelstitch.config import STARTS, Augmentation, FastStitches, PaperStitches, Start
 from modelstitch.depth import relative_depth
 from modelstitch.frozen import FrozenNetwork
 from modelstitch.images import DeviceImages
-from modelstitch.seeds import seed_of
-from modelstitch.stitches import geometries, initialise
+from modelstitch.stitches import geometries
 
 COMMON = {
     "augmentation": Augmentation(flip=True, shift=2, cutout=4),
@@ -34,7 +33,6 @@ COMMON = {
     "receiver_layers": "all",
     "keep_stitches": False,
 }
-STATISTICS_IMAGES = 4000
 
 
 def main() -> None:
@@ -44,7 +42,7 @@ def main() -> None:
     pair = Pair(arguments)
     starts = {
         start: pair.accuracies(fast(arguments.reference_epochs, 64, 0.004), start, seed=index + 1)
-        for index, start in enumerate(("least squares", "random"))
+        for index, start in enumerate(STARTS)
     }
     reference = np.fmax(*(accuracies for accuracies, _ in starts.values()))
     rows = []
@@ -86,7 +84,7 @@ def parse() -> argparse.Namespace:
 
 
 def fast(epochs: float, batch: int, rate: float) -> FastStitches:
-    numbers = {"epochs": epochs, "batch": batch, "learning_rate": rate, "statistics_images": STATISTICS_IMAGES}
+    numbers = {"epochs": epochs, "batch": batch, "learning_rate": rate, "statistics_images": 4000}
     return FastStitches(protocol="fast", **numbers, **COMMON)
 
 
@@ -116,20 +114,13 @@ class Pair:
         )
         self.cells = sorted(self.geometries, key=lambda cell: cell[::-1])
 
-    def accuracies(self, settings, start: str = "least squares", seed: int = 0) -> tuple[np.ndarray, float]:
+    def accuracies(self, settings, start: Start | None = None, seed: int = 0) -> tuple[np.ndarray, float]:
         """Test accuracy of every cell (cells,), and the seconds of processor time that training took."""
         began = time.process_time()
         names = ("benchmark", seed)
-        stitches, optimiser = protocols.begin(settings, self.sender, self.receiver, self.geometries, self.train, names)
-        if start == "random":
-            moments = protocols.measure(
-                STATISTICS_IMAGES, self.sender, self.receiver, self.geometries, self.train, names
-            )
-            stitches = {
-                cell: initialise(geometry, seed_of(seed, *cell), self.train.device)
-                for cell, geometry in self.geometries.items()
-            }
-            optimiser = protocols.WhitenedAdam(stitches, moments.whitenings())
+        stitches, optimiser = protocols.begin(
+            settings, self.sender, self.receiver, self.geometries, self.train, names, start
+        )
         pair = stitching.StitchedPair(self.sender, self.receiver, stitches)
         stitching.train(pair, self.train, settings, optimiser, names, f"{settings.protocol} {settings.epochs:g}")
         seconds = time.process_time() - began

@@ -2,7 +2,7 @@
 
     python benchmarks/similarity.py --results results/paper-laptop --pair R1111_trained_s0 R1112_trained_s0
 
-Four ways to the stitch of least mean squared error, on the networks and images of a finished study:
+Ways to the stitch of least mean squared error, on the networks and images of a finished study:
 
 - `closed form`: normal equations over all training images, with next to no ridge;
 - `closed form, decay D`: with the ridge that weight decay amounts to. The loss is a mean over the receiver's C channels
@@ -46,11 +46,12 @@ def main() -> None:
     )
     ways = {
         "closed form": {cell: moments.solve(cell) for cell in pair.cells},
-    } | {
-        f"closed form, decay {decay:g}": {
-            cell: moments.solve(cell, ridge_of(decay, moments, cell)) for cell in pair.cells
-        }
-        for decay in arguments.decays
+        **{
+            f"closed form, decay {decay:g}": {
+                cell: moments.solve(cell, ridge_of(decay, moments, cell)) for cell in pair.cells
+            }
+            for decay in arguments.decays
+        },
     }
     rows = [report(name, pair, test, stitches) for name, stitches in ways.items()]
     for text in arguments.steps:
@@ -98,7 +99,9 @@ def report(name: str, pair: Pair, test: Moments, stitches: dict[Cell, Stitch]) -
     """Accuracies of the stitched networks and errors of the stitches on the test set, all and by distance."""
     _, predictions = stitching.predict(stitching.StitchedPair(pair.sender, pair.receiver, stitches), pair.test)
     accuracies = (predictions == pair.test.labels.cpu().numpy()).mean(axis=1)
-    errors = np.array([test.mean_squared_error(cell, stitches[cell]) / variance(test, cell) for cell in pair.cells])
+    errors = np.array(
+        [test.mean_squared_error(cell, stitches[cell]) / variance(test, cell, stitches[cell]) for cell in pair.cells]
+    )
     sender, receiver = pair.depths
     later = np.array([relative_depth(i, sender) - relative_depth(j, receiver) for i, j in pair.cells])
     alike = np.array([corresponding(i, sender, receiver) == j for i, j in pair.cells])
@@ -113,11 +116,10 @@ def report(name: str, pair: Pair, test: Moments, stitches: dict[Cell, Stitch]) -
     return row | {"accuracies": accuracies.round(4).tolist(), "errors": errors.round(5).tolist()}
 
 
-def variance(moments: Moments, cell: Cell) -> float:
+def variance(moments: Moments, cell: Cell, stitch: Stitch) -> float:
     """Mean over channels of the expected representation's variance about the channel's mean."""
-    constant = moments.solve(cell, ridge=1.0)
     mean = moments.statistics(cell).target_mean.float()
-    return moments.mean_squared_error(cell, constant._replace(weight=torch.zeros_like(constant.weight), bias=mean))
+    return moments.mean_squared_error(cell, stitch._replace(weight=torch.zeros_like(stitch.weight), bias=mean))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ may be in part a matter of training (docs/experiments.md). Where two starts agre
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -14,9 +13,8 @@ import pandas as pd
 from modelstitch import records, triangle
 from modelstitch.architectures import count_layers
 from modelstitch.identifiers import NetworkId
-from modelstitch.protocols import Start
+from modelstitch.matrices import rank_correlation
 
-STARTS = get_args(Start)
 PAIR, CELL = ["sender", "receiver"], ["sender_layer", "receiver_layer"]
 TRIANGLE = ("below", "above", "difference", "depth_slope")
 COLUMNS = (
@@ -107,4 +105,4 @@ def compare(one: pd.DataFrame, other: pd.DataFrame) -> tuple[float, float, float
     """Mean and largest absolute difference of two matrices over the cells of both, and their rank correlation."""
     pairs = pd.DataFrame({"one": one.stack(), "other": other.stack()}).dropna()
     difference = (pairs.one - pairs.other).abs()
-    return difference.mean(), difference.max(), pairs.one.rank().corr(pairs.other.rank())
+    return difference.mean(), difference.max(), rank_correlation(pairs.one, pairs.other)

@@ -90,6 +90,10 @@ Layers = Annotated[
     ),
 ]
 
+# Of stitches for the task, whatever their protocol.
+STARTS = ("least-squares", "random")
+Start = Literal[STARTS]
+
 PRECISION = "float32, bfloat16, or auto: bfloat16 where the processor or GPU computes it fast, else float32"
 
 

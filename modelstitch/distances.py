@@ -5,8 +5,7 @@ ES between expected and similarity-trained, SV between similarity-trained and va
 a large EV as a sign that the stitch does not preserve the representation.
 """
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -18,7 +17,7 @@ from modelstitch.depth import corresponding
 from modelstitch.frozen import FrozenNetwork
 from modelstitch.images import DeviceImages
 from modelstitch.networks import SmallResNet
-from modelstitch.stitches import Geometry, Stitch
+from modelstitch.stitches import from_tensors
 
 BATCH = 100
 DISTANCES = ("EV", "ES", "SV")
@@ -53,17 +52,15 @@ def measure_pair(
     Args:
         sender, receiver: the networks.
         dataset: whose test images are counted.
-        vanilla, similar: the pair's stitches of the objectives `task` and `similarity`, as `train_pair` names them.
+        vanilla, similar: the pair's stitches for `task` and for `similarity`, as `stitches.to_tensors` names them.
     """
     images = DeviceImages(dataset, dataset.test, device)
     frozen = FrozenNetwork(sender, device=device), FrozenNetwork(receiver, device=device)
     shapes = [network.shapes(tuple(dataset.test.images.shape[1:])) for network in frozen]
     cells = sorted({tuple(int(part) for part in name.split(".")[:2]) for name in vanilla})
     stitches = {
-        (kind, i, j): Stitch(*(weights[f"{i}.{j}.{name}"].to(device) for name in ("weight", "bias")), geometry)
-        for kind, weights in (("vanilla", vanilla), ("similar", similar))
-        for (i, j) in cells
-        for geometry in [Geometry.between(shapes[0][i], shapes[1][j])]
+        kind: from_tensors(tensors, cells, *shapes, device)
+        for kind, tensors in (("vanilla", vanilla), ("similar", similar))
     }
     squares, cosines = (dict.fromkeys(((name, *cell) for name in DISTANCES for cell in cells), 0.0) for _ in range(2))
     sums = {j: torch.zeros(2, shapes[1][j].channels, dtype=torch.float64, device=device) for _, j in cells}
@@ -74,7 +71,7 @@ def measure_pair(
             channels += torch.stack((maps.sum(dim=(0, 2, 3)), maps.square().sum(dim=(0, 2, 3))))
         for i, j in cells:
             expected = receiver_maps[j]
-            found, similar_maps = (stitches[kind, i, j](sender_maps[i]) for kind in ("vanilla", "similar"))
+            found, similar_maps = (stitches[kind][i, j](sender_maps[i]) for kind in ("vanilla", "similar"))
             for name, one, other in (
                 ("EV", expected, found),
                 ("ES", expected, similar_maps),
@@ -103,11 +100,6 @@ def measure_pair(
             )
         )
     return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def read_all(paths: Sequence[Path | str]) -> pd.DataFrame:
-    """The distances of many pairs, one after the other."""
-    return pd.concat([pd.read_csv(path) for path in paths], ignore_index=True)
 
 
 def summarise(distances: pd.DataFrame) -> pd.DataFrame:

@@ -17,6 +17,7 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
+from modelstitch import tables
 from modelstitch.datasets import Dataset, Split
 from modelstitch.files import replacing
 from modelstitch.frozen import FrozenNetwork
@@ -24,7 +25,7 @@ from modelstitch.identifiers import NetworkId
 from modelstitch.images import DeviceImages
 from modelstitch.networks import SmallResNet
 from modelstitch.records import PairRecord
-from modelstitch.stitches import Geometry, Stitch
+from modelstitch.stitches import from_tensors
 
 INPUT = -1
 BATCH = 100
@@ -75,7 +76,7 @@ def measure_pair(
     Args:
         sender, receiver: the networks.
         dataset: whose test images are given to the sender, all of them.
-        stitches: the pair's stitches into the receiver's input, as `train_pair` names them.
+        stitches: the pair's stitches into the receiver's input, as `stitches.to_tensors` names them.
         record: of these stitches.
         images: PSNR and SSIM are means over the first so many test images.
         shown: how many generated images are returned, by `choose`.
@@ -88,13 +89,7 @@ def measure_pair(
     test = DeviceImages(dataset, dataset.test, device)
     frozen, reader = (FrozenNetwork(network, device=device) for network in (sender, receiver))
     shapes = frozen.shapes(tuple(image))
-    painters = [
-        Stitch(
-            *(stitches[f"{i}.{INPUT}.{name}"].to(device) for name in ("weight", "bias")),
-            Geometry.between(shapes[i], shapes[INPUT]),
-        )
-        for i in layers
-    ]
+    painters = from_tensors(stitches, [(i, INPUT) for i in layers], shapes, shapes, device)
     chosen = choose(dataset.test, shown)
     generated = np.empty((len(layers), len(chosen), *image), np.uint8)
     likeness, counts = np.zeros((len(layers), 2)), np.zeros((len(layers), 4), np.int64)
@@ -102,7 +97,7 @@ def measure_pair(
         maps, original_classes = frozen.representations(batch, max(layers)), reader(batch).argmax(dim=1)
         originals = dataset.test.images[start : min(start + BATCH, images)]
         places = np.flatnonzero(chosen // BATCH == start // BATCH)
-        for row, (i, paint) in enumerate(zip(layers, painters, strict=True)):
+        for row, ((i, _), paint) in enumerate(painters.items()):
             pixels = (paint(maps[i]) * test.std + test.mean) * 255
             painted = as_bytes(pixels)
             seen = (painted / 255 - test.mean) / test.std
@@ -156,7 +151,7 @@ def write_images(shown: Shown, path: Path | str) -> None:
 
 def gather(paths: Sequence[Path | str]) -> pd.DataFrame:
     """The tables of many pairs, one after the other, with both networks' recipes."""
-    table = pd.concat([pd.read_csv(path) for path in paths], ignore_index=True)
+    table = tables.read_all(paths)
     for role in ("sender", "receiver"):
         recipes = [NetworkId.parse(name).recipe for name in table[role]]
         table.insert(table.columns.get_loc("sender_layer"), f"{role}_recipe", recipes)

@@ -8,7 +8,6 @@ mistakes the stitched network makes.
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,17 +21,16 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from modelstitch import tables
 from modelstitch.config import Hacking
 from modelstitch.datasets import Dataset
 from modelstitch.errors import ModelstitchError
 from modelstitch.frozen import FrozenNetwork
 from modelstitch.identifiers import NetworkId
-from modelstitch.images import DeviceImages
+from modelstitch.images import DeviceImages, drawn
 from modelstitch.networks import SmallResNet
 from modelstitch.records import PairRecord
 from modelstitch.seeds import seed_of
-from modelstitch.stitches import Cell, Geometry, Stitch
+from modelstitch.stitches import Cell, Stitch, from_tensors
 
 BATCH = 100
 POOLED = 2  # pixels along each side of a map's features
@@ -262,11 +260,6 @@ def amplification(suffix: np.ndarray) -> dict[str, float]:
     }
 
 
-def draw(count: int, images: int, seed: int) -> Tensor:
-    """Indices of `images` of `count` images, all where there are fewer."""
-    return torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:images]
-
-
 @torch.no_grad()
 def predict(network: FrozenNetwork, images: DeviceImages) -> np.ndarray:
     """Classes (N,) that a network gives a split's images."""
@@ -293,7 +286,7 @@ def measure_pair(
         sender, receiver: the networks.
         dataset: the images.
         record: of the pair's stitches: their accuracies and predictions.
-        weights: the stitches, as `train_pair` names them.
+        weights: the stitches, as `stitches.to_tensors` names them.
         settings: how many images and neighbours.
         study_seed: seed of the study.
 
@@ -306,18 +299,16 @@ def measure_pair(
     objective, *names = (record.attributes[key] for key in CELL[:3])
     frozen = FrozenNetwork(sender, device=device), FrozenNetwork(receiver, device=device)
     shapes = [network.shapes(tuple(dataset.train.images.shape[1:])) for network in frozen]
-    stitches = {
-        (i, column.receiver_layer): Stitch(
-            *(weights[f"{i}.{column.receiver_layer}.{name}"].to(device) for name in ("weight", "bias")),
-            Geometry.between(shapes[0][i], shapes[1][column.receiver_layer]),
-        )
+    cells = [
+        (i, column.receiver_layer)
         for column in record.columns
         for i, accuracy in zip(column.sender_layers, column.test_accuracy, strict=True)
         if not np.isnan(accuracy)
-    }
+    ]
+    stitches = from_tensors(weights, cells, *shapes, device)
     train, test = (DeviceImages(dataset, split, device) for split in (dataset.train, dataset.test))
     chosen, chosen_test = (
-        draw(len(images), settings.images, seed_of(study_seed, "hacking", split))
+        drawn(len(images), settings.images, seed_of(study_seed, "hacking", split))
         for split, images in (("train", train), ("test", test))
     )
     check(len(chosen), len(chosen_test), settings.neighbours, dataset.train.labels[chosen])
@@ -360,8 +351,3 @@ def check(train_images: int, test_images: int, neighbours: int, labels: np.ndarr
         raise ModelstitchError(
             f"measures.hacking.images: the {train_images} training images drawn are of one class: expected more images"
         )
-
-
-def read_all(paths: Sequence[Path | str]) -> pd.DataFrame:
-    """The tables of many pairs, one after the other."""
-    return pd.concat([tables.read(path) for path in paths], ignore_index=True)

@@ -61,6 +61,11 @@ class DeviceImages:
             yield images.to(self.dtype, memory_format=torch.channels_last), self.labels[chosen]
 
 
+def drawn(count: int, images: int, seed: int) -> Tensor:
+    """Indices of `images` of `count` images in random order, all of them where there are fewer."""
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:images]
+
+
 def augment(images: Tensor, draws: Tensor, augmentation: Augmentation) -> Tensor:
     """Flip half of the images, shift each by up to `shift` pixels a direction, and cut a `cutout` square out of each.
 

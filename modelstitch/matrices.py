@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from modelstitch.errors import ModelstitchError
@@ -26,6 +27,13 @@ def matrices(cells: pd.DataFrame, value: str = "accuracy") -> dict[tuple[str, st
         pair: rows.pivot(index="sender_layer", columns="receiver_layer", values=value)
         for pair, rows in cells.groupby(["objective", "sender", "receiver"], sort=False)
     }
+
+
+def rank_correlation(one: pd.Series, other: pd.Series) -> float:
+    """Spearman's, of the cells of two matrices; NaN where either is constant."""
+    if one.nunique() < 2 or other.nunique() < 2:
+        return np.nan
+    return one.rank().corr(other.rank())
 
 
 def write_all(cells: pd.DataFrame, folder: Path | str) -> None:

@@ -10,15 +10,14 @@ import torch
 from torch import Tensor
 
 from modelstitch import similarity, stitching
-from modelstitch.config import StitchSettings
+from modelstitch.config import Start, StitchSettings
 from modelstitch.datasets import Dataset
 from modelstitch.frozen import FrozenNetwork
 from modelstitch.hardware import choose_precision, device_name
 from modelstitch.images import DeviceImages
 from modelstitch.networks import SmallResNet
-from modelstitch.protocols import Start
 from modelstitch.records import Column, predictions_dtype
-from modelstitch.stitches import geometries
+from modelstitch.stitches import geometries, to_tensors
 from modelstitch.stitching import StitchedPair
 
 FITS = {"task": stitching.fit, "similarity": similarity.fit}
@@ -44,8 +43,8 @@ def train_pair(
     have another `start` than their protocol's own.
 
     Returns:
-        A column for each receiver layer; the stitches as `<sender layer>.<receiver layer>.weight` (C_out, C_in, k, k)
-        and `.bias` (C_out,); and what a record says of how they were made.
+        A column for each receiver layer; the stitches, as `stitches.to_tensors` names them; and what a record says
+        of how they were made.
     """
     begun = time.monotonic()
     dtype = choose_precision(settings.precision, device)
@@ -68,11 +67,6 @@ def train_pair(
         rows = slice(index * len(sender_layers), (index + 1) * len(sender_layers))
         training = (fit.loss[:, rows].T, fit.accuracy[:, rows].T)
         columns.append(column(j, tuple(sender_layers), *training, test_loss[rows], predictions[rows], dataset))
-    weights = {
-        f"{i}.{j}.{name}": tensor.detach().cpu()
-        for (i, j), stitch in fit.stitches.items()
-        for name, tensor in (("weight", stitch.weight), ("bias", stitch.bias))
-    }
     attributes = {
         "objective": objective,
         "sender": names[0],
@@ -90,7 +84,7 @@ def train_pair(
         "seconds": round(seconds, 3),
         "images_per_second": round(fit.images / trained_seconds, 3),
     }
-    return columns, weights, attributes
+    return columns, to_tensors(fit.stitches), attributes
 
 
 def column(

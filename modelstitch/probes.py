@@ -6,12 +6,8 @@ sender's patches: the last column of a matrix is a linear probe, of the rank of 
 trained apart from stitching, so that the two can be compared.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
-import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -21,7 +17,7 @@ from modelstitch.datasets import Dataset, Split
 from modelstitch.errors import ModelstitchError
 from modelstitch.frozen import FrozenNetwork
 from modelstitch.identifiers import NetworkId
-from modelstitch.images import DeviceImages
+from modelstitch.images import DeviceImages, drawn
 from modelstitch.networks import SmallResNet
 from modelstitch.seeds import seed_of
 from modelstitch.stitches import Geometry, patches
@@ -47,8 +43,7 @@ def measure(network: SmallResNet, dataset: Dataset, images: int, seed: int, devi
     Raises:
         ModelstitchError: if the images are of one class only.
     """
-    generator = torch.Generator().manual_seed(seed_of(seed, "probes"))
-    chosen = torch.randperm(len(dataset.train.labels), generator=generator)[:images].numpy()
+    chosen = drawn(len(dataset.train.labels), images, seed_of(seed, "probes")).numpy()
     train, test = Split(dataset.train.images[chosen], dataset.train.labels[chosen]), dataset.test
     if len(np.unique(train.labels)) < 2:
         raise ModelstitchError(f"measures.probes.images: {images} are of one class only: expected more")
@@ -82,11 +77,6 @@ def features(network: FrozenNetwork, images: DeviceImages) -> dict[int, np.ndarr
 def fit(values: np.ndarray, labels: np.ndarray) -> Pipeline:
     """Multinomial logistic regression on standardised features (N, D), by L-BFGS."""
     return make_pipeline(StandardScaler(), LogisticRegression(C=INVERSE_PENALTY, max_iter=STEPS)).fit(values, labels)
-
-
-def read_all(paths: Sequence[Path | str]) -> pd.DataFrame:
-    """The probes of many networks, one after the other."""
-    return pd.concat([pd.read_csv(path) for path in paths], ignore_index=True)
 
 
 def compare(probes: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:

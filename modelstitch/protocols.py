@@ -5,23 +5,22 @@ it starts from least squares and runs Adam on stitches of whitened senders. How 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from modelstitch.config import FastStitches, PaperStitches, TrainedStitches
+from modelstitch.config import FastStitches, PaperStitches, Start, TrainedStitches
 from modelstitch.errors import ModelstitchError
 from modelstitch.frozen import FrozenNetwork
-from modelstitch.images import DeviceImages
+from modelstitch.images import DeviceImages, drawn
 from modelstitch.least_squares import Moments, Whitening, accumulate
 from modelstitch.schedule import warmup_cosine
 from modelstitch.seeds import seed_of
 from modelstitch.stitches import Cell, Geometry, Stitch, from_rows, initialise, rows
 
 STATISTICS_BATCH = 100
-Start = Literal["least-squares", "random"]
 
 
 class Fit(NamedTuple):
@@ -133,8 +132,7 @@ def measure(
     seed: Sequence[object],
 ) -> Moments:
     """The moments of some cells over `count` of the images, as they are, or all where there are fewer."""
-    generator = torch.Generator().manual_seed(seed_of(*seed, "statistics"))
-    chosen = torch.randperm(len(images), generator=generator)[:count].to(images.device)
+    chosen = drawn(len(images), count, seed_of(*seed, "statistics")).to(images.device)
     batches = (images.normalised(part).to(images.dtype) for part in chosen.split(STATISTICS_BATCH))
     return accumulate(sender, receiver, geometries, batches)
 

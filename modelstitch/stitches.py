@@ -85,6 +85,32 @@ class Stitch(NamedTuple):
         return stitched
 
 
+def to_tensors(stitches: Mapping[Cell, Stitch]) -> dict[str, Tensor]:
+    """Stitches as a file holds them: `<sender layer>.<receiver layer>.weight` (C_out, C_in, k, k), `.bias` (C_out,)."""
+    return {
+        f"{i}.{j}.{name}": getattr(stitch, name).detach().cpu()
+        for (i, j), stitch in stitches.items()
+        for name in ("weight", "bias")
+    }
+
+
+def from_tensors(
+    tensors: Mapping[str, Tensor],
+    cells: Iterable[Cell],
+    sources: Mapping[int, Shape],
+    targets: Mapping[int, Shape],
+    device: str = "cpu",
+) -> dict[Cell, Stitch]:
+    """The stitches of some cells, as `to_tensors` names them, from the shapes of both networks' layers."""
+    return {
+        (i, j): Stitch(
+            *(tensors[f"{i}.{j}.{name}"].to(device) for name in ("weight", "bias")),
+            Geometry.between(sources[i], targets[j]),
+        )
+        for i, j in cells
+    }
+
+
 def patches(maps: Tensor, kernel: tuple[int, int]) -> Tensor:
     """What a stitch multiplies the rows of its weight with: (N, h, w, k * k * C), of a sender's maps (N, C, H, W)."""
     height, width = kernel

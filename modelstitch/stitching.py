@@ -13,12 +13,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from modelstitch import protocols
-from modelstitch.config import TrainedStitches
+from modelstitch.config import Start, TrainedStitches
 from modelstitch.frozen import FrozenNetwork
 from modelstitch.grouping import Group, group_column, map_bytes
 from modelstitch.images import DeviceImages
 from modelstitch.progress import track
-from modelstitch.protocols import Fit, Optimiser, Start, count_steps
+from modelstitch.protocols import Fit, Optimiser, count_steps
 from modelstitch.stitches import Cell, Geometry, Stitch
 
 

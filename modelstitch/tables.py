@@ -181,3 +181,12 @@ def read(path: Path | str) -> pd.DataFrame:
         return table.fillna({"reason": ""}) if "reason" in table else table
     except (OSError, ValueError) as error:
         raise ModelstitchError(f"{path}: not a whole table ({error}): delete it and run the study again") from error
+
+
+def read_all(paths: Sequence[Path | str]) -> pd.DataFrame:
+    """Tables with the same columns, one after the other.
+
+    Raises:
+        ModelstitchError: as `read`.
+    """
+    return pd.concat([read(path) for path in paths], ignore_index=True)

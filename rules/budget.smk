@@ -1,7 +1,8 @@
 """The matrix as the training of its stitches grows, from two starts."""
 
+from modelstitch.config import STARTS
+
 GROWING = STUDY.measures.budget
-STARTS = ("least-squares", "random")
 BUDGET_RECORD = RESULTS / "budget/{epochs}/{start}/{sender}/{receiver}.h5"
 BUDGET_RECORDS = [
     str(BUDGET_RECORD).format(epochs=f"{epochs:g}", start=start, sender=pair.sender, receiver=pair.receiver)
@@ -40,9 +41,9 @@ if GROWING:
             gpu=GPUS,
             device=DEVICE,
         params:
-            settings=settings_of_budget,
-            sender_layers=lambda wildcards: STUDY.sender_layers("task", NetworkId.parse(wildcards.sender)),
-            receiver_layers=lambda wildcards: STUDY.receiver_layers("task", NetworkId.parse(wildcards.receiver)),
+            settings=lambda wildcards: task_with(wildcards.epochs).model_dump(mode="json"),
+            sender_layers=lambda wildcards: layers_of_task(wildcards)[0],
+            receiver_layers=lambda wildcards: layers_of_task(wildcards)[1],
             study=STUDY.study,
             seed=STUDY.seed,
             code=code_of("train_budget.py"),

@@ -139,20 +139,20 @@ def minutes_of_block(wildcards, attempt):
     return COSTS.pair_minutes(wildcards.sender, wildcards.receiver, *layers) * attempt
 
 
-def settings_of_budget(wildcards):
-    """Those of the objective `task` with other epochs."""
-    settings = STUDY.stitches.task.model_copy(update={"keep_stitches": False, "epochs": float(wildcards.epochs)})
-    return settings.model_dump(mode="json")
+def task_with(epochs):
+    """The settings of the objective `task` with other epochs; whether stitches are kept is not part of it."""
+    return STUDY.stitches.task.model_copy(update={"keep_stitches": False, "epochs": float(epochs)})
+
+
+def layers_of_task(wildcards):
+    sender, receiver = NetworkId.parse(wildcards.sender), NetworkId.parse(wildcards.receiver)
+    return STUDY.sender_layers("task", sender), STUDY.receiver_layers("task", receiver)
 
 
 def minutes_of_budget(wildcards, attempt):
-    task = STUDY.stitches.task.model_copy(update={"epochs": float(wildcards.epochs)})
-    costs = Costs(STUDY.model_copy(update={"stitches": STUDY.stitches.model_copy(update={"task": task})}))
-    layers = [
-        STUDY.sender_layers("task", NetworkId.parse(wildcards.sender)),
-        STUDY.receiver_layers("task", NetworkId.parse(wildcards.receiver)),
-    ]
-    return costs.pair_minutes(wildcards.sender, wildcards.receiver, *layers) * attempt
+    stitches = STUDY.stitches.model_copy(update={"task": task_with(wildcards.epochs)})
+    costs = Costs(STUDY.model_copy(update={"stitches": stitches}))
+    return costs.pair_minutes(wildcards.sender, wildcards.receiver, *layers_of_task(wildcards)) * attempt
 
 
 def memory_of_probes(wildcards, attempt):

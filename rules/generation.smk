@@ -45,9 +45,8 @@ if IMAGES_MEASURED:
         threads: STUDY.jobs.threads
         resources:
             mem_mb=memory_of_pair,
-            # A column into the input costs what one into the stem's output does, but for the stem.
             runtime=lambda wildcards, attempt: attempt
-            * COSTS.pair_minutes(wildcards.sender, wildcards.receiver, sender_layers(wildcards), [0]),
+            * COSTS.pair_minutes(wildcards.sender, wildcards.receiver, sender_layers(wildcards), [-1]),
             gpu=GPUS,
             device=DEVICE,
         params:

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from modelstitch import budget, pairs, records
+from modelstitch.config import STARTS
 from modelstitch.figures import budget as figures
 from modelstitch.records import Column
 from tests.settings import FAST
@@ -84,7 +85,7 @@ def test_a_matrix_with_one_side_only_has_no_triangle(tmp_path):
 def test_two_starts_come_nearer_with_more_training(digits, trained, tmp_path):
     paths = []
     for epochs in (0.1, 4.0):
-        for start in budget.STARTS:
+        for start in STARTS:
             columns, _, attributes = pairs.train_pair(
                 trained,
                 trained,

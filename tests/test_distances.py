@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 import torch
 
-from modelstitch import distances, pairs
+from modelstitch import distances, pairs, tables
 from modelstitch.depth import corresponding
 from modelstitch.frozen import FrozenNetwork
 from modelstitch.images import DeviceImages
@@ -83,7 +83,7 @@ def test_tables_are_read_back_as_they_were_written(tmp_path, measured):
     _, table = measured
     for name in ("one", "other"):
         table.to_csv(tmp_path / f"{name}.csv", index=False)
-    both = distances.read_all([tmp_path / "one.csv", tmp_path / "other.csv"])
+    both = tables.read_all([tmp_path / "one.csv", tmp_path / "other.csv"])
     pd.testing.assert_frame_equal(both.iloc[30:].reset_index(drop=True), table)
 
 

@@ -6,13 +6,14 @@ import torch.nn.functional as F
 from sklearn.covariance import LedoitWolf
 from sklearn.metrics import cohen_kappa_score
 
-from modelstitch import hacking, pairs
+from modelstitch import hacking, pairs, tables
 from modelstitch.architectures import Shape
 from modelstitch.config import Hacking
 from modelstitch.errors import ModelstitchError
 from modelstitch.figures.hacking import PANELS, draw_all
 from modelstitch.frozen import FrozenNetwork
 from modelstitch.images import DeviceImages
+from modelstitch.images import drawn as draw
 from modelstitch.records import PairRecord
 from modelstitch.seeds import seed_of
 from modelstitch.stitches import Geometry, Stitch, identity
@@ -63,7 +64,7 @@ def drawn(dataset):
     """Normalised training and test images that the measures are taken on, and their indices."""
     found = []
     for split, images in (("train", dataset.train), ("test", dataset.test)):
-        indices = hacking.draw(len(images.labels), SETTINGS.images, seed_of(0, "hacking", split))
+        indices = draw(len(images.labels), SETTINGS.images, seed_of(0, "hacking", split))
         found.append((DeviceImages(dataset, images).normalised(indices), indices))
     return found
 
@@ -246,7 +247,7 @@ def test_a_figure_an_objective_shows_every_cell_in_every_panel(tmp_path, measure
     _, _, (table, _) = measured
     both = pd.concat([table, table.assign(objective="similarity")])
     both.to_csv(tmp_path / "pair.csv", index=False)
-    draw_all(hacking.read_all([tmp_path / "pair.csv"]), tmp_path, ["png"])
+    draw_all(tables.read_all([tmp_path / "pair.csv"]), tmp_path, ["png"])
     assert sorted(path.name for path in tmp_path.glob("*.png")) == ["hacking_similarity.png", "hacking_task.png"]
     assert all({panel.column, panel.over or "accuracy"} <= set(table.columns) for panel in PANELS)
 

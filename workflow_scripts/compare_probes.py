@@ -5,5 +5,5 @@ import job
 from modelstitch import probes, tables
 
 job.begin(snakemake)
-compared = probes.compare(probes.read_all(snakemake.input.probes), tables.read(snakemake.input.cells))
+compared = probes.compare(tables.read_all(snakemake.input.probes), tables.read(snakemake.input.cells))
 tables.write_csv(compared, snakemake.output[0])

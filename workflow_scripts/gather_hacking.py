@@ -2,8 +2,8 @@
 
 import job
 
-from modelstitch import hacking, tables
+from modelstitch import tables
 
 job.begin(snakemake)
-tables.write_csv(hacking.read_all(snakemake.input.cells), snakemake.output.cells)
-tables.write_csv(hacking.read_all(snakemake.input.suffixes), snakemake.output.suffixes)
+tables.write_csv(tables.read_all(snakemake.input.cells), snakemake.output.cells)
+tables.write_csv(tables.read_all(snakemake.input.suffixes), snakemake.output.suffixes)

@@ -5,6 +5,6 @@ import job
 from modelstitch import distances, published, tables
 
 job.begin(snakemake)
-cells = distances.read_all(snakemake.input)
+cells = tables.read_all(snakemake.input)
 tables.write_csv(cells, snakemake.output.distances)
 tables.write_csv(published.beside_summary(distances.summarise(cells)), snakemake.output.summary)

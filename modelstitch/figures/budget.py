@@ -22,6 +22,7 @@ from modelstitch.figures.canvas import (
     draw_bar,
     ink_on,
     number,
+    panel,
     rows_with,
     text_width,
     write_title,
@@ -113,8 +114,7 @@ def _draw_matrix(axes: Axes, left: float, top: float, cells: pd.DataFrame, cell:
 
 def _draw_curves(axes: Axes, left: float, top: float, height: float, summary: pd.DataFrame) -> None:
     """Mean accuracy at or below the diagonal and above it, by epochs, a colour a start; how much is left as words."""
-    width, whole = axes.figure.get_size_inches()
-    plot = axes.figure.add_axes((left / width, 1 - (top + height) / whole, CURVES / width, height / whole))
+    plot = panel(axes, left, top, CURVES, height)
     handles = [Line2D([], [], color=SOFT, linestyle=dashes, label=words) for dashes, words in SIDES.values()]
     for (start, rows), colour in zip(summary.groupby("start"), COLOURS, strict=True):
         rows = rows.sort_values("epochs")

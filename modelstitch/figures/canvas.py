@@ -47,6 +47,13 @@ def canvas(width: float, height: float) -> Axes:
     return axes
 
 
+def panel(page: Axes, left: float, top: float, width: float, height: float) -> Axes:
+    """Axes of their own on a canvas, in inches from its upper left corner."""
+    whole_width, whole_height = page.figure.get_size_inches()
+    place = (left / whole_width, 1 - (top + height) / whole_height, width / whole_width, height / whole_height)
+    return page.figure.add_axes(place)
+
+
 def write_title(axes: Axes, title: str, subtitle: str) -> None:
     axes.text(MARGIN, MARGIN + 0.18, title, size=TITLE, color=INK, weight="bold", va="baseline")
     axes.text(MARGIN, MARGIN + 0.42, subtitle, size=LABEL, color=SOFT, va="baseline")

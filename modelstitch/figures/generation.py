@@ -25,6 +25,7 @@ from modelstitch.figures.canvas import (
     SOFT,
     canvas,
     number,
+    panel,
     rows_with,
     save,
     text_width,
@@ -169,10 +170,8 @@ def _layers(network: str) -> int:
 
 
 def _panel(page: Axes, left: float, top: float, highest: float) -> Axes:
-    """Axes of one panel, placed in inches from the upper left corner of the page."""
-    width, height = page.figure.get_size_inches()
-    place = (left / width, 1 - (top + PANEL_HEIGHT) / height, PANEL_WIDTH / width, PANEL_HEIGHT / height)
-    axes = page.figure.add_axes(place)
+    """Axes of one panel, from relative depth 0 to 1."""
+    axes = panel(page, left, top, PANEL_WIDTH, PANEL_HEIGHT)
     axes.set(xlim=(-0.03, 1.03), ylim=(0, highest), xticks=(0, 0.25, 0.5, 0.75, 1))
     axes.set_xticklabels(("0", ".25", ".5", ".75", "1"))
     axes.tick_params(length=2.5, labelsize=SMALL, labelcolor=SOFT, color=FAINT)

@@ -18,6 +18,7 @@ from modelstitch.figures.canvas import (
     SMALL,
     SOFT,
     canvas,
+    panel,
     rows_with,
     save,
     text_width,
@@ -81,9 +82,9 @@ def draw_hacking(table: pd.DataFrame, objective: str) -> Figure:
         f"{objective} stitches · a dot a cell · dotted: the expected representation; for amplification, a random error",
     )
     _write_legend(axes, groups)
-    for place, panel in enumerate(PANELS):
+    for place, measure in enumerate(PANELS):
         left, above = LEFT + place % ACROSS * (PANEL + GAP), top + place // ACROSS * (PANEL + BELOW)
-        _draw_panel(axes, left, above, panel, groups, first=place % ACROSS == 0)
+        _draw_panel(axes, left, above, measure, groups, first=place % ACROSS == 0)
     return axes.figure
 
 
@@ -98,44 +99,43 @@ def _write_legend(axes: Axes, recipes: Iterable[tuple[str, str]]) -> None:
 
 
 def _draw_panel(
-    canvas: Axes,
+    page: Axes,
     left: float,
     top: float,
-    panel: Panel,
+    measure: Panel,
     groups: Mapping[tuple[str, str], pd.DataFrame],
     first: bool,
 ) -> None:
-    width, height = canvas.figure.get_size_inches()
-    axes = canvas.figure.add_axes((left / width, 1 - (top + PANEL) / height, PANEL / width, PANEL / height))
-    if panel.logarithmic:
+    axes = panel(page, left, top, PANEL, PANEL)
+    if measure.logarithmic:
         axes.set_xscale("log")
-    if panel.expected is not None:
-        axes.axvline(panel.expected, color=SOFT, linewidth=0.9, linestyle=(0, (1, 1.6)), zorder=1)
+    if measure.expected is not None:
+        axes.axvline(measure.expected, color=SOFT, linewidth=0.9, linestyle=(0, (1, 1.6)), zorder=1)
     # Trained pairs last, over the controls. Dots as pixels: a study can have a hundred thousand cells.
     for recipes in reversed(groups):
         cells = groups[recipes]
-        values = cells[panel.column] / (cells[panel.over] if panel.over else 1)
-        if panel.logarithmic:
+        values = cells[measure.column] / (cells[measure.over] if measure.over else 1)
+        if measure.logarithmic:
             values = values.where(values > 0)
         dots = {"s": 9, "alpha": 0.6, "linewidths": 0, "rasterized": True, "zorder": 2, "clip_on": False}
         axes.scatter(values, cells.accuracy, color=COLOURS[recipes], **dots)
-    _style(axes, panel, first)
+    _style(axes, measure, first)
 
 
-def _style(axes: Axes, panel: Panel, first: bool) -> None:
+def _style(axes: Axes, measure: Panel, first: bool) -> None:
     axes.set_ylim(0, 1)
     axes.yaxis.set_major_locator(MultipleLocator(0.2))
-    if panel.logarithmic:
+    if measure.logarithmic:
         low, high = axes.get_xlim()
         steps = (1, 1.5, 2, 3, 5, 7) if high / low < 8 else (1, 2, 5) if high / low < 50 else (1,)
         axes.xaxis.set_major_locator(LogLocator(subs=steps, numticks=6))
         axes.xaxis.set_minor_locator(NullLocator())
-    elif panel.column == "detection":
+    elif measure.column == "detection":
         axes.set_xlim(0.4, 1)
     axes.xaxis.set_major_formatter(FuncFormatter(_tick))
     axes.yaxis.set_major_formatter(FuncFormatter(_tick))
     axes.tick_params(labelsize=SMALL, labelcolor=SOFT, color=FAINT, length=2.5, width=0.5, pad=2, labelleft=first)
-    axes.set_xlabel(panel.words, size=SMALL, color=INK, labelpad=3)
+    axes.set_xlabel(measure.words, size=SMALL, color=INK, labelpad=3)
     if first:
         axes.set_ylabel("test accuracy", size=LABEL, color=SOFT, labelpad=3)
     axes.spines[["top", "right"]].set_visible(False)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from modelstitch.architectures import canonical
+from modelstitch.matrices import rank_correlation
 
 ACCURACIES = Path(__file__).with_name("accuracies.csv")
 SQUARED_ERRORS = ACCURACIES.with_name("squared_errors.csv")
@@ -91,7 +92,7 @@ def compare(cells: pd.DataFrame, networks: pd.DataFrame) -> pd.DataFrame:
                 about.dataset[receiver],
                 about.width[receiver],
                 len(pair),
-                _spearman(pair.accuracy, pair.published),
+                rank_correlation(pair.accuracy, pair.published),
                 difference.mean(),
                 difference.abs().mean(),
                 np.sqrt(2 / np.pi * variance).mean(),
@@ -105,10 +106,3 @@ def compare(cells: pd.DataFrame, networks: pd.DataFrame) -> pd.DataFrame:
 
 def _variance(accuracy: pd.Series, images: pd.Series | int) -> pd.Series:
     return accuracy * (1 - accuracy) / images
-
-
-def _spearman(one: pd.Series, other: pd.Series) -> float:
-    """Correlation of the ranks: pandas' own needs SciPy."""
-    if one.nunique() < 2 or other.nunique() < 2:
-        return np.nan
-    return one.rank().corr(other.rank())
