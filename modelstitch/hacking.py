@@ -36,7 +36,7 @@ BATCH = 100
 POOLED = 2  # pixels along each side of a map's features
 PENALTY = 0.01  # inverse: a few thousand coefficients are learnt from as many representations
 CELL = ("objective", "sender", "receiver", "sender_layer", "receiver_layer")
-TYPICALITIES = ("mahalanobis", "neighbour_distance", "precision", "recall", "probe_accuracy")
+TYPICALITIES = ("mahalanobis", "neighbour_distance", "precision", "recall", "readout_accuracy")
 RECIPE_COLUMNS = ("sender_recipe", "receiver_recipe")
 COLUMNS = (
     *CELL,
@@ -77,7 +77,7 @@ class Reference:
         self.neighbours = neighbours
         self.whitened = self.whiten(features)
         self.radii = radii(self.whitened, neighbours)
-        self.probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(features, labels)
+        self.readout = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(features, labels)
 
     def whiten(self, features: np.ndarray) -> np.ndarray:
         """Features (N, D) as deviations from the mean along the principal axes, in standard deviations."""
@@ -96,7 +96,7 @@ class Reference:
             "neighbour_distance": np.partition(between, self.neighbours - 1)[:, self.neighbours - 1].mean(),
             "precision": (between <= self.radii).any(axis=1).mean(),
             "recall": (between <= radii(whitened, self.neighbours)[:, None]).any(axis=0).mean(),
-            "probe_accuracy": self.probe.score(features, labels),
+            "readout_accuracy": self.readout.score(features, labels),
         }
 
     def detection(self, stitched: np.ndarray, expected_test: np.ndarray, stitched_test: np.ndarray) -> float:

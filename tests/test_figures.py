@@ -9,8 +9,9 @@ import pytest
 from matplotlib.collections import PolyCollection
 from matplotlib.image import imread
 
-from modelstitch import architectures, figures
+from modelstitch import architectures
 from modelstitch.errors import ModelstitchError
+from modelstitch.figures import canvas, matrices
 from modelstitch.identifiers import NetworkId
 
 CONTROLS = tuple(itertools.product(("trained", "random"), repeat=2))
@@ -56,7 +57,7 @@ def test_a_pair_shows_every_accuracy_as_the_paper_prints_it():
     pair = (cells.sender == "R1111_trained_s0") & (cells.receiver == "R1112_trained_s0")
     cells.loc[pair, "accuracy"] = np.arange(pair.sum()) / 100
     cells.loc[cells[pair].index[-1], "accuracy"] = 0.999
-    figure = figures.draw_pair(cells, networks, "task", "R1111_trained_s0", "R1112_trained_s0", "viridis")
+    figure = matrices.draw_pair(cells, networks, "task", "R1111_trained_s0", "R1112_trained_s0", "viridis")
     shown = texts(figure)
     assert shown[0] == "R1111 trained → R1112 trained"
     assert "alone: .90 → .90" in shown[1]
@@ -66,8 +67,8 @@ def test_a_pair_shows_every_accuracy_as_the_paper_prints_it():
 
 def test_rows_are_sender_layers_from_the_top_and_columns_receiver_layers():
     cells, networks = make_tables()
-    figure = figures.draw_pair(cells, networks, "task", "R1111_trained_s0", "R1122_trained_s0", "viridis")
-    cell = figures.matrices.PAIR_CELL
+    figure = matrices.draw_pair(cells, networks, "task", "R1111_trained_s0", "R1122_trained_s0", "viridis")
+    cell = matrices.PAIR_CELL
     drawn = colours(figure)
     left, top = min(drawn)
     chosen = cells[(cells.sender == "R1111_trained_s0") & (cells.receiver == "R1122_trained_s0")]
@@ -81,7 +82,7 @@ def test_cells_without_a_result_are_hatched_and_labelled():
     cells, networks = make_tables()
     cells.loc[0, ["accuracy", "diverged"]] = [np.nan, True]
     cells.loc[1, "accuracy"] = np.nan
-    figure = figures.draw_pair(cells, networks, "task", "R1111_trained_s0", "R1111_trained_s0", "viridis")
+    figure = matrices.draw_pair(cells, networks, "task", "R1111_trained_s0", "R1111_trained_s0", "viridis")
     assert texts(figure).count("div") == 1 and texts(figure).count("n/a") == 1
     assert [patch.get_hatch() for patch in figure.axes[0].patches].count("//////") == 1
     assert len(colours(figure)) == 25 - 2
@@ -90,15 +91,15 @@ def test_cells_without_a_result_are_hatched_and_labelled():
 def test_text_on_dark_cells_is_white_and_on_light_cells_dark():
     for colormap in ("viridis", "magma", "Greys_r"):
         dark, light = (matplotlib.colormaps[colormap](value) for value in (0.02, 0.98))
-        assert figures.canvas.ink_on(np.array(dark)) == "white"
-        assert figures.canvas.ink_on(np.array(light)) == figures.canvas.INK
+        assert canvas.ink_on(np.array(dark)) == "white"
+        assert canvas.ink_on(np.array(light)) == canvas.INK
 
 
 def test_seeds_are_named_where_there_are_several():
     cells, networks = make_tables(seeds=(0, 1))
-    figure = figures.draw_pair(cells, networks, "task", "R1111_trained_s0", "R1111_trained_s1", "viridis")
+    figure = matrices.draw_pair(cells, networks, "task", "R1111_trained_s0", "R1111_trained_s1", "viridis")
     assert texts(figure)[0] == "R1111 s0 trained → R1111 s1 trained"
-    overview = figures.draw_overview(cells, networks, "task", "trained", "trained", "viridis")
+    overview = matrices.draw_overview(cells, networks, "task", "trained", "trained", "viridis")
     assert texts(overview).count("R1122 s1") == 2
 
 
@@ -107,7 +108,7 @@ def test_seeds_are_named_where_there_are_several():
 )
 def test_an_overview_has_every_pair_and_numbers_where_they_are_legible(names, annotated):
     cells, networks = make_tables(names, combinations=[("trained", "trained")])
-    figure = figures.draw_overview(cells, networks, "task", "trained", "trained", "viridis")
+    figure = matrices.draw_overview(cells, networks, "task", "trained", "trained", "viridis")
     assert len(colours(figure)) == len(cells)
     assert all(texts(figure).count(name) == 2 for name in names)
     assert (".93" in texts(figure)) == annotated
@@ -117,7 +118,7 @@ def test_an_overview_has_every_pair_and_numbers_where_they_are_legible(names, an
 def test_controls_have_a_panel_for_every_combination_of_recipes():
     cells, networks = make_tables()
     cells.loc[cells.receiver_recipe == "random", "accuracy"] = np.nan
-    figure = figures.draw_controls(cells, networks, "task", "viridis")
+    figure = matrices.draw_controls(cells, networks, "task", "viridis")
     shown = texts(figure)
     headings = [text for text in shown if " → " in text]
     assert headings == ["trained → trained", "trained → random", "random → trained", "random → random"]
@@ -128,15 +129,15 @@ def test_controls_have_a_panel_for_every_combination_of_recipes():
 
 def test_controls_of_a_single_combination_and_architecture():
     cells, networks = make_tables(["R1111"], combinations=[("random", "trained")])
-    assert "random → trained" in texts(figures.draw_controls(cells, networks, "task", "viridis"))
+    assert "random → trained" in texts(matrices.draw_controls(cells, networks, "task", "viridis"))
 
 
 def test_what_the_tables_lack_is_named():
     cells, networks = make_tables(["R1111"])
     with pytest.raises(ModelstitchError, match="sender R2222_trained_s0"):
-        figures.draw_pair(cells, networks, "task", "R2222_trained_s0", "R1111_trained_s0", "viridis")
+        matrices.draw_pair(cells, networks, "task", "R2222_trained_s0", "R1111_trained_s0", "viridis")
     with pytest.raises(ModelstitchError, match="lacks R1111_trained_s0"):
-        figures.draw_controls(cells, networks[networks.recipe == "random"], "task", "viridis")
+        matrices.draw_controls(cells, networks[networks.recipe == "random"], "task", "viridis")
 
 
 def triangles(**numbers):
@@ -149,7 +150,7 @@ def triangles(**numbers):
 def test_the_average_matrix_is_that_of_relative_depth_with_the_stem_at_the_top_left():
     cells, networks = make_tables()
     cells = cells.assign(accuracy=np.where((cells.sender_layer == 0) & (cells.receiver_layer > 0), 0.25, 0.75))
-    figure = figures.draw_depth(cells, networks, triangles(), "task", "trained", "trained", "viridis")
+    figure = matrices.draw_depth(cells, networks, triangles(), "task", "trained", "trained", "viridis")
     picture = figure.axes[0].images[0]
     left, right, bottom, top = picture.get_extent()
     assert left < right and top < bottom and right - left == bottom - top
@@ -163,9 +164,9 @@ def test_the_average_matrix_is_that_of_relative_depth_with_the_stem_at_the_top_l
 def test_the_diagonal_and_the_best_slope_are_drawn_from_the_stem(slope, across, down):
     cells, networks = make_tables()
     table = triangles(depth_slope=slope)
-    figure = figures.draw_depth(cells, networks, table, "task", "trained", "trained", "viridis")
+    figure = matrices.draw_depth(cells, networks, table, "task", "trained", "trained", "viridis")
     left, right, bottom, top = figure.axes[0].images[0].get_extent()
-    lines = [line for line in figure.axes[0].lines if line.get_color() == figures.canvas.INK]
+    lines = [line for line in figure.axes[0].lines if line.get_color() == canvas.INK]
     ends = [
         [((x - left) / (right - left), (y - top) / (bottom - top)) for x, y in line.get_xydata()] for line in lines[:-1]
     ]
@@ -176,12 +177,12 @@ def test_the_diagonal_and_the_best_slope_are_drawn_from_the_stem(slope, across, 
 def test_the_average_matrix_has_the_triangles_numbers_and_intervals():
     cells, networks = make_tables()
     seeds = {"difference_seeds_low": -0.042, "difference_seeds_high": 0.3, "difference_pairs_low": np.nan}
-    figure = figures.draw_depth(cells, networks, triangles(**seeds), "task", "trained", "trained", "viridis")
+    figure = matrices.draw_depth(cells, networks, triangles(**seeds), "task", "trained", "trained", "viridis")
     shown = texts(figure)
     assert {".81", ".62", ".19", ".50", ".70", ".30", ".20", "\N{MINUS SIGN}.04 to .30 over seeds"} <= set(shown)
     assert not [text for text in shown if "over pairs" in text]
     with pytest.raises(ModelstitchError, match="receiver_recipe random"):
-        figures.draw_depth(cells, networks, triangles(), "task", "trained", "random", "viridis")
+        matrices.draw_depth(cells, networks, triangles(), "task", "trained", "random", "viridis")
 
 
 @pytest.mark.parametrize("kind", ["png", "pdf", "svg"])
@@ -189,14 +190,14 @@ def test_the_same_picture_has_the_same_bytes(tmp_path, kind):
     cells, networks = make_tables(["R1111"])
     cells.loc[0, "accuracy"] = np.nan
     for run in ("one", "two"):
-        figures.save(figures.draw_controls(cells, networks, "task", "viridis"), [tmp_path / f"{run}.{kind}"])
+        canvas.save(matrices.draw_controls(cells, networks, "task", "viridis"), [tmp_path / f"{run}.{kind}"])
     assert (tmp_path / f"one.{kind}").read_bytes() == (tmp_path / f"two.{kind}").read_bytes()
     assert b"Date" not in (tmp_path / f"one.{kind}").read_bytes()
 
 
 def test_all_pairs_are_drawn_in_all_formats(tmp_path):
     cells, networks = make_tables(["R1111", "R1112"], combinations=[("trained", "random")])
-    figures.draw_all_pairs(cells, networks, tmp_path, "magma", ["png", "svg"])
+    matrices.draw_all_pairs(cells, networks, tmp_path, "magma", ["png", "svg"])
     drawn = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*"))
     assert drawn == sorted(
         f"task/{sender}_trained_s0/{receiver}_random_s0.{kind}"

@@ -104,7 +104,7 @@ def test_a_stitch_of_a_bias_alone_preserves_nothing(few_digits, trained):
     np.testing.assert_allclose(table.relative_error, 1, rtol=1e-4)
     assert (table.detection > 0.95).all() and (table.recall < 0.1).all()
     assert table.precision.isin([0, 1]).all()
-    assert (table.probe_accuracy < table.probe_accuracy_expected).all()
+    assert (table.readout_accuracy < table.readout_accuracy_expected).all()
 
 
 @pytest.mark.parametrize("cell", [(0, 0), (4, 3)])

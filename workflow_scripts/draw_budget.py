@@ -3,8 +3,8 @@
 import job
 
 from modelstitch import tables
-from modelstitch.figures import budget, save
+from modelstitch.figures import budget, canvas
 
 job.begin(snakemake)
 figure = budget.draw(*map(tables.read, snakemake.input), snakemake.params.colormap)
-save(figure, snakemake.output)
+canvas.save(figure, snakemake.output)

@@ -2,7 +2,8 @@
 
 import job
 
-from modelstitch import figures, tables
+from modelstitch import tables
+from modelstitch.figures import matrices
 
 job.begin(snakemake)
-figures.draw_all_overviews(*map(tables.read, snakemake.input), *snakemake.params[:5])
+matrices.draw_all_overviews(*map(tables.read, snakemake.input), *snakemake.params[:5])

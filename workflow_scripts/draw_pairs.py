@@ -2,9 +2,10 @@
 
 import job
 
-from modelstitch import figures, tables
+from modelstitch import tables
+from modelstitch.figures import matrices
 
 job.begin(snakemake)
 cells, networks = tables.read(snakemake.input.cells), tables.read(snakemake.input.networks)
 params = snakemake.params
-figures.draw_all_pairs(cells, networks, params.folder, params.colormap, params.formats)
+matrices.draw_all_pairs(cells, networks, params.folder, params.colormap, params.formats)

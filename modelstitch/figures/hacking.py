@@ -55,7 +55,7 @@ PANELS = (
     Panel("squared Mahalanobis ÷ expected", "mahalanobis", "mahalanobis_expected", True, 1),
     Panel("neighbour distance ÷ expected", "neighbour_distance", "neighbour_distance_expected", True, 1),
     Panel("detection (AUC)", "detection", expected=0.5),
-    Panel("accuracy of the probe ÷ expected", "probe_accuracy", "probe_accuracy_expected", expected=1),
+    Panel("accuracy of the readout ÷ expected", "readout_accuracy", "readout_accuracy_expected", expected=1),
     Panel("relative error", "relative_error", logarithmic=True),
     Panel("amplification ÷ a random error's", "amplification", "random_amplification", True, 1),
     Panel("error consistency, receiver (κ)", "kappa_receiver", expected=1),
