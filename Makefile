@@ -31,9 +31,12 @@ endef
 
 bench: $(INSTALLED)
 	@mkdir -p results/benchmarks
-	$(call measure,engine_width8,stitching_speed.py --threads 1 --batch 32 --width 8)
-	$(call measure,engine_width16,stitching_speed.py --threads 1 --batch 32 --width 16)
+	$(call measure,engine,stitching_speed.py --threads 1 --width 8 16 --batch 16 64 --precision float32 bfloat16)
+	$(call measure,architectures,stitching_speed.py --threads 1 --width 8 --batch 32 \
+		--architectures R1111 R1111 --architectures R1111 R2222 --architectures R2222 R1111)
+	$(call measure,breakdown,breakdown.py --threads 1 --width 8 16 --batch 32 --precision float32 bfloat16)
 	$(call measure,scaling,scaling.py --threads 1)
+	$(call measure,memory,memory.py --threads 1 --protocol fast)
 	$(call measure,overhead,overhead.py)
 
 lint: $(INSTALLED)

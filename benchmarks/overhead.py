@@ -50,7 +50,7 @@ def main() -> None:
     arguments = parse()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_dataset(folder / "dataset.h5", arguments.images)
+        write_noise(folder / "dataset.h5", arguments.images - arguments.images // 6, arguments.images // 6)
         taken = {step: [] for step in STEPS}
         for _ in range(arguments.repeats):
             for step, code in STEPS.items():
@@ -73,12 +73,13 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def write_dataset(path: Path, images: int) -> None:
+def write_noise(path: Path, train_images: int, test_images: int) -> None:
+    """A data set of random images of CIFAR-10's shape."""
     generator = np.random.default_rng(0)
-    pixels = generator.integers(256, size=(images, 3, 32, 32), dtype=np.uint8)
-    labels = generator.integers(10, size=images)
-    cut = images * 5 // 6
-    splits = Split(pixels[:cut], labels[:cut]), Split(pixels[cut:], labels[cut:])
+    splits = [
+        Split(generator.integers(256, size=(count, 3, 32, 32), dtype=np.uint8), generator.integers(10, size=count))
+        for count in (train_images, test_images)
+    ]
     datasets.write(path, "noise", *splits, tuple("0123456789"))
 
 

@@ -1,62 +1,97 @@
-"""Cost of a cell against the number of cells of a pair, which must fall: what cells share is done once.
+"""How the cost grows with the number of cells of a pair, and of pairs in a process.
 
     python benchmarks/scaling.py --width 8
 
-Trains more and more rows of a pair's matrix by the engine: the same columns, and 1, 2, ... sender layers from the last
-one back, so that the sender's pass is whole from the first. Each size is timed in turn, several times; the last line
-is JSON with the medians.
+Cells: trains more and more rows of a pair's matrix by the engine: the same columns, and 1, 2, ... sender layers from
+the last one back, so that the sender's pass is whole from the first. Each size is timed in turn, several times. What
+cells share is done once, so that the cost of a cell must fall.
+
+Pairs: 1, 2 and 4 pairs one after the other, each made anew, trained for several steps and dropped. Nothing is kept from
+one to the next, so that time a pair and memory must stay what they are. The last line is JSON with both tables.
 """
 
 import argparse
-import json
 import statistics
-import sys
-import time
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
+from common import (
+    IMAGE,
+    Engine,
+    architecture,
+    begin,
+    freeze,
+    machine,
+    parser,
+    peak_memory,
+    random_batch,
+    random_network,
+    show,
+    timed,
+)
 
-from modelstitch import hardware
 from modelstitch.architectures import count_layers
 from modelstitch.costs import pair_flops
-from modelstitch.frozen import FrozenNetwork
-from modelstitch.networks import build
-from modelstitch.seeds import seed_of
-from modelstitch.stitches import geometries, initialise
-from modelstitch.stitching import StitchedPair, Tally, take_step
 
-IMAGE, CLASSES = (3, 32, 32), 10
+PAIRS = (1, 2, 4)
 
 
 def main() -> None:
     arguments = parse()
-    device = hardware.choose_device(arguments.device)
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randn(arguments.batch, *IMAGE, generator=generator).to(device, memory_format=torch.channels_last)
-    labels = torch.randint(CLASSES, (arguments.batch,), generator=generator).to(device)
-    layers = count_layers(arguments.architecture)
-    frozen = [
-        FrozenNetwork(build(arguments.architecture, arguments.width, IMAGE[0], CLASSES, seed).eval(), device=device)
-        for seed in range(2)
-    ]
-    rows = [range(layers - count, layers) for count in range(1, layers + 1)]
-    pairs = [stitched_pair(frozen, senders, range(layers), device) for senders in rows]
-    seconds = [[] for _ in pairs]
+    device = begin(arguments)
+    about = {name: getattr(arguments, name) for name in ("architecture", "width", "batch", "repeats")}
+    # Pairs first: a process's memory never falls below its peak.
+    tables = {"pairs": pair_rows(arguments, device), "sizes": cell_rows(arguments, device)}
+    show(about | machine(device), **tables)
+
+
+def parse() -> argparse.Namespace:
+    options = parser(__doc__)
+    options.add_argument("--architecture", default="R1112", type=architecture, help="of sender and receiver")
+    options.add_argument("--width", type=int, default=8, help="channels of the first stage")
+    options.add_argument("--batch", type=int, default=32, help="images a step")
+    options.add_argument("--repeats", type=int, default=5, help="steps of each size, of which the median counts")
+    return options.parse_args()
+
+
+def pair_rows(arguments: argparse.Namespace, device: str) -> list[dict]:
+    """A row for each number of pairs; what the first pair of a process takes more is not counted."""
+    batch = random_batch(arguments.batch, device)
+    seeds = iter(range(2 * (1 + sum(PAIRS))))
+
+    def train_pair() -> None:
+        networks = [random_network(arguments.architecture, arguments.width, next(seeds)) for _ in range(2)]
+        engine = Engine(freeze(networks, torch.float32, device), *batch)
+        for _ in range(arguments.repeats):
+            engine.step()
+
+    train_pair()
+    rows = []
+    for count in PAIRS:
+        seconds = sum(timed(train_pair, device)[0] for _ in range(count))
+        row = {"pairs": count, "seconds": round(seconds, 4), "seconds_per_pair": round(seconds / count, 4)}
+        rows.append(row | peak_memory(device))
+    return rows
+
+
+def cell_rows(arguments: argparse.Namespace, device: str) -> list[dict]:
+    """A row for each number of sender layers."""
+    layers = range(count_layers(arguments.architecture))
+    networks = [random_network(arguments.architecture, arguments.width, seed) for seed in range(2)]
+    frozen, batch = freeze(networks, torch.float32, device), random_batch(arguments.batch, device)
+    senders = [layers[-count:] for count in range(1, len(layers) + 1)]
+    engines = [Engine(frozen, *batch, sender_layers) for sender_layers in senders]
+    seconds = [[] for _ in engines]
     for repeat in range(arguments.repeats + 1):
-        for pair, taken in zip(pairs, seconds, strict=True):
-            elapsed = time_step(*pair, images, labels)
+        for engine, taken in zip(engines, seconds, strict=True):
+            elapsed, _ = timed(engine.step, device)
             if repeat:  # the first step allocates: it is not counted
                 taken.append(elapsed)
-    sizes = []
-    for senders, taken in zip(rows, seconds, strict=True):
-        cells, median = len(senders) * layers, statistics.median(taken)
+    rows = []
+    for sender_layers, taken in zip(senders, seconds, strict=True):
+        cells, median = len(sender_layers) * len(layers), statistics.median(taken)
         architectures = (arguments.architecture, arguments.architecture)
-        flops = arguments.batch * pair_flops(*architectures, arguments.width, IMAGE, senders, range(layers))
-        sizes.append(
+        flops = arguments.batch * pair_flops(*architectures, arguments.width, IMAGE, sender_layers, layers)
+        rows.append(
             {
                 "cells": cells,
                 "seconds": round(median, 4),
@@ -65,48 +100,7 @@ def main() -> None:
                 "gflops_per_second": round(flops / median / 1e9, 2),
             }
         )
-    print("  ".join(sizes[0]))
-    for size in sizes:
-        print("  ".join(str(value).rjust(len(name)) for name, value in size.items()))
-    about = {name: getattr(arguments, name) for name in ("architecture", "width", "batch", "repeats")}
-    print(
-        json.dumps(
-            about | {"device": hardware.device_name(device), "threads": torch.get_num_threads()} | {"sizes": sizes}
-        )
-    )
-
-
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--architecture", default="R1112", help="of sender and receiver")
-    parser.add_argument("--width", type=int, default=8, help="channels of the first stage")
-    parser.add_argument("--batch", type=int, default=32, help="images a step")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--threads", type=int, help="torch's own number by default")
-    parser.add_argument("--repeats", type=int, default=5, help="steps of each size, of which the median counts")
-    return parser.parse_args()
-
-
-def stitched_pair(
-    frozen: list[FrozenNetwork], senders: range, receivers: range, device: str
-) -> tuple[StitchedPair, torch.optim.Optimizer]:
-    """A pair with the cells of some layers, and what moves its stitches."""
-    sources, targets = (network.shapes(IMAGE) for network in frozen)
-    cells = geometries(sources, targets, senders, receivers)
-    stitches = {cell: initialise(geometry, seed_of(*cell), device) for cell, geometry in cells.items()}
-    parameters = [tensor for stitch in stitches.values() for tensor in (stitch.weight, stitch.bias)]
-    return StitchedPair(*frozen, stitches), torch.optim.SGD(parameters, lr=0.01, momentum=0.9, fused=True)
-
-
-def time_step(
-    pair: StitchedPair, optimiser: torch.optim.Optimizer, images: torch.Tensor, labels: torch.Tensor
-) -> float:
-    """Seconds of a step."""
-    start = time.perf_counter()
-    tally = Tally(list(pair.stitches), images.device.type)
-    take_step(pair, optimiser, images, labels, tally)
-    tally.means()  # waits for the device
-    return time.perf_counter() - start
+    return rows
 
 
 if __name__ == "__main__":

@@ -1,65 +1,69 @@
-"""Time the engine against the loop that everybody writes, on the same cells, in one run.
+"""Time the engine against the loop that everybody writes, and against what the machine can do, in one run.
 
-    python benchmarks/stitching_speed.py --width 16
+    python benchmarks/stitching_speed.py --width 8 16 --batch 32 256 --precision float32 bfloat16
 
 The loop trains each stitch alone: sender prefix, stitch, receiver suffix, frozen weights, float32, the whole batch at
-once. Both sides take the same steps on the same images, in turn; the last line is JSON with the medians, and with the
-largest difference of a loss, a weight or a bias between the loop and the engine in float32.
+once. Both sides take the same steps on the same images, in turn. In turn with them, each distinct convolution of the
+suffix runs alone, on maps as large as the engine's groups, forward and back to its input, and counts as often as the
+engine runs it; the peak is that of square matrix products in the same precision.
+
+A row for each combination: median seconds; rates by counted operations, a multiplication and an addition being two,
+whatever algorithm does them; the engine's share of the other two rates; and the largest difference of a loss, a weight
+or a bias between the loop and the engine in float32. The last line is JSON.
 """
 
-import argparse
-import json
+import functools
 import statistics
-import sys
-import time
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from collections import Counter
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from common import (
+    IMAGE,
+    Combination,
+    Engine,
+    freeze,
+    fresh_stitches,
+    measure_combinations,
+    random_batch,
+    random_network,
+    sgd,
+    significant,
+    timed,
+)
+from torch import Tensor, nn
 
-from modelstitch import hardware, networks
-from modelstitch.architectures import block_counts, canonical, count_layers
+from modelstitch.architectures import count_layers
 from modelstitch.costs import pair_flops
-from modelstitch.errors import ModelstitchError
-from modelstitch.frozen import FrozenNetwork
-from modelstitch.seeds import seed_of
-from modelstitch.stitches import Stitch, geometries, initialise
-from modelstitch.stitching import StitchedPair, Tally, take_step
+from modelstitch.stitches import Cell, Stitch
+from modelstitch.winograd import WinogradConvolution
 from tests.naive import stitched
 
-IMAGE = (3, 32, 32)
-CLASSES = 10
-RATE, MOMENTUM, WEIGHT_DECAY = 0.01, 0.9, 0.01  # the paper's
+MATMUL_SIZES = {"cpu": (512, 1024, 2048), "cuda": (2048, 4096, 8192)}
 
 
-def main() -> None:
-    arguments = parse()
-    device, precision = hardware.choose_device(arguments.device), arguments.precision
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    sender, receiver = (
-        networks.build(architecture, arguments.width, IMAGE[0], CLASSES, seed).eval().requires_grad_(False).to(device)
-        for seed, architecture in enumerate(arguments.architectures)
-    )
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randn(arguments.batch, *IMAGE, generator=generator).to(device)
-    labels = torch.randint(CLASSES, (arguments.batch,), generator=generator).to(device)
-
-    alone = Loop(sender, receiver, images, labels)
-    together = Engine(sender, receiver, images, labels, getattr(torch, precision))
-    exact = together if precision == "float32" else Engine(sender, receiver, images, labels, torch.float32)
-    differences, loop_seconds, engine_seconds = [], [], []
-    together.step(), alone.step()  # the first step of each side allocates: it is not counted
-    if exact is not together:
+def measure(combination: Combination, device: str, repeats: int) -> dict:
+    """A row of the table."""
+    architectures, width, batch = combination[:2], combination.width, combination.batch
+    networks = [random_network(name, width, seed).to(device) for seed, name in enumerate(architectures)]
+    images, labels = random_batch(batch, device)
+    frozen = freeze(networks, torch.float32, device)
+    alone = Loop(networks, fresh_stitches(frozen, device), images, labels)
+    exact = together = Engine(frozen, images, labels)
+    if combination.dtype != torch.float32:
+        together = Engine(freeze(networks, combination.dtype, device), images.to(combination.dtype), labels)
         exact.step()
-    for _ in range(arguments.repeats):
+    alone.step()  # the first step of each side allocates: it is not counted
+    convolutions = Convolutions(together, device)  # takes one step
+
+    loop_seconds, engine_seconds, convolution_seconds, differences = [], [], [], []
+    for _ in range(repeats):
         seconds, loop_losses = timed(alone.step, device)
         loop_seconds.append(seconds)
         seconds, losses = timed(together.step, device)
         engine_seconds.append(seconds)
+        convolution_seconds.append(convolutions.seconds())
         if exact is not together:
             losses = exact.step()
         differences.append((loop_losses - losses).abs().max().item())
@@ -70,80 +74,35 @@ def main() -> None:
     ]
 
     loop, engine = statistics.median(loop_seconds), statistics.median(engine_seconds)
-    layers = [range(count_layers(architecture)) for architecture in arguments.architectures]
+    forward, both = map(statistics.median, zip(*convolution_seconds, strict=True))
+    layers = [range(count_layers(architecture)) for architecture in architectures]
     cells = len(layers[0]) * len(layers[1])
-    operations = arguments.batch * pair_flops(*arguments.architectures, arguments.width, IMAGE, *layers)
-    result = {
-        "sender": arguments.architectures[0],
-        "receiver": arguments.architectures[1],
-        "width": arguments.width,
-        "batch": arguments.batch,
+    flops = batch * pair_flops(*architectures, width, IMAGE, *layers)
+    rate, peak = flops / engine, matmul_rate(combination.dtype, device)
+    convolution_rate = 2 * convolutions.flops / both
+    return combination._asdict() | {
         "cells": cells,
-        "device": hardware.device_name(device),
-        "threads": torch.get_num_threads(),
-        "precision": precision,
-        "repeats": arguments.repeats,
-        "loop_seconds": round(loop, 4),
-        "engine_seconds": round(engine, 4),
+        "loop_seconds": significant(loop),
+        "engine_seconds": significant(engine),
         "ratio": round(loop / engine, 3),
-        "images_cells_per_second": round(arguments.batch * cells / engine, 1),
-        "flops_per_second": float(f"{operations / engine:.4g}"),
+        "images_cells_per_second": round(batch * cells / engine, 1),
+        "gflops": significant(flops / 1e9),
+        "convolutions_gflops": significant(2 * convolutions.flops / 1e9),
+        "gflops_per_second": significant(rate / 1e9),
+        "forward_convolutions_gflops_per_second": significant(convolutions.flops / forward / 1e9),
+        "convolutions_gflops_per_second": significant(convolution_rate / 1e9),
+        "matmul_gflops_per_second": significant(peak / 1e9),
+        "share_of_convolutions": round(rate / convolution_rate, 3),
+        "share_of_matmul": round(rate / peak, 3),
         "max_difference": max(differences),
     }
-    width = max(map(len, result))
-    for name, value in result.items():
-        print(f"{name:<{width}}  {value}")
-    print(json.dumps(result))
-
-
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--architectures", nargs=2, default=["R1112", "R1112"], type=architecture, metavar=("SENDER", "RECEIVER")
-    )
-    parser.add_argument("--width", type=int, default=16, help="channels of the first stage")
-    parser.add_argument("--batch", type=int, default=256, help="images a step (256 in the paper)")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of the engine")
-    parser.add_argument("--threads", type=int, help="of both sides; torch's own number by default")
-    parser.add_argument("--repeats", type=int, default=5, help="steps of each side, of which the median counts")
-    return parser.parse_args()
-
-
-def architecture(text: str) -> str:
-    name = canonical(text)
-    try:
-        block_counts(name)
-    except ModelstitchError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    return name
-
-
-def timed(step, device: str) -> tuple[float, Tensor]:
-    """Seconds of a step, and its losses (cells,)."""
-    if device == "cuda":
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    losses = step()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start, losses
-
-
-def fresh_stitches(sender: networks.SmallResNet, receiver: networks.SmallResNet, device) -> dict[tuple, Stitch]:
-    """The same stitches for both sides, of every cell, column by column."""
-    frozen = FrozenNetwork(sender), FrozenNetwork(receiver)
-    sources, targets = (network.shapes(IMAGE) for network in frozen)
-    cells = geometries(sources, targets, *(range(len(network.layers)) for network in frozen))
-    return {cell: initialise(geometry, seed_of(*cell), device) for cell, geometry in cells.items()}
 
 
 class Loop:
     """Every stitch alone, one after the other."""
 
-    def __init__(self, sender, receiver, images: Tensor, labels: Tensor) -> None:
-        self.networks, self.images, self.labels = (sender, receiver), images, labels
-        stitches = fresh_stitches(sender, receiver, images.device)
+    def __init__(self, networks: list[nn.Module], stitches: dict[Cell, Stitch], images: Tensor, labels: Tensor) -> None:
+        self.networks, self.images, self.labels = networks, images.contiguous(), labels
         self.stitches = [(cell, stitch, sgd([stitch])) for cell, stitch in stitches.items()]
 
     def step(self) -> Tensor:
@@ -157,26 +116,83 @@ class Loop:
         return torch.tensor(losses)
 
 
-class Engine:
-    """All stitches together."""
+class Run(NamedTuple):
+    """A convolution alone: its maps (N, C, H, W), the gradient of its output, and how often the engine runs it."""
 
-    def __init__(self, sender, receiver, images: Tensor, labels: Tensor, dtype: torch.dtype) -> None:
-        stitches = fresh_stitches(sender, receiver, images.device)
-        device = images.device.type
-        self.pair = StitchedPair(FrozenNetwork(sender, dtype, device), FrozenNetwork(receiver, dtype, device), stitches)
-        self.optimiser = sgd(list(stitches.values()), fused=True)
-        self.images, self.labels = images.to(dtype, memory_format=torch.channels_last), labels
-
-    def step(self) -> Tensor:
-        tally = Tally(list(self.pair.stitches), self.images.device.type)
-        take_step(self.pair, self.optimiser, self.images, self.labels, tally)
-        return torch.from_numpy(tally.means()[0])
+    convolution: nn.Module
+    maps: Tensor
+    gradient: Tensor
+    times: int
 
 
-def sgd(stitches: list[Stitch], fused: bool = False) -> torch.optim.SGD:
-    parameters = [tensor for stitch in stitches for tensor in (stitch.weight, stitch.bias)]
-    return torch.optim.SGD(parameters, lr=RATE, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY, fused=fused)
+class Convolutions:
+    """The convolutions of the receiver's suffix, one by one, as often as a step of the engine runs them.
+
+    Attributes:
+        flops: of all of them, forward.
+    """
+
+    def __init__(self, engine: Engine, device: str) -> None:
+        self.device = device
+        self.runs = []
+        self.flops = 0
+        dtype = engine.images.dtype
+        for (convolution, size), times in count_runs(engine).items():
+            maps = torch.randn(size, device=device).to(dtype, memory_format=torch.channels_last).requires_grad_()
+            gradient = torch.randn_like(convolution(maps))
+            self.runs.append(Run(convolution, maps, gradient, times))
+            self.flops += times * 2 * direct(convolution).weight[0].numel() * gradient.numel()
+
+    def seconds(self) -> tuple[float, float]:
+        """Forward, and forward and back to the input."""
+        forward = both = 0.0
+        for convolution, maps, gradient, times in self.runs:
+            there_and_back = functools.partial(back, convolution, maps, gradient)
+            there_and_back()  # brings the maps into the caches, where the engine's are
+            forward += times * timed(functools.partial(convolution, maps), self.device)[0]
+            both += times * timed(there_and_back, self.device)[0]
+        return forward, both
+
+
+def count_runs(engine: Engine) -> Counter[tuple[nn.Module, torch.Size]]:
+    """How often a step of the engine runs each distinct convolution of the suffix on maps of each size (N, C, H, W)."""
+    runs: Counter[tuple[nn.Module, torch.Size]] = Counter()
+    alike: dict[tuple, nn.Module] = {}
+
+    def count(convolution: nn.Module, inputs: tuple[Tensor]) -> None:
+        (maps,) = inputs
+        form = (direct(convolution).weight.shape, direct(convolution).stride)
+        runs[alike.setdefault(form, convolution), maps.shape] += 1
+
+    hooks = [
+        convolution.register_forward_pre_hook(count)
+        for layer in engine.pair.receiver.layers
+        for convolution in layer.children()
+    ]
+    engine.step()
+    for hook in hooks:
+        hook.remove()
+    return runs
+
+
+def direct(convolution: nn.Module) -> nn.Conv2d:
+    """The convolution itself of one that may take fewer multiplications."""
+    return convolution.direct if isinstance(convolution, WinogradConvolution) else convolution
+
+
+def back(convolution: nn.Module, maps: Tensor, gradient: Tensor) -> None:
+    torch.autograd.grad(convolution(maps), maps, gradient)
+
+
+@functools.cache
+def matmul_rate(dtype: torch.dtype, device: str) -> float:
+    """Operations a second of the fastest of some square matrix products."""
+    rates = []
+    for size in MATMUL_SIZES[device]:
+        one, other = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+        rates += [2 * size**3 / timed(functools.partial(torch.mm, one, other), device)[0] for _ in range(6)]
+    return max(rates)
 
 
 if __name__ == "__main__":
-    main()
+    measure_combinations(__doc__, measure)

@@ -273,7 +273,7 @@ def main() -> None:
     study = Study.model_validate(work["study"])
     image, *counts = work["sizes"]
     torch.set_num_threads(study.jobs.threads)
-    torch.backends.cudnn.benchmark = True
+    hardware.prepare(work["device"])
     json.dump(measure(study, Sizes(tuple(image), *counts), work["device"]), sys.stdout)
 
 

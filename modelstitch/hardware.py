@@ -1,4 +1,7 @@
-"""What the machine computes on, and in which precision."""
+"""What the machine computes on, in which precision, and how much memory there is for it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -16,6 +19,42 @@ def choose_device(device: str) -> str:
     if device == "cuda" and not torch.cuda.is_available():
         raise ModelstitchError("jobs.device: cuda: torch finds no GPU here: expected cpu or auto")
     return device
+
+
+def prepare(device: str) -> None:
+    """Let cuDNN choose among its kernels by a stopwatch: the shapes of a job are few and come again and again."""
+    if device == "cuda":
+        torch.backends.cudnn.benchmark = True
+
+
+def free_memory(device: str) -> int | None:
+    """Bytes of a GPU that are free for this process, those that torch keeps for reuse included; None for a CPU."""
+    if device != "cuda":
+        return None
+    free, _ = torch.cuda.mem_get_info()
+    return free + torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
+
+
+def release_memory() -> None:
+    """Give back what torch keeps of a GPU's memory for reuse, where a GPU is in use."""
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+@contextmanager
+def enough_memory(advice: str) -> Iterator[None]:
+    """Say in one line that the device's memory is exhausted, and what to do.
+
+    Args:
+        advice: which keys of the config to lower.
+
+    Raises:
+        ModelstitchError: in the place of torch's error.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise ModelstitchError(f"the device's memory is exhausted: lower {advice}") from error
 
 
 def fast_bfloat16(device: str) -> bool:

@@ -48,39 +48,55 @@ class Whitening(NamedTuple):
 
 
 class Moments:
-    """Sums over positions and images, in float64, of what the stitches of some cells see and should give."""
+    """Sums over positions and images, in float64, of what the stitches of some cells see and should give.
 
-    def __init__(self, geometries: Mapping[Cell, Geometry]) -> None:
-        self.geometries = dict(geometries)
+    Args:
+        geometries: of the cells' stitches.
+        dtype: of a batch's products, which are added up in float64. In float32 a sum is good to about 1e-6 of it.
+    """
+
+    def __init__(self, geometries: Mapping[Cell, Geometry], dtype: torch.dtype = torch.float64) -> None:
+        self.geometries, self.dtype = dict(geometries), dtype
         self.alike: dict[tuple, list[Cell]] = {}
         for cell, geometry in self.geometries.items():
             self.alike.setdefault(_key(cell, geometry), []).append(cell)
-        self.square: dict[tuple, Tensor] = {}
-        self.cross: dict[Cell, Tensor] = {}
+        # Of patches and 1 with themselves and with the targets of all cells alike: (D + 1, D + 1 + C_out + ...).
+        self.products: dict[tuple, Tensor] = {}
         self.target_square: dict[int, Tensor] = {}  # by receiver layer
 
     def add(self, sender_maps: Mapping[int, Tensor], receiver_maps: Mapping[int, Tensor]) -> None:
         """Count a batch: maps (N, C, H, W) by layer, of the sender and of the receiver."""
         senders, receivers = (set(layers) for layers in zip(*self.geometries, strict=True))
-        sender_doubles = {i: sender_maps[i].double() for i in senders}
-        receiver_doubles = {j: receiver_maps[j].double() for j in receivers}
-        for j, maps in receiver_doubles.items():
-            self.target_square[j] = self.target_square.get(j, 0) + maps.square().sum()
+        sender_maps = {i: sender_maps[i].to(self.dtype) for i in senders}
+        receiver_maps = {j: receiver_maps[j].to(self.dtype) for j in receivers}
+        for j, maps in receiver_maps.items():
+            self.target_square[j] = self.target_square.get(j, 0) + maps.square().sum(dtype=torch.float64)
+        expected: dict[tuple, tuple[Tensor, Tensor]] = {}  # by receiver layer and scale
         for key, cells in self.alike.items():
             geometry = self.geometries[cells[0]]
-            inputs = patches(sender_doubles[cells[0][0]], geometry.kernel)
-            for cell in cells:
-                expected, pixels = targets(receiver_doubles[cell[1]], geometry)
-                if cell == cells[0]:
-                    inputs = inputs[:, : expected.shape[1], : expected.shape[2]]
-                    inputs = torch.cat((inputs, torch.ones_like(inputs[..., :1])), dim=3)
-                    weighted = (inputs * pixels).flatten(0, 2).T
-                    self.square[key] = self.square.get(key, 0) + weighted @ inputs.flatten(0, 2)
-                self.cross[cell] = self.cross.get(cell, 0) + weighted @ expected.flatten(0, 2)
+            for _, j in cells:
+                if (j, geometry.scale) not in expected:
+                    expected[j, geometry.scale] = targets(receiver_maps[j], geometry)
+            outputs = [expected[j, geometry.scale][0] for _, j in cells]
+            inputs = patches(sender_maps[cells[0][0]], geometry.kernel)
+            inputs = inputs[:, : outputs[0].shape[1], : outputs[0].shape[2]]
+            values = torch.cat((inputs, torch.ones_like(inputs[..., :1]), *outputs), dim=3)
+            seen = values[..., : inputs.shape[3] + 1]
+            if geometry.scale != (1, 1):
+                seen = seen * expected[cells[0][1], geometry.scale][1]
+            products = seen.flatten(0, 2).T @ values.flatten(0, 2)
+            self.products[key] = self.products.get(key, 0) + products.double()
+
+    def sums(self, cell: Cell) -> tuple[Tensor, Tensor]:
+        """Of one cell: products of its patches and 1 with themselves, (D + 1, D + 1), and with its targets."""
+        key = _key(cell, self.geometries[cell])
+        products, channels = self.products[key], [self.geometries[one].target.channels for one in self.alike[key]]
+        square, *crosses = products.split([len(products), *channels], dim=1)
+        return square, crosses[self.alike[key].index(cell)]
 
     def statistics(self, cell: Cell) -> Statistics:
         """Means and covariances of one cell."""
-        square, cross = self.square[_key(cell, self.geometries[cell])], self.cross[cell]
+        square, cross = self.sums(cell)
         count = square[-1, -1]
         mean, target_mean = square[-1, :-1] / count, cross[-1] / count
         covariance = square[:-1, :-1] / count - torch.outer(mean, mean)
@@ -107,7 +123,7 @@ class Moments:
 
         Exact up to rounding: about 1e-13 of the expected representation's mean square.
         """
-        square, cross = self.square[_key(cell, self.geometries[cell])], self.cross[cell]
+        square, cross = self.sums(cell)
         weights = torch.cat((rows(stitch.weight.double()).T, stitch.bias.double()[None]))
         total = self.target_square[cell[1]] - 2 * (weights * cross).sum() + (weights * (square @ weights)).sum()
         return (total / (square[-1, -1] * weights.shape[1])).item()
@@ -126,10 +142,14 @@ class Moments:
 
 
 def accumulate(
-    sender: FrozenNetwork, receiver: FrozenNetwork, geometries: Mapping[Cell, Geometry], batches: Iterable[Tensor]
+    sender: FrozenNetwork,
+    receiver: FrozenNetwork,
+    geometries: Mapping[Cell, Geometry],
+    batches: Iterable[Tensor],
+    dtype: torch.dtype = torch.float64,
 ) -> Moments:
-    """The moments of some cells over batches of normalised images (N, C, H, W)."""
-    moments = Moments(geometries)
+    """The moments of some cells over batches of normalised images (N, C, H, W); `dtype` is as in `Moments`."""
+    moments = Moments(geometries, dtype)
     last_sender, last_receiver = (max(layers) for layers in zip(*geometries, strict=True))
     for images in batches:
         moments.add(sender.representations(images, last_sender), receiver.representations(images, last_receiver))

@@ -13,7 +13,7 @@ from modelstitch import similarity, stitching
 from modelstitch.config import Start, StitchSettings
 from modelstitch.datasets import Dataset
 from modelstitch.frozen import FrozenNetwork
-from modelstitch.hardware import choose_precision, device_name
+from modelstitch.hardware import choose_precision, device_name, enough_memory, prepare
 from modelstitch.images import DeviceImages
 from modelstitch.networks import SmallResNet
 from modelstitch.records import Column, predictions_dtype
@@ -23,6 +23,7 @@ from modelstitch.stitching import StitchedPair
 FITS = {"task": stitching.fit, "similarity": similarity.fit}
 
 
+@enough_memory("the batch of stitches.task or of stitches.similarity, or networks.width")
 def train_pair(
     sender: SmallResNet,
     receiver: SmallResNet,
@@ -45,11 +46,13 @@ def train_pair(
     Returns:
         A column for each receiver layer; the stitches, as `stitches.to_tensors` names them; and what a record says
         of how they were made.
+
+    Raises:
+        ModelstitchError: if the device's memory can't hold a batch, or there are fewer training images than one.
     """
     begun = time.monotonic()
     dtype = choose_precision(settings.precision, device)
-    if device == "cuda":
-        torch.backends.cudnn.benchmark = True
+    prepare(device)
     names = (sender.about["network"], receiver.about["network"])
     train_images = DeviceImages(dataset, dataset.train, device, dtype)
     test_images = DeviceImages(dataset, dataset.test, device, dtype)

@@ -134,7 +134,7 @@ def measure(
     """The moments of some cells over `count` of the images, as they are, or all where there are fewer."""
     chosen = drawn(len(images), count, seed_of(*seed, "statistics")).to(images.device)
     batches = (images.normalised(part).to(images.dtype) for part in chosen.split(STATISTICS_BATCH))
-    return accumulate(sender, receiver, geometries, batches)
+    return accumulate(sender, receiver, geometries, batches, torch.float32)
 
 
 def sgd(stitches: Mapping[Cell, Stitch], settings: PaperStitches) -> torch.optim.SGD:

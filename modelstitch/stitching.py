@@ -2,10 +2,13 @@
 
 Both networks are frozen, so all cells see the same batches and the sender runs once for each; the cells of a column
 enter the receiver's suffix as one batch (`grouping`), and one optimiser moves all the stitches. Gradients of separate
-stitches do not mix, so a cell's result is what it would have been alone.
+stitches do not mix, so a cell's result is what it would have been alone. Where a device's memory can't hold a group,
+the groups are halved and the batch is taken again.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,17 +16,33 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from modelstitch import protocols
+from modelstitch.architectures import Shape
 from modelstitch.config import Start, TrainedStitches
 from modelstitch.frozen import FrozenNetwork
-from modelstitch.grouping import Group, group_column, map_bytes
+from modelstitch.grouping import Group, group_column, map_limit
+from modelstitch.hardware import enough_memory, free_memory, release_memory
 from modelstitch.images import DeviceImages
-from modelstitch.progress import track
+from modelstitch.progress import say, track
 from modelstitch.protocols import Fit, Optimiser, count_steps
 from modelstitch.stitches import Cell, Geometry, Stitch
 
 
+class Counts(NamedTuple):
+    """What came out of a group: its column, itself, losses and predicted classes, both (cells, images)."""
+
+    column: int
+    group: Group
+    losses: Tensor
+    predictions: Tensor
+
+
 class StitchedPair:
-    """A frozen sender, a frozen receiver, and the stitches of some of their cells (sender layer, receiver layer)."""
+    """A frozen sender, a frozen receiver, and the stitches of some of their cells (sender layer, receiver layer).
+
+    Attributes:
+        largest_map: bytes that the largest map of a group may fill: found at the first pass, halved by `fitting`.
+        at_work: the group that is in a suffix; None between passes, and while the sender is at work.
+    """
 
     def __init__(self, sender: FrozenNetwork, receiver: FrozenNetwork, stitches: dict[Cell, Stitch]) -> None:
         self.sender, self.receiver = sender, receiver
@@ -32,21 +51,57 @@ class StitchedPair:
         self.columns: dict[int, list[int]] = {}
         for i, j in stitches:
             self.columns.setdefault(j, []).append(i)
+        self.largest_map: int | None = None
+        self.at_work: Group | None = None
 
-    def passes(self, images: Tensor, largest_map: int | None = None) -> Iterator[tuple[int, Group, Tensor]]:
+    def passes(self, images: Tensor) -> Iterator[tuple[int, Group, Tensor]]:
         """Logits of every cell for normalised images (N, C, H, W), a group at a time: its column, itself, its logits.
 
         The logits (cells, images of the group, classes) carry the gradient of their own stitches only.
         """
-        shapes = self.receiver.shapes(tuple(images.shape[1:]))
+        self.at_work = None
+        suffixes = self.suffix_shapes(images)
+        self.largest_map = self.largest_map or self.limit_for(images)
         representations = self.sender.representations(images, self.last_sender_layer)
-        limit = largest_map or map_bytes(images.device.type)
         for j, sender_layers in self.columns.items():
-            suffix_shapes = [shape for layer, shape in shapes.items() if layer >= j]
-            for group in group_column(suffix_shapes, sender_layers, len(images), images.element_size(), limit):
+            groups = group_column(suffixes[j], sender_layers, len(images), images.element_size(), self.largest_map)
+            for group in groups:
+                self.at_work = group
                 maps = [self.stitches[i, j](representations[i][group.images]) for i in group.sender_layers]
                 logits = self.receiver.suffix(j, torch.cat(maps) if len(maps) > 1 else maps[0])
                 yield j, group, logits.float().unflatten(0, (len(maps), -1))
+        self.at_work = None
+
+    def suffix_shapes(self, images: Tensor) -> dict[int, list[Shape]]:
+        """Of every column, the shapes of the receiver's maps from its layer to the last, for images (N, C, H, W)."""
+        shapes = self.receiver.shapes(tuple(images.shape[1:]))
+        return {j: [shape for layer, shape in shapes.items() if layer >= j] for j in self.columns}
+
+    def limit_for(self, images: Tensor) -> int:
+        """Bytes that the largest map of a group may fill, for batches like `images` (N, C, H, W)."""
+        shapes = self.sender.shapes(tuple(images.shape[1:]))
+        pixels = sum(math.prod(shape) for layer, shape in shapes.items() if layer <= self.last_sender_layer)
+        sender_bytes = len(images) * images.element_size() * pixels
+        return map_limit(free_memory(images.device.type), list(self.suffix_shapes(images).values()), sender_bytes)
+
+    @enough_memory("stitches.task.batch or networks.width")
+    def fitting(self, work: Callable[[Tensor, Tensor], list[Counts]], images: Tensor, labels: Tensor) -> list[Counts]:
+        """What comes out of `work`, a pass over a batch, begun anew with smaller groups where one exhausts the memory.
+
+        Raises:
+            ModelstitchError: if a single map exhausts it, or anything outside the suffixes.
+        """
+        while True:
+            try:
+                return work(images, labels)
+            except torch.OutOfMemoryError:
+                if self.at_work is None or self.at_work.maps == 1:
+                    raise
+            # Only after the error are the tensors gone that its traceback holds.
+            release_memory()
+            self.largest_map = self.at_work.map_bytes // 2
+            mib = self.largest_map / 2**20
+            say(f"the device's memory is exhausted: from here on the largest map of a group is {mib:.3g} MiB")
 
 
 class Tally:
@@ -147,27 +202,38 @@ def train(
 
 def take_step(pair: StitchedPair, optimiser: Optimiser, images: Tensor, labels: Tensor, tally: Tally) -> None:
     """Move every stitch once, by the mean cross-entropy of its own logits on images (N, C, H, W)."""
-    optimiser.zero_grad()
-    for j, group, logits in pair.passes(images):
-        targets = labels[group.images]
-        losses = cross_entropies(logits, targets)
-        (losses.sum() / len(labels)).backward()
-        tally.add(j, group, losses, logits.argmax(dim=2), targets)
-    optimiser.step()
+
+    def step(images: Tensor, labels: Tensor) -> list[Counts]:
+        optimiser.zero_grad()
+        counts = []
+        for j, group, logits in pair.passes(images):
+            losses = cross_entropies(logits, labels[group.images])
+            (losses.sum() / len(labels)).backward()
+            counts.append(Counts(j, group, losses.detach(), logits.argmax(dim=2)))
+        optimiser.step()
+        return counts
+
+    for j, group, losses, classes in pair.fitting(step, images, labels):
+        tally.add(j, group, losses, classes, labels[group.images])
     tally.images += len(labels)
 
 
 @torch.no_grad()
 def predict(pair: StitchedPair, images: DeviceImages) -> tuple[np.ndarray, np.ndarray]:
     """Mean loss (cells,) and predicted classes (cells, images) of every cell on every image of a split."""
+
+    def evaluate(images: Tensor, labels: Tensor) -> list[Counts]:
+        return [
+            Counts(j, group, cross_entropies(logits, labels[group.images]), logits.argmax(dim=2))
+            for j, group, logits in pair.passes(images)
+        ]
+
     cells = list(pair.stitches)
     tally = Tally(cells, images.device)
     predictions = torch.empty(len(cells), len(images), dtype=torch.int64, device=images.device)
     for batch, labels in images.in_order():
-        for j, group, logits in pair.passes(batch):
-            targets = labels[group.images]
-            classes = logits.argmax(dim=2)
-            tally.add(j, group, cross_entropies(logits, targets), classes, targets)
+        for j, group, losses, classes in pair.fitting(evaluate, batch, labels):
+            tally.add(j, group, losses, classes, labels[group.images])
             part = slice(tally.images + group.images.start, tally.images + group.images.stop)
             predictions[tally.rows(j, group), part] = classes
         tally.images += len(labels)

@@ -16,7 +16,7 @@ from modelstitch.datasets import Dataset
 from modelstitch.errors import ModelstitchError
 from modelstitch.files import replacing
 from modelstitch.frozen import FrozenNetwork
-from modelstitch.hardware import choose_precision, device_name
+from modelstitch.hardware import choose_precision, device_name, enough_memory, prepare
 from modelstitch.identifiers import NetworkId
 from modelstitch.images import DeviceImages
 from modelstitch.networks import SmallResNet, build
@@ -49,6 +49,7 @@ def evaluate(network: SmallResNet, images: DeviceImages) -> Evaluation:
     return Evaluation(correct.item() / len(images), loss.item() / len(images), len(images))
 
 
+@enough_memory("networks.training.batch or networks.width")
 def train(
     network_id: NetworkId,
     training: Training,
@@ -66,9 +67,11 @@ def train(
     interruption. It stays until the caller, who writes the network, deletes it.
 
     Raises:
-        ModelstitchError: if there are fewer training images than one batch, or the loss stops being finite.
+        ModelstitchError: if there are fewer training images than one batch, the loss stops being finite, or the device
+            has too little memory.
     """
     start = time.monotonic()
+    prepare(device)
     if len(dataset.train.labels) < training.batch:
         raise ModelstitchError(
             f"networks.training.batch: {training.batch} is more than the {len(dataset.train.labels)} training images"
@@ -126,6 +129,7 @@ def take_step(
     return loss.detach(), logits.detach()
 
 
+@enough_memory("networks.width")
 def initialise(
     network_id: NetworkId, width: int, dataset: Dataset, study_seed: int, device: str = "cpu"
 ) -> tuple[SmallResNet, dict[str, Any]]:
@@ -133,8 +137,12 @@ def initialise(
 
     A random network in evaluation mode lets its activations grow from block to block, since its batch norms have
     statistics of nothing; calibrated, it has those that a trained one would have.
+
+    Raises:
+        ModelstitchError: if the device has too little memory.
     """
     start = time.monotonic()
+    prepare(device)
     network = initial(network_id, width, dataset, study_seed).to(device, memory_format=torch.channels_last)
     if network_id.recipe == "calibrated":
         calibrate(network, DeviceImages(dataset, dataset.train, device))
@@ -150,9 +158,10 @@ def calibrate(network: SmallResNet, images: DeviceImages) -> None:
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None
     network.train()
-    for batch, _ in images.in_order():
+    for index, (batch, _) in enumerate(images.in_order(), start=1):
+        for norm in norms:
+            norm.momentum = 1 / index  # as None gives, for which torch waits for the device at every norm
         network(batch)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum

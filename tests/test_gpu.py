@@ -1,11 +1,18 @@
 """What a GPU may change: nothing that matters. docs/results.md states the tolerance."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 import torch
 
-from modelstitch import pairs
-from tests.settings import FAST
+from modelstitch import pairs, protocols, training
+from modelstitch.hardware import prepare
+from modelstitch.images import DeviceImages
+from modelstitch.networks import build
+from modelstitch.stitching import StitchedPair, Tally, take_step
+from tests.settings import FAST, STITCHES, WIDTH
+from tests.test_hardware import AUGMENTATION, Still, new_pair, parameters_of, train_watched
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU here")
 
@@ -33,3 +40,62 @@ def test_two_runs_on_a_gpu_agree(digits, trained, precision):
 def test_a_gpu_agrees_with_the_processor(digits, trained):
     difference = np.abs(accuracies(trained, digits, "cuda") - accuracies(trained, digits, "cpu"))
     assert difference.max() <= 0.05 and difference.mean() < 0.01
+
+
+@contextmanager
+def never_waits():
+    """Where torch raises an error if it has to wait for the GPU."""
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("settings", [STITCHES, FAST])
+def test_an_epoch_of_stitches_never_waits_for_the_gpu(few_digits, settings):
+    prepare("cuda")
+    settings = settings.model_copy(update={"augmentation": AUGMENTATION})
+    pair, cells = new_pair("cuda")
+    images = DeviceImages(few_digits, few_digits.train, "cuda", torch.bfloat16)
+    stitches, optimiser = protocols.begin(settings, pair.sender, pair.receiver, cells, images, ("seed",))
+    pair = StitchedPair(pair.sender, pair.receiver, stitches)
+    assert train_watched(pair, optimiser, images, settings, never_waits()).images == 7 * 29
+
+
+def test_an_epoch_of_a_network_never_waits_for_the_gpu(few_digits):
+    prepare("cuda")
+    network = build("R1112", WIDTH, 1, 10, 0).to("cuda", memory_format=torch.channels_last)
+    optimiser = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, fused=True)
+    batches = DeviceImages(few_digits, few_digits.train, "cuda").shuffled(50, 0, AUGMENTATION)
+    training.take_step(network, optimiser, *next(batches), torch.bfloat16)
+    with never_waits():
+        for images, labels in batches:
+            training.take_step(network, optimiser, images, labels, torch.bfloat16)
+
+
+def test_exhausted_memory_halves_the_groups_and_changes_no_gradient(caplog):
+    """A step that may have three fifths of the memory it took."""
+    caplog.set_level("INFO")
+    prepare("cuda")
+    images = torch.rand(256, 1, 32, 32, device="cuda").to(torch.bfloat16, memory_format=torch.channels_last)
+    labels = torch.arange(256, device="cuda") % 10
+    gradients, limits, fraction = [], [], 1.0
+    for _ in range(2):
+        pair, _ = new_pair("cuda", width=64)
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        torch.cuda.set_per_process_memory_fraction(fraction)
+        try:
+            take_step(pair, Still(parameters_of(pair)), images, labels, Tally(list(pair.stitches), "cuda"))
+        finally:
+            torch.cuda.set_per_process_memory_fraction(1.0)
+        taken = torch.cuda.max_memory_allocated() - before
+        fraction = (before + 0.6 * taken) / torch.cuda.get_device_properties(0).total_memory
+        limits.append(pair.largest_map)
+        gradients.append([parameter.grad.cpu() for parameter in parameters_of(pair)])
+        del pair
+    assert limits[1] < limits[0] and "the largest map of a group is" in caplog.text
+    for found, expected in zip(*gradients, strict=True):
+        assert (found - expected).norm() <= 0.05 * expected.norm()

@@ -1,4 +1,5 @@
 import copy
+import weakref
 
 import numpy as np
 import pytest
@@ -8,12 +9,13 @@ import torch.nn.functional as F
 from modelstitch import pairs, protocols, stitching
 from modelstitch.errors import ModelstitchError
 from modelstitch.frozen import FrozenNetwork
+from modelstitch.grouping import GPU_MAP_BYTES, map_limit
 from modelstitch.identifiers import NetworkId
 from modelstitch.images import DeviceImages
 from modelstitch.schedule import warmup_cosine
 from modelstitch.seeds import seed_of
 from modelstitch.stitches import Geometry, identity, initialise
-from modelstitch.stitching import StitchedPair
+from modelstitch.stitching import StitchedPair, Tally
 from tests import naive
 from tests.settings import initialised, stitch_settings
 
@@ -36,6 +38,29 @@ def new_stitches(sender, receiver, dtype=torch.float32, sender_layers=None, rece
 
 def engine(sender, receiver, stitches, dtype=torch.float32):
     return StitchedPair(FrozenNetwork(sender, dtype), FrozenNetwork(receiver, dtype), stitches)
+
+
+class Crowded(FrozenNetwork):
+    """A receiver on a device whose memory can't hold more than `most` maps in the suffix after `layer`.
+
+    Exhausted on the way forward, or on the way `backward`, when the gradient of the whole suffix has been computed.
+    """
+
+    def __init__(self, network, layer, most, backward=False, dtype=torch.float64):
+        super().__init__(network, dtype)
+        self.layer, self.most, self.backward, self.failures = layer, most, backward, 0
+
+    def suffix(self, layer, maps):
+        self.maps = weakref.ref(maps)
+        if layer == self.layer and len(maps) > self.most:
+            if not (self.backward and maps.requires_grad):
+                self.fail()
+            maps.register_hook(self.fail)
+        return super().suffix(layer, maps)
+
+    def fail(self, *arguments):
+        self.failures += 1
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
 
 def exact(network):
@@ -80,7 +105,9 @@ def test_logits_and_gradients_of_any_grouping_are_those_of_each_cell_alone(
     images, labels = images[:batch], labels[:batch]
     merged, alone = (new_stitches(sender, receiver, torch.float64) for _ in range(2))
     logits = {cell: torch.full((batch, 10), torch.nan) for cell in merged}
-    for j, group, found in engine(sender, receiver, merged, torch.float64).passes(images, largest_map):
+    pair = engine(sender, receiver, merged, torch.float64)
+    pair.largest_map = largest_map
+    for j, group, found in pair.passes(images):
         (stitching.cross_entropies(found, labels[group.images]).sum() / batch).backward()
         for i, cell_logits in zip(group.sender_layers, found, strict=True):
             logits[i, j][group.images] = cell_logits.detach()
@@ -121,6 +148,88 @@ def test_merged_cells_equal_cells_trained_alone(
         assert loss == pytest.approx(np.mean(expected), rel=tolerance)
         for found, reference in zip(merged[cell][:2], alone[cell][:2], strict=True):
             torch.testing.assert_close(found, reference, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("backward", [False, True])
+@pytest.mark.parametrize(("layer", "most", "halvings"), [(0, 50, 1), (3, 50, 1), (3, 13, 3), (0, 1, 4)])
+def test_exhausted_memory_changes_no_result(
+    few_digits, trained, random_networks, caplog, backward, layer, most, halvings
+):
+    caplog.set_level("INFO")
+    sender, receiver = exact(trained), exact(random_networks[0])
+    images, settings = DeviceImages(few_digits, few_digits.train, dtype=torch.float64), stitch_settings()
+    results = []
+    for entered in (FrozenNetwork(receiver, torch.float64), Crowded(receiver, layer, most, backward)):
+        stitches = new_stitches(sender, receiver, torch.float64, [1, 2, 4], [0, 3])
+        pair = StitchedPair(FrozenNetwork(sender, torch.float64), entered, stitches)
+        training = stitching.train(pair, images, settings, protocols.sgd(stitches, settings), ORDER)
+        results.append((stitches, *training, *stitching.predict(pair, images)))
+    assert entered.failures == halvings
+    assert caplog.text.count("the largest map of a group is") == entered.failures
+    assert pair.largest_map < 2**23 and pair.at_work is None
+    (stitches, losses, accuracies, *evaluation), (others, other_losses, other_accuracies, *other_evaluation) = results
+    np.testing.assert_allclose(losses, other_losses, rtol=1e-6)
+    np.testing.assert_array_equal(accuracies, other_accuracies)
+    np.testing.assert_allclose(evaluation[0], other_evaluation[0], rtol=1e-6)
+    np.testing.assert_array_equal(evaluation[1], other_evaluation[1])
+    for cell, stitch in stitches.items():
+        for found, expected in zip(others[cell][:2], stitch[:2], strict=True):
+            torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("backward", [False, True])
+def test_what_a_failed_step_holds_is_gone_before_it_is_taken_again(few_digits, trained, monkeypatch, backward):
+    receiver = Crowded(trained, 3, 10, backward)
+    stitches, gone = new_stitches(trained, trained, torch.float64, [1, 2], [0, 3]), []
+    monkeypatch.setattr(stitching, "release_memory", lambda: gone.append(receiver.maps() is None))
+    pair, tally = StitchedPair(FrozenNetwork(trained, torch.float64), receiver, stitches), Tally(list(stitches), "cpu")
+    images, labels = next(DeviceImages(few_digits, few_digits.train, dtype=torch.float64).in_order(29))
+    stitching.take_step(pair, protocols.sgd(stitches, stitch_settings()), images, labels, tally)
+    assert gone == [True] * 2 and tally.images == 29
+
+
+def test_a_group_that_exhausts_the_memory_is_halved_once_and_stays_so(digits, trained):
+    receiver = Crowded(trained, 2, 700)  # 500 images of each of 5 cells: 2,500, or 512 in 8 MiB, and half of 500
+    stitches = new_stitches(trained, trained, torch.float64, receiver_layers=[2])
+    pair = StitchedPair(FrozenNetwork(trained, torch.float64), receiver, stitches)
+    images = DeviceImages(digits, digits.train, dtype=torch.float64)
+    pair.largest_map = 2**40
+    _, predictions = stitching.predict(pair, images)
+    assert receiver.failures == 2 and predictions.shape == (5, 1437)
+    groups = {group.maps for _, group, _ in pair.passes(images.normalised(slice(500)).double())}
+    assert groups == {500}
+
+
+@pytest.mark.parametrize("what", ["a single map", "the sender", "the optimiser"])
+def test_memory_that_no_smaller_group_fits_says_what_to_lower(few_digits, trained, caplog, what):
+    caplog.set_level("INFO")
+    receiver = Crowded(trained, 3, 0 if what == "a single map" else 2**40)
+    stitches = new_stitches(trained, trained, torch.float64, [1, 2], [0, 3])
+    pair = StitchedPair(FrozenNetwork(trained, torch.float64), receiver, stitches)
+    optimiser = protocols.sgd(stitches, stitch_settings())
+    if what == "the sender":
+        pair.sender.representations = receiver.fail
+    elif what == "the optimiser":
+        optimiser.step = receiver.fail
+    images, labels = next(DeviceImages(few_digits, few_digits.train, dtype=torch.float64).in_order(29))
+    tally = Tally(list(stitches), "cpu")
+    with pytest.raises(ModelstitchError, match=r"memory is exhausted: lower stitches\.task\.batch or networks\.width$"):
+        stitching.take_step(pair, optimiser, images, labels, tally)
+    assert receiver.failures == (5 if what == "a single map" else 1)  # of 58 maps, 29, 9, 3 and 1
+    assert caplog.text.count("exhausted") == receiver.failures - 1
+    assert tally.images == 0 and not tally.loss.any()
+
+
+@pytest.mark.parametrize("sender_layers", [[0], [1, 4]])
+@pytest.mark.parametrize("gib", [0.001, 0.25, 1, 80])
+def test_a_gpu_with_little_free_memory_gets_smaller_groups(trained, random_networks, monkeypatch, sender_layers, gib):
+    monkeypatch.setattr(stitching, "free_memory", lambda device: round(gib * 2**30))
+    pair = engine(trained, random_networks[0], new_stitches(trained, random_networks[0], sender_layers=sender_layers))
+    images = torch.rand(100, 1, 32, 32)
+    represented = sum(maps.nbytes for maps in pair.sender.representations(images, max(sender_layers)).values())
+    list(pair.passes(images))
+    assert pair.largest_map == map_limit(round(gib * 2**30), list(pair.suffix_shapes(images).values()), represented)
+    assert (pair.largest_map == GPU_MAP_BYTES) == (gib == 80)
 
 
 def test_identity_stitch_gives_the_networks_own_accuracy(digits, trained):

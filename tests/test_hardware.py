@@ -1,0 +1,153 @@
+"""What an epoch asks of a device, and what is said when its memory is exhausted."""
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from modelstitch import hardware, pairs, protocols, stitching, training
+from modelstitch.errors import ModelstitchError
+from modelstitch.frozen import FrozenNetwork
+from modelstitch.identifiers import NetworkId
+from modelstitch.images import DeviceImages
+from modelstitch.networks import SmallResNet, build
+from modelstitch.stitches import geometries, initialise
+from modelstitch.stitching import StitchedPair, Tally
+from tests.settings import FAST, STITCHES, WIDTH, training_settings
+
+AUGMENTATION = STITCHES.augmentation.model_copy(update={"flip": True})
+
+
+class NeverWaits(TorchDispatchMode):
+    """Refuses what makes a processor wait for a GPU.
+
+    That is reading a value, a shape that depends on values, and a copy between devices or of Python's numbers.
+    """
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+        if {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape} & set(func.tags):
+            # An index waits only if it is a mask.
+            by_numbers = all(tensor.dtype == torch.int64 for tensor in tensors[1:])
+            assert func is torch.ops.aten.index.Tensor and by_numbers, f"{func} waits for the device"
+        assert func is not torch.ops.aten.lift_fresh.default, "a copy of Python's numbers to the device"
+        devices = {tensor.device.type for tensor in tensors}
+        if func is torch.ops.aten._to_copy.default and "device" in kwargs:
+            devices.add(torch.device(kwargs["device"]).type)
+        assert len(devices) <= 1, f"{func} is between devices: {devices}"
+        return func(*args, **kwargs)
+
+
+class Still:
+    """An optimiser that moves nothing: torch's fused ones know no `meta` device."""
+
+    def __init__(self, parameters):
+        self.parameters, self.param_groups = parameters, [{}]
+
+    def zero_grad(self):
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    def step(self):
+        assert all(parameter.grad.device == parameter.device for parameter in self.parameters)
+
+
+def new_pair(device, width=WIDTH):
+    """An untrained pair in bfloat16, with some of its cells, and the cells' geometries."""
+    networks = (build(name, width, 1, 10, 0).eval() for name in ("R1111", "R1112"))
+    frozen = [FrozenNetwork(network, torch.bfloat16, device) for network in networks]
+    shapes = [network.shapes((1, 32, 32)) for network in frozen]
+    cells = geometries(*shapes, [-1, 0, 2, 4], [-1, 0, 3, 5])
+    return StitchedPair(*frozen, {cell: initialise(geometry, 0, device) for cell, geometry in cells.items()}), cells
+
+
+def parameters_of(pair):
+    return [tensor for stitch in pair.stitches.values() for tensor in (stitch.weight, stitch.bias)]
+
+
+def train_watched(pair, optimiser, images, settings, watch):
+    """An epoch, watched but for its first batch and step, which make what is made once. Returns the tally."""
+    steps = protocols.steps(images, settings, ("order",))
+    tally = Tally(list(pair.stitches), images.device)
+    _, _, *first = next(steps)
+    stitching.take_step(pair, optimiser, *first, tally)
+    with watch:
+        for _, rate, batch, labels in steps:
+            optimiser.param_groups[0]["lr"] = rate
+            stitching.take_step(pair, optimiser, batch, labels, tally)
+    return tally
+
+
+@pytest.mark.parametrize("settings", [STITCHES, FAST])
+def test_an_epoch_of_stitches_never_waits_for_the_device(few_digits, settings):
+    settings = settings.model_copy(update={"augmentation": AUGMENTATION})
+    pair, cells = new_pair("cpu")
+    images = DeviceImages(few_digits, few_digits.train, dtype=torch.bfloat16)
+    stitches, optimiser = protocols.begin(settings, pair.sender, pair.receiver, cells, images, ("seed",))
+    pair = StitchedPair(pair.sender, pair.receiver, stitches)
+    assert train_watched(pair, optimiser, images, settings, NeverWaits()).images == 7 * 29
+
+
+def test_an_epoch_of_stitches_copies_nothing_to_or_from_its_device(few_digits):
+    """On `meta`, a device without numbers: what needs any, or mixes it with the CPU, fails."""
+    pair, _ = new_pair("meta")
+    images = DeviceImages(few_digits, few_digits.train, "meta", torch.bfloat16)
+    optimiser = Still(parameters_of(pair))
+    assert {parameter.dtype for parameter in optimiser.parameters} == {torch.float32}
+    settings = STITCHES.model_copy(update={"augmentation": AUGMENTATION})
+    assert train_watched(pair, optimiser, images, settings, NeverWaits()).images == 7 * 29
+
+
+def test_an_epoch_of_a_network_never_waits_for_the_device(few_digits):
+    network = build("R1112", WIDTH, 1, 10, 0)
+    optimiser = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, fused=True)
+    batches = DeviceImages(few_digits, few_digits.train).shuffled(50, 0, AUGMENTATION)
+    training.take_step(network, optimiser, *next(batches), torch.bfloat16)
+    with NeverWaits():
+        for images, labels in batches:
+            training.take_step(network, optimiser, images, labels, torch.bfloat16)
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        lambda tensor: tensor.sum().item(),
+        lambda tensor: bool(tensor.isfinite().all()),
+        lambda tensor: tensor[tensor > 1],
+        lambda tensor: tensor.nonzero(),
+        lambda tensor: tensor + torch.tensor([1.0]),
+        lambda tensor: tensor.to("meta"),
+        lambda tensor: tensor.new_empty(4, device="meta").copy_(tensor),
+    ],
+)
+def test_what_waits_is_seen(wait):
+    with pytest.raises(AssertionError), NeverWaits():
+        wait(torch.ones(4))
+
+
+def test_memory_of_a_processor_is_not_counted():
+    assert hardware.free_memory("cpu") is None
+    hardware.release_memory()
+
+
+def exhausted(*arguments, **keywords):
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB.\nmany lines")
+
+
+def test_a_network_that_exhausts_the_memory_says_what_to_lower(few_digits, tmp_path, monkeypatch):
+    monkeypatch.setattr(SmallResNet, "forward", exhausted)
+    message = r"^the device's memory is exhausted: lower {}networks\.width$"
+    with pytest.raises(ModelstitchError, match=message.format(r"networks\.training\.batch or ")):
+        training.train(NetworkId("R1111", "trained", 0), training_settings(), WIDTH, few_digits, 0, tmp_path / "state")
+    with pytest.raises(ModelstitchError, match=message.format("")):
+        training.initialise(NetworkId("R1111", "calibrated", 0), WIDTH, few_digits, 0)
+
+
+@pytest.mark.parametrize("objective", ["task", "similarity"])
+def test_a_pair_whose_sender_exhausts_the_memory_says_what_to_lower(few_digits, trained, monkeypatch, objective):
+    monkeypatch.setattr(FrozenNetwork, "representations", exhausted)
+    layers = {"sender_layers": [0], "receiver_layers": [1]}
+    message = r"^the device's memory is exhausted: lower .*stitches\.task.* or networks\.width$"
+    with pytest.raises(ModelstitchError, match=message):
+        pairs.train_pair(trained, trained, few_digits, STITCHES, objective=objective, study_seed=0, **layers)
