@@ -24,6 +24,7 @@ from modelstitch.architectures import block_counts, canonical
 from modelstitch.errors import ModelstitchError
 from modelstitch.frozen import FrozenNetwork
 from modelstitch.networks import SmallResNet, build
+from modelstitch.optimisers import SGD
 from modelstitch.seeds import seed_of
 from modelstitch.stitches import Cell, Stitch, geometries, initialise
 from modelstitch.stitching import StitchedPair, Tally, take_step
@@ -141,9 +142,8 @@ def fresh_stitches(
     return {cell: initialise(geometry, seed_of(*cell), device) for cell, geometry in cells.items()}
 
 
-def sgd(stitches: Sequence[Stitch], fused: bool = False) -> torch.optim.SGD:
-    parameters = [tensor for stitch in stitches for tensor in (stitch.weight, stitch.bias)]
-    return torch.optim.SGD(parameters, lr=RATE, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY, fused=fused)
+def parameters_of(stitches: Sequence[Stitch]) -> list[Tensor]:
+    return [tensor for stitch in stitches for tensor in (stitch.weight, stitch.bias)]
 
 
 class Engine:
@@ -164,7 +164,8 @@ class Engine:
     ) -> None:
         stitches = fresh_stitches(frozen, images.device.type, sender_layers)
         self.pair = StitchedPair(*frozen, stitches)
-        self.optimiser = sgd(list(stitches.values()), fused=True)
+        self.optimiser = SGD(parameters_of(list(stitches.values())), MOMENTUM, WEIGHT_DECAY)
+        self.optimiser.rate = RATE
         self.images, self.labels = images, labels
 
     def step(self) -> Tensor:

@@ -21,14 +21,17 @@ import torch
 import torch.nn.functional as F
 from common import (
     IMAGE,
+    MOMENTUM,
+    RATE,
+    WEIGHT_DECAY,
     Combination,
     Engine,
     freeze,
     fresh_stitches,
     measure_combinations,
+    parameters_of,
     random_batch,
     random_network,
-    sgd,
     significant,
     timed,
 )
@@ -103,7 +106,10 @@ class Loop:
 
     def __init__(self, networks: list[nn.Module], stitches: dict[Cell, Stitch], images: Tensor, labels: Tensor) -> None:
         self.networks, self.images, self.labels = networks, images.contiguous(), labels
-        self.stitches = [(cell, stitch, sgd([stitch])) for cell, stitch in stitches.items()]
+        settings = {"lr": RATE, "momentum": MOMENTUM, "weight_decay": WEIGHT_DECAY}
+        self.stitches = [
+            (cell, stitch, torch.optim.SGD(parameters_of([stitch]), **settings)) for cell, stitch in stitches.items()
+        ]
 
     def step(self) -> Tensor:
         losses = []

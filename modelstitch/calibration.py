@@ -27,6 +27,7 @@ from modelstitch.frozen import FrozenNetwork
 from modelstitch.identifiers import NetworkId
 from modelstitch.images import DeviceImages
 from modelstitch.networks import build
+from modelstitch.optimisers import SGD
 from modelstitch.seeds import seed_of
 from modelstitch.stitches import geometries, initialise
 from modelstitch.stitching import StitchedPair, Tally, predict, take_step
@@ -212,7 +213,8 @@ def network_run(costs: Costs, architecture: str, dataset: Dataset, device: str) 
     dtype = hardware.choose_precision(settings.precision, device)
     network = build(architecture, width, sizes.image[0], sizes.classes, seed=0)
     network.to(device, memory_format=torch.channels_last)
-    optimiser = torch.optim.SGD(network.parameters(), lr=1e-6, momentum=0.9, fused=True)
+    optimiser = SGD(network.parameters(), momentum=0.9)
+    optimiser.rate = 1e-6
     flops = 3 * sum(layer_flops(architecture, width, sizes.image))
 
     def run(images: int) -> int:
@@ -243,7 +245,8 @@ def pair_runs(
     stitches = {cell: initialise(geometry, seed_of(*cell), device) for cell, geometry in shapes.items()}
     pair = StitchedPair(*frozen, stitches)
     parameters = [tensor for stitch in stitches.values() for tensor in (stitch.weight, stitch.bias)]
-    optimiser = torch.optim.SGD(parameters, lr=1e-6, momentum=0.9, fused=True)
+    optimiser = SGD(parameters, momentum=0.9)
+    optimiser.rate = 1e-6
     forward, both = (pair_flops(*cells.architectures, width, image, *layers, passes) for passes in (1, 2))
 
     def train(images: int) -> int:

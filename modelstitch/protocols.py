@@ -5,7 +5,7 @@ it starts from least squares and runs Adam on stitches of whitened senders. How 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from modelstitch.errors import ModelstitchError
 from modelstitch.frozen import FrozenNetwork
 from modelstitch.images import DeviceImages, drawn
 from modelstitch.least_squares import Moments, Whitening, accumulate
+from modelstitch.optimisers import SGD, Adam, Optimiser
 from modelstitch.schedule import warmup_cosine
 from modelstitch.seeds import seed_of
 from modelstitch.stitches import Cell, Geometry, Stitch, from_rows, initialise, rows
@@ -39,17 +40,7 @@ class Fit(NamedTuple):
     images: int
 
 
-class Optimiser(Protocol):
-    """What the engine asks of an optimiser; the rate is set in the one of `param_groups`."""
-
-    param_groups: list[dict]
-
-    def zero_grad(self) -> None: ...
-
-    def step(self) -> None: ...
-
-
-class WhitenedAdam:
+class WhitenedAdam(Optimiser):
     """Adam on the weights that stitches would have if what they see had zero mean and unit covariance.
 
     With patches x of mean m and whitening matrix P, a stitch's W x + b is V P (x - m) + c: V and c are moved, and
@@ -57,6 +48,7 @@ class WhitenedAdam:
     """
 
     def __init__(self, stitches: Mapping[Cell, Stitch], whitenings: Mapping[Cell, Whitening]) -> None:
+        super().__init__(tensor for stitch in stitches.values() for tensor in (stitch.weight, stitch.bias))
         self.stitches = list(stitches.values())
         self.means, self.matrices, self.weights, self.biases = [], [], [], []
         for cell, stitch in stitches.items():
@@ -66,12 +58,7 @@ class WhitenedAdam:
             self.matrices.append(matrix)
             self.weights.append((weight @ inverse).requires_grad_())
             self.biases.append((stitch.bias.detach() + weight @ mean).requires_grad_())
-        self.adam = torch.optim.Adam(self.weights + self.biases, lr=0.0, fused=True)
-        self.param_groups = self.adam.param_groups
-
-    def zero_grad(self) -> None:
-        for stitch in self.stitches:
-            stitch.weight.grad = stitch.bias.grad = None
+        self.adam = Adam(self.weights + self.biases)
 
     @torch.no_grad()
     def step(self) -> None:
@@ -79,6 +66,7 @@ class WhitenedAdam:
         for stitch, mean, matrix, weight, bias in variables:
             bias.grad = stitch.bias.grad
             weight.grad = (rows(stitch.weight.grad) - torch.outer(bias.grad, mean)) @ matrix
+        self.adam.rate = self.rate
         self.adam.step()
         for stitch, mean, matrix, weight, bias in variables:
             seen = weight @ matrix
@@ -137,12 +125,10 @@ def measure(
     return accumulate(sender, receiver, geometries, batches, torch.float32)
 
 
-def sgd(stitches: Mapping[Cell, Stitch], settings: PaperStitches) -> torch.optim.SGD:
+def sgd(stitches: Mapping[Cell, Stitch], settings: PaperStitches) -> SGD:
     """The paper's optimiser, of all stitches together."""
     parameters = [tensor for stitch in stitches.values() for tensor in (stitch.weight, stitch.bias)]
-    return torch.optim.SGD(
-        parameters, lr=0.0, momentum=settings.momentum, weight_decay=settings.weight_decay, fused=True
-    )
+    return SGD(parameters, settings.momentum, settings.weight_decay)
 
 
 def count_steps(settings: TrainedStitches, images: int) -> int:

@@ -59,7 +59,7 @@ def fit(
             epochs.append([])
         sender_maps = sender.representations(batch, last_sender)
         receiver_maps = receiver.representations(batch, last_receiver)
-        optimiser.param_groups[0]["lr"] = rate
+        optimiser.rate = rate
         optimiser.zero_grad()
         errors = torch.stack([error(stitches[i, j], sender_maps[i], receiver_maps[j]) for i, j in stitches])
         errors.sum().backward()

@@ -22,8 +22,9 @@ from modelstitch.frozen import FrozenNetwork
 from modelstitch.grouping import Group, group_column, map_limit
 from modelstitch.hardware import enough_memory, free_memory, release_memory
 from modelstitch.images import DeviceImages
+from modelstitch.optimisers import Optimiser
 from modelstitch.progress import say, track
-from modelstitch.protocols import Fit, Optimiser, count_steps
+from modelstitch.protocols import Fit, count_steps
 from modelstitch.stitches import Cell, Geometry, Stitch
 
 
@@ -194,7 +195,7 @@ def train(
     for epoch, rate, batch, labels in track(steps, label, count_steps(settings, len(images))):
         if epoch == len(tallies):
             tallies.append(Tally(list(pair.stitches), images.device))
-        optimiser.param_groups[0]["lr"] = rate
+        optimiser.rate = rate
         take_step(pair, optimiser, batch, labels, tallies[-1])
     losses, accuracies = zip(*(tally.means() for tally in tallies), strict=True)
     return np.stack(losses), np.stack(accuracies)

@@ -20,6 +20,7 @@ from modelstitch.hardware import choose_precision, device_name, enough_memory, p
 from modelstitch.identifiers import NetworkId
 from modelstitch.images import DeviceImages
 from modelstitch.networks import SmallResNet, build
+from modelstitch.optimisers import SGD
 from modelstitch.progress import say
 from modelstitch.schedule import warmup_cosine
 from modelstitch.seeds import seed_of
@@ -80,9 +81,7 @@ def train(
     images = DeviceImages(dataset, dataset.train, device)
     test_images = DeviceImages(dataset, dataset.test, device)
     network = initial(network_id, width, dataset, study_seed).to(device, memory_format=torch.channels_last)
-    optimiser = torch.optim.SGD(
-        network.parameters(), momentum=training.momentum, weight_decay=training.weight_decay, fused=True
-    )
+    optimiser = SGD(network.parameters(), training.momentum, training.weight_decay)
     values = training.model_dump(mode="json")
     fingerprint = json.dumps([str(network_id), values, width, dataset.digest, study_seed, str(dtype), code])
     curves = _resume(checkpoint, fingerprint, network, optimiser)
@@ -95,7 +94,7 @@ def train(
         order = seed_of(study_seed, network_id, "order", epoch)
         for index, (batch, labels) in enumerate(images.shuffled(training.batch, order, training.augmentation)):
             rate = training.learning_rate * warmup_cosine(epoch * steps_per_epoch + index, steps, warmup_steps)
-            optimiser.param_groups[0]["lr"] = rate
+            optimiser.rate = rate
             loss, logits = take_step(network, optimiser, batch, labels, dtype)
             loss_sum += loss
             correct += (logits.argmax(dim=1) == labels).sum()
@@ -117,7 +116,7 @@ def train(
 
 
 def take_step(
-    network: SmallResNet, optimiser: torch.optim.Optimizer, images: Tensor, labels: Tensor, dtype: torch.dtype
+    network: SmallResNet, optimiser: SGD, images: Tensor, labels: Tensor, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
     """Move the network once; its mean loss () and logits (N, classes) on images (N, C, H, W), before."""
     with torch.autocast(images.device.type, dtype=dtype, enabled=dtype != torch.float32):
@@ -206,19 +205,17 @@ def _history(
     }
 
 
-def _keep(
-    checkpoint: Path, fingerprint: str, network: SmallResNet, optimiser: torch.optim.Optimizer, curves: Curves
-) -> None:
+def _keep(checkpoint: Path, fingerprint: str, network: SmallResNet, optimiser: SGD, curves: Curves) -> None:
     tensors: dict[str, Tensor] = {f"network.{name}": value for name, value in network.state_dict().items()}
-    for name, parameter in network.named_parameters():
-        if optimiser.state[parameter].get("momentum_buffer") is not None:
-            tensors[f"momentum.{name}"] = optimiser.state[parameter]["momentum_buffer"]
+    for (name, _), momentum in zip(network.named_parameters(), optimiser.momenta, strict=True):
+        if momentum is not None:
+            tensors[f"momentum.{name}"] = momentum
     contiguous = {name: value.contiguous() for name, value in tensors.items()}
     with replacing(checkpoint) as temporary:
         save_file(contiguous, temporary, metadata={"fingerprint": fingerprint, "curves": json.dumps(curves)})
 
 
-def _resume(checkpoint: Path, fingerprint: str, network: SmallResNet, optimiser: torch.optim.Optimizer) -> Curves:
+def _resume(checkpoint: Path, fingerprint: str, network: SmallResNet, optimiser: SGD) -> Curves:
     """Curves up to the epoch of the checkpoint, with the state put back; empty ones if it is of another training."""
     try:
         with safe_open(checkpoint, framework="pt") as file:
@@ -231,10 +228,9 @@ def _resume(checkpoint: Path, fingerprint: str, network: SmallResNet, optimiser:
     network.load_state_dict(
         {name.removeprefix("network."): value for name, value in tensors.items() if name.startswith("network.")}
     )
-    for name, parameter in network.named_parameters():
+    for index, (name, parameter) in enumerate(network.named_parameters()):
         if f"momentum.{name}" in tensors:
-            buffer = torch.empty_like(parameter, requires_grad=False).copy_(tensors[f"momentum.{name}"])
-            optimiser.state[parameter]["momentum_buffer"] = buffer
+            optimiser.momenta[index] = torch.empty_like(parameter).copy_(tensors[f"momentum.{name}"]).detach()
     curves = json.loads(header["curves"])
     say(f"{checkpoint}: going on after epoch {len(curves['epoch'])}")
     return curves

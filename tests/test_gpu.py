@@ -10,6 +10,7 @@ from modelstitch import pairs, protocols, training
 from modelstitch.hardware import prepare
 from modelstitch.images import DeviceImages
 from modelstitch.networks import build
+from modelstitch.optimisers import SGD
 from modelstitch.stitching import StitchedPair, Tally, take_step
 from tests.settings import FAST, STITCHES, WIDTH
 from tests.test_hardware import AUGMENTATION, Still, new_pair, parameters_of, train_watched
@@ -66,7 +67,7 @@ def test_an_epoch_of_stitches_never_waits_for_the_gpu(few_digits, settings):
 def test_an_epoch_of_a_network_never_waits_for_the_gpu(few_digits):
     prepare("cuda")
     network = build("R1112", WIDTH, 1, 10, 0).to("cuda", memory_format=torch.channels_last)
-    optimiser = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, fused=True)
+    optimiser = SGD(network.parameters(), momentum=0.9)
     batches = DeviceImages(few_digits, few_digits.train, "cuda").shuffled(50, 0, AUGMENTATION)
     training.take_step(network, optimiser, *next(batches), torch.bfloat16)
     with never_waits():

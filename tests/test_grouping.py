@@ -9,6 +9,7 @@ from modelstitch.architectures import Shape, layer_shapes
 from modelstitch.frozen import FrozenNetwork
 from modelstitch.grouping import CPU_MAP_BYTES, GPU_MAP_BYTES, even_parts, group_bytes, group_column, map_limit
 from modelstitch.networks import build
+from modelstitch.optimisers import SGD
 from modelstitch.stitches import geometries, initialise
 from modelstitch.stitching import StitchedPair, Tally, take_step
 
@@ -99,7 +100,7 @@ def test_a_step_holds_no_more_than_is_stated(dtype, receiver_layers, sender_laye
     cells = geometries(sources, targets, sender_layers, receiver_layers)
     pair = StitchedPair(sender, receiver, {cell: initialise(geometry, 0) for cell, geometry in cells.items()})
     parameters = [tensor for stitch in pair.stitches.values() for tensor in (stitch.weight, stitch.bias)]
-    optimiser = torch.optim.SGD(parameters, lr=0.1, momentum=0.9, fused=True)
+    optimiser = SGD(parameters, momentum=0.9)
     images, labels = torch.rand(batch, *image).to(dtype, memory_format=torch.channels_last), torch.zeros(batch).long()
     with Memory() as memory:
         take_step(pair, optimiser, images, labels, Tally(list(pair.stitches), "cpu"))

@@ -11,6 +11,7 @@ from modelstitch.frozen import FrozenNetwork
 from modelstitch.identifiers import NetworkId
 from modelstitch.images import DeviceImages
 from modelstitch.networks import SmallResNet, build
+from modelstitch.optimisers import SGD
 from modelstitch.stitches import geometries, initialise
 from modelstitch.stitching import StitchedPair, Tally
 from tests.settings import FAST, STITCHES, WIDTH, training_settings
@@ -43,7 +44,7 @@ class Still:
     """An optimiser that moves nothing: torch's fused ones know no `meta` device."""
 
     def __init__(self, parameters):
-        self.parameters, self.param_groups = parameters, [{}]
+        self.parameters, self.rate = parameters, 0.0
 
     def zero_grad(self):
         for parameter in self.parameters:
@@ -74,7 +75,7 @@ def train_watched(pair, optimiser, images, settings, watch):
     stitching.take_step(pair, optimiser, *first, tally)
     with watch:
         for _, rate, batch, labels in steps:
-            optimiser.param_groups[0]["lr"] = rate
+            optimiser.rate = rate
             stitching.take_step(pair, optimiser, batch, labels, tally)
     return tally
 
@@ -101,7 +102,7 @@ def test_an_epoch_of_stitches_copies_nothing_to_or_from_its_device(few_digits):
 
 def test_an_epoch_of_a_network_never_waits_for_the_device(few_digits):
     network = build("R1112", WIDTH, 1, 10, 0)
-    optimiser = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9, fused=True)
+    optimiser = SGD(network.parameters(), momentum=0.9)
     batches = DeviceImages(few_digits, few_digits.train).shuffled(50, 0, AUGMENTATION)
     training.take_step(network, optimiser, *next(batches), torch.bfloat16)
     with NeverWaits():

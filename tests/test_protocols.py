@@ -50,7 +50,7 @@ def test_whitened_adam_is_adam_on_whitened_maps(few_digits, trained, cell):
     constant = (bias + rows(weight) @ whitening.mean).requires_grad_()
     adam = torch.optim.Adam([linear, constant], lr=0.01)
     for _ in range(5):
-        optimiser.param_groups[0]["lr"] = 0.01
+        optimiser.rate = 0.01
         optimiser.zero_grad()
         F.cross_entropy(frozen.suffix(cell[1], stitch(maps[cell[0]])), labels).backward()
         optimiser.step()
