@@ -41,7 +41,7 @@ def main() -> None:
         torch.set_num_threads(arguments.threads)
     pair = Pair(arguments)
     starts = {
-        start: pair.accuracies(fast(arguments.reference_epochs, 64, 0.004), start, seed=index + 1)
+        start: pair.accuracies(fast(arguments.reference_epochs, 64, 0.02), start, seed=index + 1)
         for index, start in enumerate(STARTS)
     }
     reference = np.fmax(*(accuracies for accuracies, _ in starts.values()))
@@ -71,9 +71,9 @@ def parse() -> argparse.Namespace:
         "--protocols",
         nargs="*",
         default=[
-            "fast:0.125:64:0.004",
-            "fast:0.25:64:0.004",
-            "fast:0.5:64:0.004",
+            "fast:0.125:64:0.02",
+            "fast:0.25:64:0.02",
+            "fast:0.5:64:0.02",
             "paper:0.5:256:0.01",
             "paper:4:256:0.01",
         ],

@@ -18,8 +18,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from modelstitch import hardware, similarity, training
-from modelstitch.config import LeastSquares, Study
+from modelstitch import hardware, protocols, similarity, training
+from modelstitch.config import FastStitches, LeastSquares, Study
 from modelstitch.costs import Costs, Sizes, layer_flops, pair_flops
 from modelstitch.datasets import Dataset, Split
 from modelstitch.errors import ModelstitchError
@@ -70,12 +70,14 @@ class Calibration:
         start: seconds from a job's start to its first work.
         share: of the time that passed, how much of their cores' the processes of the measurement got; 1 on a GPU.
         networks: by architecture.
+        preparation: seconds from a pair's beginning to its first step, by the `key` of cells.
         training, evaluation: of stitches, by the `key` of cells.
     """
 
     start: float
     share: float
     networks: Rates
+    preparation: Rates
     training: Rates
     evaluation: Rates
 
@@ -132,7 +134,7 @@ def _mean(measured: Sequence[Rates]) -> Rates:
     return {key: statistics.fmean(rates[key] for rates in measured if key in rates) for key in keys}
 
 
-def measure(study: Study, sizes: Sizes, device: str) -> tuple[float, Rates, Rates, Rates]:
+def measure(study: Study, sizes: Sizes, device: str) -> tuple[float, Rates, Rates, Rates, Rates]:
     """What a `Calibration` holds but for its start, of this process."""
     costs, dataset, clock = Costs(study, sizes), noise(sizes), clock_of(study, device)
     begun, worked = time.perf_counter(), clock()
@@ -141,13 +143,13 @@ def measure(study: Study, sizes: Sizes, device: str) -> tuple[float, Rates, Rate
         architecture: seconds_per_flop(network_run(costs, architecture, dataset, device), sizes.train_images, clock)
         for architecture in until(NETWORK_SECONDS, study.networks.architectures)
     }
-    training, evaluation = {}, {}
+    preparation, training, evaluation = {}, {}, {}
     for key in until(PAIR_SECONDS, pairs):
-        train, evaluate = pair_runs(costs, pairs[key], dataset, device)
+        preparation[key], train, evaluate = pair_runs(costs, pairs[key], dataset, device, clock)
         training[key] = seconds_per_flop(train, costs.images_seen(pairs[key].objective), clock)
         evaluation[key] = seconds_per_flop(evaluate, sizes.test_images, clock)
     share = (clock() - worked) / (time.perf_counter() - begun)
-    return share, networks, training, evaluation
+    return share, networks, preparation, training, evaluation
 
 
 def clock_of(study: Study, device: str) -> Clock:
@@ -229,9 +231,9 @@ def network_run(costs: Costs, architecture: str, dataset: Dataset, device: str) 
 
 
 def pair_runs(
-    costs: Costs, cells: Cells, dataset: Dataset, device: str
-) -> tuple[Callable[[int], int], Callable[[int], int]]:
-    """Train the cells of a pair on so many images, and evaluate them."""
+    costs: Costs, cells: Cells, dataset: Dataset, device: str, clock: Clock
+) -> tuple[float, Callable[[int], int], Callable[[int], int]]:
+    """Seconds that the cells of a pair take to begin; train them on so many images, and evaluate them."""
     width, image, classes = costs.study.networks.width, costs.sizes.image, costs.sizes.classes
     settings = costs.study.stitches.objectives()[cells.objective]
     dtype = hardware.choose_precision(settings.precision, device)
@@ -242,11 +244,20 @@ def pair_runs(
     sources, targets = (network.shapes(image) for network in frozen)
     layers = (cells.sender_layers, cells.receiver_layers)
     shapes = geometries(sources, targets, *layers)
-    stitches = {cell: initialise(geometry, seed_of(*cell), device) for cell, geometry in shapes.items()}
+    closed = isinstance(settings, LeastSquares)
+    preparation = 0.0
+    if closed:
+        stitches = {cell: initialise(geometry, seed_of(*cell), device) for cell, geometry in shapes.items()}
+    else:
+        images = DeviceImages(dataset, dataset.train, device, dtype)
+        begun = clock()
+        stitches, optimiser = protocols.begin(settings, *frozen, shapes, images, (0,))
+        preparation = clock() - begun
+        optimiser.rate = 1e-6
+        if isinstance(settings, FastStitches):
+            wanted = min(settings.statistics_images, costs.sizes.train_images)
+            preparation *= wanted / min(wanted, len(images))
     pair = StitchedPair(*frozen, stitches)
-    parameters = [tensor for stitch in stitches.values() for tensor in (stitch.weight, stitch.bias)]
-    optimiser = SGD(parameters, momentum=0.9)
-    optimiser.rate = 1e-6
     forward, both = (pair_flops(*cells.architectures, width, image, *layers, passes) for passes in (1, 2))
 
     def train(images: int) -> int:
@@ -268,7 +279,7 @@ def pair_runs(
         predict(pair, some)
         return forward * len(some)
 
-    return solve if isinstance(settings, LeastSquares) else train, evaluate
+    return preparation, solve if closed else train, evaluate
 
 
 def main() -> None:

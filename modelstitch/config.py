@@ -204,9 +204,13 @@ class PaperStitches(TrainedStitches):
 
 
 class FastStitches(TrainedStitches):
-    """The converged matrix for less: least-squares start, whitened senders, Adam, the rate falling linearly to 0."""
+    """The converged matrix for less: least-squares start, whitened senders, Muon, the rate falling linearly to 0."""
 
     protocol: Literal["fast"] = Field(description="how a stitch is trained")
+    learning_rate: float = Field(
+        gt=0,
+        description="how far the first step moves an output, in standard deviations of what the stitch should give",
+    )
     statistics_images: int = Field(
         ge=1, description="training images for whitening and least squares; all where there are fewer"
     )

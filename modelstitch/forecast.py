@@ -147,10 +147,12 @@ def pair_jobs(costs: Costs, calibration: Calibration, cells: Cells) -> list[Job]
     for first in range(0, len(columns), size):
         block = (sender, receiver, rows, columns[first : first + size])
         training, evaluation = costs.training_flops(objective, *block), costs.evaluation_flops(*block)
-        seconds = training * rate(calibration.training, cells.key) + evaluation * rate(
-            calibration.evaluation, cells.key
-        )
         count = len(rows) * len(columns[first : first + size])
+        seconds = (
+            rate(calibration.preparation, cells.key) * count / (len(rows) * len(columns))
+            + training * rate(calibration.training, cells.key)
+            + evaluation * rate(calibration.evaluation, cells.key)
+        )
         jobs.append(Job(calibration.start + seconds, training + evaluation, count, memory=costs.pair_mb(sender)))
     if costs.study.jobs.layers_per_job:
         jobs.append(Job(calibration.start, memory=costs.joining_mb()))
@@ -195,8 +197,10 @@ def measure_jobs(costs: Costs, calibration: Calibration) -> list[Job]:
         training, evaluation = costs.training_flops(*cells), costs.evaluation_flops(*cells[1:])
         for epochs in measures.budget.epochs:
             flops = round(training * epochs / study.stitches.task.epochs)
-            seconds = flops * rate(calibration.training, cells.key) + evaluation * rate(
-                calibration.evaluation, cells.key
+            seconds = (
+                rate(calibration.preparation, cells.key)
+                + flops * rate(calibration.training, cells.key)
+                + evaluation * rate(calibration.evaluation, cells.key)
             )
             jobs += [Job(start + seconds, flops + evaluation, memory=costs.pair_mb(pair.sender))] * 2  # from two starts
     return jobs

@@ -128,6 +128,13 @@ class Moments:
         total = self.target_square[cell[1]] - 2 * (weights * cross).sum() + (weights * (square @ weights)).sum()
         return (total / (square[-1, -1] * weights.shape[1])).item()
 
+    def deviation(self, cell: Cell) -> float:
+        """Standard deviation of a cell's expected representation: root mean variance over channels; 1 if not finite."""
+        square, cross = self.sums(cell)
+        count, channels = square[-1, -1], cross.shape[1]
+        variance = self.target_square[cell[1]] / (count * channels) - (cross[-1] / count).square().mean()
+        return variance.sqrt().item() if variance.isfinite() and variance > 0 else 1.0
+
     def whitenings(self, ridge: float = RIDGE) -> dict[Cell, Whitening]:
         """The whitening of every cell's patches, shared where they are the same; none where they are not finite."""
         result = {}

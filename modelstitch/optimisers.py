@@ -1,4 +1,4 @@
-"""SGD and Adam by torch's own fused steps, without its optimiser classes.
+"""What moves parameters: SGD by torch's own fused step, without its optimiser classes.
 
 The first of those that a process makes imports torch's compiler, some nine hundred modules: a second of a processor, as
 long as a small pair's training. What they compute is the same to the last bit.
@@ -8,7 +8,6 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor
-from torch.optim.adam import adam
 from torch.optim.sgd import sgd
 
 
@@ -60,34 +59,5 @@ class SGD(Optimiser):
             weight_decay=self.weight_decay,
             dampening=0.0,
             nesterov=False,
-            maximize=False,
-        )
-
-
-class Adam(Optimiser):
-    """Kingma and Ba (arXiv 1412.6980), as `torch.optim.Adam`."""
-
-    def __init__(self, parameters: Iterable[Tensor], betas: tuple[float, float] = (0.9, 0.999)) -> None:
-        super().__init__(parameters)
-        self.betas = betas
-        self.means, self.squares = ([torch.zeros_like(one) for one in self.parameters] for _ in range(2))
-        self.steps = [torch.zeros((), device=one.device) for one in self.parameters]
-
-    @torch.no_grad()
-    def step(self) -> None:
-        adam(
-            self.parameters,
-            self.gradients(),
-            self.means,
-            self.squares,
-            [],
-            self.steps,
-            fused=True,
-            amsgrad=False,
-            beta1=self.betas[0],
-            beta2=self.betas[1],
-            lr=self.rate,
-            weight_decay=0.0,
-            eps=1e-8,
             maximize=False,
         )

@@ -1,5 +1,6 @@
 """What a study will take: its jobs, and how fast this machine is."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -21,10 +22,12 @@ from modelstitch.config import Study
 from modelstitch.costs import Costs, Sizes
 from modelstitch.errors import ModelstitchError
 from modelstitch.forecast import Job, Stage, duration, forecast, stages, table
+from tests.settings import stitch_settings
 
 LAPTOP = Path(__file__).parents[1] / "config/cifar10-laptop.yaml"
 FEW = Sizes((3, 32, 32), 24, 12, 10)
-CALIBRATION = Calibration(2.0, 1.0, {"R1111": 1e-10}, {"task R1111 R1111": 3e-10}, {"task R1111 R1111": 1e-10})
+PAIR = "task R1111 R1111"
+CALIBRATION = Calibration(2.0, 1.0, {"R1111": 1e-10}, {PAIR: 0.5}, {PAIR: 3e-10}, {PAIR: 1e-10})
 
 
 def laptop(width: int = 8, architectures: tuple[str, ...] = ("R1111", "R1112", "R1122"), **jobs) -> Study:
@@ -52,7 +55,7 @@ def test_a_job_takes_its_start_and_its_operations_at_their_rates():
     assert networks.jobs[0].seconds == pytest.approx(2 + 1e-10 * costs.network_flops("R1111_trained_s0"))
     pair = ("R1111_trained_s0", "R1111_trained_s0", range(5), range(5))
     work = 3e-10 * costs.training_flops("task", *pair) + 1e-10 * costs.evaluation_flops(*pair)
-    assert stitches.jobs[0].seconds == pytest.approx(2 + work)
+    assert stitches.jobs[0].seconds == pytest.approx(2 + 0.5 + work)
     assert stitches.jobs[0].flops == costs.training_flops("task", *pair) + costs.evaluation_flops(*pair)
 
 
@@ -78,9 +81,11 @@ def test_kept_stitches_take_their_place_on_the_disk():
 
 
 def test_operations_of_what_is_measured_are_those_that_torch_counts():
-    costs = Costs(laptop(width=2), FEW)
+    study = laptop(width=2)
+    paper = stitch_settings(augmentation=study.stitches.task.augmentation)  # its steps multiply no matrices
+    costs = Costs(study.model_copy(update={"stitches": study.stitches.model_copy(update={"task": paper})}), FEW)
     cells = Cells("task", "R1111_trained_s0", "R1112_trained_s0", [0, 2, 4], [1, 5])
-    train, evaluate = pair_runs(costs, cells, noise(FEW), "cpu")
+    _, train, evaluate = pair_runs(costs, cells, noise(FEW), "cpu", time.process_time)
     head = 2 * 6 * 16 * 10  # of one image and pass: cells, features, classes
     for run, images, passes in ((train, 8, 2), (evaluate, 12, 1)):
         with FlopCounterMode(display=False) as counter:
@@ -112,7 +117,9 @@ def test_processes_measure_together():
     study = laptop(width=2, architectures=("R1112",))
     calibration = calibrate(study, FEW, start=1.0, device="cpu", processes=2)
     assert calibration.networks.keys() == {"R1112"}
-    assert calibration.training.keys() == calibration.evaluation.keys() == {"task R1112 R1112"}
+    for measured in (calibration.preparation, calibration.training, calibration.evaluation):
+        assert measured.keys() == {"task R1112 R1112"}
+    assert 1e-3 < calibration.preparation["task R1112 R1112"] < 100
     rates = [*calibration.networks.values(), *calibration.training.values(), *calibration.evaluation.values()]
     assert min(rates) > 1e-13 and max(rates) < 1e-5
     assert 0 < calibration.share <= 1.1

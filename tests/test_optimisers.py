@@ -26,8 +26,6 @@ def loss(parameters):
     [
         (lambda of: optimisers.SGD(of, 0.9, 0.01), lambda of: torch.optim.SGD(of, 0.0, 0.9, 0, 0.01, fused=True)),
         (lambda of: optimisers.SGD(of), lambda of: torch.optim.SGD(of, 0.0, fused=True)),
-        (lambda of: optimisers.Adam(of), lambda of: torch.optim.Adam(of, 0.0, fused=True)),
-        (lambda of: optimisers.Adam(of, (0.8, 0.9)), lambda of: torch.optim.Adam(of, 0.0, (0.8, 0.9), fused=True)),
     ],
 )
 def test_steps_are_those_of_torchs_classes(ours, torchs):
@@ -52,12 +50,11 @@ def test_a_step_does_not_import_torchs_compiler():
     code = """
 import sys, torch
 from modelstitch import optimisers
-for kind in (optimisers.SGD, optimisers.Adam):
-    parameter = torch.ones(3, requires_grad=True)
-    optimiser = kind([parameter])
-    optimiser.zero_grad()
-    parameter.sum().backward()
-    optimiser.step()
+parameter = torch.ones(3, requires_grad=True)
+optimiser = optimisers.SGD([parameter])
+optimiser.zero_grad()
+parameter.sum().backward()
+optimiser.step()
 assert "torch._dynamo" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)
