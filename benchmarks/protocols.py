@@ -3,8 +3,9 @@
     python benchmarks/protocols.py --results results/cifar10-laptop --pair R1112_trained_s0 R1122_trained_s0
 
 Converged is what two starts agree on: least squares and random, both trained by the fast protocol for
-`--reference-epochs`; the reference is the larger of the two in each cell, since every one errs on the low side. The
-networks and images are a finished study's. A line a protocol as soon as it is done; the last line is JSON.
+`--reference-epochs`, or those of records that are there, as a study's `measures.budget` makes them. The reference is the
+largest in each cell, since every one errs on the low side. The networks and images are a finished study's. A line a
+protocol as soon as it is done; the last line is JSON.
 """
 
 import argparse
@@ -19,7 +20,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from modelstitch import datasets, hardware, networks, protocols, stitching
+from modelstitch import datasets, hardware, networks, protocols, records, stitching
 from modelstitch.config import STARTS, Augmentation, FastStitches, PaperStitches, Start
 from modelstitch.depth import relative_depth
 from modelstitch.frozen import FrozenNetwork
@@ -40,14 +41,16 @@ def main() -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     pair = Pair(arguments)
-    starts = {
-        start: pair.accuracies(fast(arguments.reference_epochs, 64, 0.02), start, seed=index + 1)
+    settings = fast(arguments.reference_epochs, 64, 0.02)
+    converged = [pair.recorded(path) for path in arguments.reference] or [
+        (start, settings.epochs, *pair.accuracies(settings, start, seed=index + 1))
         for index, start in enumerate(STARTS)
-    }
-    reference = np.fmax(*(accuracies for accuracies, _ in starts.values()))
-    rows = []
-    for start, (accuracies, seconds) in starts.items():
-        rows.append(pair.compare(f"converged, {start}", arguments.reference_epochs, seconds, accuracies, reference))
+    ]
+    reference = np.fmax.reduce([accuracies for _, _, accuracies, _ in converged])
+    rows = [
+        pair.compare(f"converged, {start}", epochs, seconds, accuracies, reference)
+        for start, epochs, accuracies, seconds in converged
+    ]
     for text in arguments.protocols:
         name, *numbers = text.split(":")
         epochs, batch, rate = (float(number) for number in numbers)
@@ -67,6 +70,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--sender-layers", nargs="*", type=int, help="rows; all by default")
     parser.add_argument("--receiver-layers", nargs="*", type=int, help="columns; all by default")
     parser.add_argument("--reference-epochs", type=float, default=4)
+    parser.add_argument(
+        "--reference", nargs="*", type=Path, default=[], help="records of the pair, instead of training"
+    )
     parser.add_argument(
         "--protocols",
         nargs="*",
@@ -126,6 +132,18 @@ class Pair:
         seconds = time.process_time() - began
         _, predictions = stitching.predict(pair, self.test)
         return (predictions == self.test.labels.cpu().numpy()).mean(axis=1), seconds
+
+    def recorded(self, path: Path) -> tuple[str, float, np.ndarray, float]:
+        """Start, epochs, test accuracy of every cell (cells,) and seconds, of a record."""
+        record = records.read_pair(path)
+        found = {
+            (i, column.receiver_layer): accuracy
+            for column in record.columns
+            for i, accuracy in zip(column.sender_layers, column.test_accuracy, strict=True)
+        }
+        about = record.attributes
+        accuracies = np.array([found[cell] for cell in self.cells])
+        return about["start"], about["settings"]["epochs"], accuracies, about["seconds"]
 
     def compare(self, name: str, epochs: float, seconds: float, accuracies: np.ndarray, reference: np.ndarray) -> dict:
         """Differences to the reference matrix, over cells."""

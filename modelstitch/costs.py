@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from modelstitch.architectures import Block, Shape, blocks, count_layers, layer_shapes, shapes_from_image
-from modelstitch.config import LeastSquares, Study
+from modelstitch.config import LeastSquares, PaperStitches, Study
 from modelstitch.grouping import CPU_MAP_BYTES
 from modelstitch.identifiers import NetworkId
 
@@ -46,6 +46,8 @@ PROCESS_MB = {"cpu": 1000, "auto": 1000, "cuda": 4000}
 # The largest map of a group on the CPU (the engine's rule), and how many such maps are alive in a backward pass.
 GROUP_MB = CPU_MAP_BYTES // MIB
 MAPS_ALIVE = 40
+# Square matrices in float64 while the largest covariance is whitened.
+EIGENVECTORS_ALIVE = 6
 # Wide convolutions (`winograd`): 36 weights in float32 for each of two directions, and 9 in float64.
 WINOGRAD_CHANNELS, WINOGRAD_BYTES = 128, 2 * 36 * 4 + 9 * 8
 
@@ -210,7 +212,8 @@ class Costs:
         maps = sum(math.prod(shape) for shape in self._shapes(NetworkId.parse(sender).architecture))
         group = GROUP_MB * MAPS_ALIVE if self.study.jobs.device != "cuda" else 4000
         maps_mb = math.ceil(2 * 4 * max(batch, 500) * maps / MIB)
-        return self._base_mb() + group + self._stitches_mb() + self._winograd_mb() + maps_mb
+        stitches = self._stitches_mb() + self._moments_mb(sender)
+        return self._base_mb() + group + stitches + self._winograd_mb() + maps_mb
 
     def pair_minutes(
         self, sender: str, receiver: str, sender_layers: Sequence[int], receiver_layers: Sequence[int]
@@ -272,6 +275,22 @@ class Costs:
             for target in shapes
         )
         return math.ceil(4 * 4 * weights / MIB)
+
+    def _moments_mb(self, sender: str) -> int:
+        """Normal equations of all stitches to the deepest network, and what whitens their patches."""
+        if all(isinstance(settings, PaperStitches) for settings in self.study.stitches.objectives().values()):
+            return 0
+        receiver = max(self.study.networks.architectures, key=count_layers)
+        channels: dict[int, int] = {}  # by height
+        for shape in self._shapes(receiver):
+            channels[shape.height] = channels.get(shape.height, 0) + shape.channels
+        numbers, largest = 0, 0
+        for source in self._shapes(NetworkId.parse(sender).architecture):
+            for height, outputs in channels.items():
+                size = source.channels * max(1, math.ceil(source.height / height)) ** 2
+                numbers += (size + 1) * (size + 1 + outputs) + size**2  # the latter twice, in float32
+                largest = max(largest, size**2)
+        return math.ceil(8 * (numbers + EIGENVECTORS_ALIVE * largest) / MIB)
 
     def _winograd_mb(self) -> int:
         """Weights of the widest frozen networks, sender and receiver: transformed for both directions, and exact."""

@@ -135,7 +135,7 @@ class Moments:
         variance = self.target_square[cell[1]] / (count * channels) - (cross[-1] / count).square().mean()
         return variance.sqrt().item() if variance.isfinite() and variance > 0 else 1.0
 
-    def whitenings(self, ridge: float = RIDGE) -> dict[Cell, Whitening]:
+    def whitenings(self, ridge: float = RIDGE, dtype: torch.dtype = torch.float64) -> dict[Cell, Whitening]:
         """The whitening of every cell's patches, shared where they are the same; none where they are not finite."""
         result = {}
         for cells in self.alike.values():
@@ -143,8 +143,8 @@ class Moments:
             if not covariance.isfinite().all():
                 mean, covariance = torch.zeros_like(mean), torch.eye(len(mean)).to(covariance)
             values, vectors = torch.linalg.eigh(_regularised(covariance, ridge))
-            whitening = Whitening(mean, (vectors * values.rsqrt()) @ vectors.T, (vectors * values.sqrt()) @ vectors.T)
-            result |= dict.fromkeys(cells, whitening)
+            matrices = ((vectors * scale) @ vectors.T for scale in (values.rsqrt(), values.sqrt()))
+            result |= dict.fromkeys(cells, Whitening(*(tensor.to(dtype) for tensor in (mean, *matrices))))
         return result
 
 

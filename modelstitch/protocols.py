@@ -59,9 +59,9 @@ class WhitenedMuon(Optimiser):
         self.stitches = list(stitches.values())
         self.deviations = [moments.deviation(cell) for cell in stitches]
         self.means, self.matrices, self.weights, self.momenta = [], [], [], []
-        whitenings = moments.whitenings()
+        whitenings = moments.whitenings(dtype=self.parameters[0].dtype)
         for cell, stitch in stitches.items():
-            mean, matrix, inverse = (tensor.to(stitch.weight) for tensor in whitenings[cell])
+            mean, matrix, inverse = whitenings[cell]
             weight = rows(stitch.weight.detach())
             self.means.append(mean)
             self.matrices.append(matrix)
