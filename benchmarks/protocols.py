@@ -3,9 +3,9 @@
     python benchmarks/protocols.py --results results/cifar10-laptop --pair R1112_trained_s0 R1122_trained_s0
 
 Converged is what two starts agree on: least squares and random, both trained by the fast protocol for
-`--reference-epochs`, or those of records that are there, as a study's `measures.budget` makes them. The reference is the
-largest in each cell, since every one errs on the low side. The networks and images are a finished study's. A line a
-protocol as soon as it is done; the last line is JSON.
+`--reference-epochs`, or those of records that are there, as a study's `measures.budget` makes them. The reference is
+the largest in each cell, since every one errs on the low side. The networks and images are a finished study's. A line
+a protocol as soon as it is done; the last line is JSON.
 """
 
 import argparse
@@ -43,8 +43,7 @@ def main() -> None:
     pair = Pair(arguments)
     settings = fast(arguments.reference_epochs, 64, 0.02)
     converged = [pair.recorded(path) for path in arguments.reference] or [
-        (start, settings.epochs, *pair.accuracies(settings, start, seed=index + 1))
-        for index, start in enumerate(STARTS)
+        (start, settings.epochs, *pair.accuracies(settings, start, seed)) for seed, start in enumerate(STARTS, start=1)
     ]
     reference = np.fmax.reduce([accuracies for _, _, accuracies, _ in converged])
     rows = [
@@ -70,9 +69,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--sender-layers", nargs="*", type=int, help="rows; all by default")
     parser.add_argument("--receiver-layers", nargs="*", type=int, help="columns; all by default")
     parser.add_argument("--reference-epochs", type=float, default=4)
-    parser.add_argument(
-        "--reference", nargs="*", type=Path, default=[], help="records of the pair, instead of training"
-    )
+    parser.add_argument("--reference", nargs="*", type=Path, default=[], help="records of the pair: nothing is trained")
     parser.add_argument(
         "--protocols",
         nargs="*",
