@@ -226,7 +226,7 @@ def _joined_attributes(blocks: Sequence[dict[str, Any]]) -> dict[str, Any]:
     joined = dict(blocks[0])
     for name in joined.keys() - set(IDENTITY):
         values = [block[name] for block in blocks]
-        if name == "seconds":
+        if name in ("seconds", "processor_seconds"):
             joined[name] = sum(values)
         elif name == "images_per_second":
             seconds = [block["seconds"] for block in blocks]

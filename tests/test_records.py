@@ -47,6 +47,7 @@ def make_attributes(**changes):
         "versions": {"torch": "2.9.0", "numpy": "2.4.6"},
         "device": "cpu",
         "seconds": 10.0,
+        "processor_seconds": 9.5,
         "images_per_second": 1000.0,
     } | changes
 
@@ -134,10 +135,13 @@ def test_blocks_joined_equal_the_whole(tmp_path):
 
 def test_joined_speed_counts_all_images_and_devices(tmp_path):
     records.write_pair(tmp_path / "a.h5", [make_column(0)], make_attributes(seconds=1.0, images_per_second=4000.0))
-    records.write_pair(tmp_path / "b.h5", [make_column(1)], make_attributes(seconds=3.0, device="cuda"))
+    records.write_pair(
+        tmp_path / "b.h5", [make_column(1)], make_attributes(seconds=3.0, processor_seconds=2.0, device="cuda")
+    )
     records.join([tmp_path / "a.h5", tmp_path / "b.h5"], tmp_path / "joined.h5")
     attributes = records.read_pair(tmp_path / "joined.h5").attributes
-    assert (attributes["seconds"], attributes["images_per_second"]) == (4.0, 1750.0)
+    assert (attributes["seconds"], attributes["processor_seconds"]) == (4.0, 11.5)
+    assert attributes["images_per_second"] == 1750.0
     assert attributes["device"] == "cpu; cuda"
 
 

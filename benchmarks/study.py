@@ -1,0 +1,77 @@
+"""What a whole study takes, and which part of the processor's time trains and evaluates: the rest is the pipeline's.
+
+    python benchmarks/study.py
+
+Runs the default study, or another, in a folder of its own that is deleted again, as its user would. The last line is
+JSON.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from modelstitch import records
+from tests.checkout import copy_checkout
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--cores", type=int, default=os.cpu_count(), help="jobs at once")
+    options.add_argument("--configfile", default="config/config.yaml", help="of the study, as in the checkout")
+    arguments = options.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = copy_checkout(Path(name))
+        command = [sys.executable, "-m", "snakemake", "--cores", str(arguments.cores)]
+        command += ["--configfile", arguments.configfile]
+        before, start = processor_seconds(), time.perf_counter()
+        finished = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        wall = time.perf_counter() - start
+        if finished.returncode:
+            sys.exit(finished.stderr)
+        total = processor_seconds() - before
+        (results,) = (folder / "results").glob("*/tables")
+        found = spent(results.parent)
+    jobs = finished.stderr.count("Finished jobid")
+    work = sum(found.values())
+    result = {
+        "study": arguments.configfile,
+        "cores": arguments.cores,
+        "jobs": jobs,
+        "wall_seconds": round(wall, 1),
+        "processor_seconds": round(total, 1),
+        **{f"{kind}_seconds": round(seconds, 1) for kind, seconds in found.items()},
+        "share_outside": round(1 - work / total, 3),
+        "outside_seconds_a_job": round((total - work) / jobs, 2),
+    }
+    for key, value in result.items():
+        print(f"{key:<22} {value}")
+    print(json.dumps(result))
+
+
+def processor_seconds() -> float:
+    """Of all child processes that ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def spent(results: Path) -> Counter[str]:
+    """Processor seconds of training and evaluating networks and stitches, as a study's results say."""
+    seconds: Counter[str] = Counter()
+    for path in (results / "networks").glob("*.json"):
+        seconds["networks"] += json.loads(path.read_text())["processor_seconds"]
+    for path in (results / "stitches").rglob("*.h5"):
+        seconds["stitches"] += records.read_pair(path).attributes["processor_seconds"]
+    return seconds
+
+
+if __name__ == "__main__":
+    main()
