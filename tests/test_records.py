@@ -127,8 +127,8 @@ def test_many_classes_take_two_bytes():
 def test_blocks_joined_equal_the_whole(tmp_path):
     columns = [make_column(layer, diverged=(layer,)) for layer in range(5)]
     records.write_pair(tmp_path / "whole.h5", columns, make_attributes())
-    records.write_pair(tmp_path / "late.h5", columns[3:], make_attributes(seconds=4.0))
-    records.write_pair(tmp_path / "early.h5", columns[:3], make_attributes(seconds=6.0))
+    records.write_pair(tmp_path / "late.h5", columns[3:], make_attributes(seconds=4.0, processor_seconds=5.5))
+    records.write_pair(tmp_path / "early.h5", columns[:3], make_attributes(seconds=6.0, processor_seconds=4.0))
     records.join([tmp_path / "late.h5", tmp_path / "early.h5"], tmp_path / "joined.h5")
     assert_same(records.read_pair(tmp_path / "joined.h5"), records.read_pair(tmp_path / "whole.h5"))
 
