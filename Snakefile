@@ -37,7 +37,7 @@ rule all:
         TRIANGLE,
         DISTANCES,
         FAILURES,
-        PUBLISHED,
+        PUBLISHED.values(),
         MATRICES,
         FIGURES,
         PROBES,

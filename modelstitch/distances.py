@@ -106,7 +106,8 @@ def summarise(distances: pd.DataFrame) -> pd.DataFrame:
     """The paper's two tables: min, mean, max and standard deviation over cells, of each distance.
 
     One row for each of the cells that count (`corresponding` layers, or all), sender's and receiver's recipe, and
-    distance, plain and over the expected representation's variance. `published.beside_summary` has the paper's numbers.
+    distance, plain, over the expected representation's variance, and as a cosine. `published.beside_summary` has the
+    paper's numbers.
     """
     recipes = {f"{role}_recipe": distances[role].str.split("_").str[1] for role in ("sender", "receiver")}
     table = distances.assign(**recipes)
@@ -114,7 +115,7 @@ def summarise(distances: pd.DataFrame) -> pd.DataFrame:
     for stitches, chosen in (("corresponding", table[table["corresponding"]]), ("all", table)):
         for (sender, receiver), group in chosen.groupby(["sender_recipe", "receiver_recipe"], sort=False):
             for name in DISTANCES:
-                for column in (name, f"{name}_over_variance"):
+                for column in (name, f"{name}_over_variance", f"{name}_cosine"):
                     values = group[column]
                     numbers = (values.min(), values.mean(), values.max(), values.std(ddof=0), len(values))
                     rows.append((stitches, sender, receiver, column, *numbers))

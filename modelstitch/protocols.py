@@ -78,8 +78,7 @@ class WhitenedMuon(Optimiser):
             bias = stitch.bias.grad[:, None]
             gradient = torch.cat(((rows(stitch.weight.grad) - bias * mean) @ matrix, bias), dim=1)
             momentum.mul_(MOMENTUM).add_(gradient)
-            # Of a tall matrix the columns are orthonormal, not the rows.
-            size = self.rate * deviation * max(1.0, len(weight) / weight.shape[1]) ** 0.5
+            size = self.rate * deviation / min(weight.shape) ** 0.5
             weight.sub_(orthogonalised(gradient + MOMENTUM * momentum), alpha=size)
             seen = weight[:, :-1] @ matrix
             stitch.weight.copy_(from_rows(seen, stitch.geometry))

@@ -31,7 +31,7 @@ NUMBERS = (
     *(f"{kind}_{name}" for kind in KINDS for name in ("slope", "explained", "diagonal_explained")),
     "depth_advantage",
 )
-WITH_INTERVALS = ("difference", "index_slope", "depth_slope", "depth_advantage")
+WITH_INTERVALS = ("below", "above", "difference", "index_slope", "depth_slope", "depth_advantage")
 INTERVALS = tuple(
     f"{name}_{over}_{end}"
     for name in WITH_INTERVALS

@@ -6,7 +6,7 @@ TABLES = {
     "networks": RESULTS / "tables/networks.csv",
 }
 FAILURES = RESULTS / "tables/failures.csv"
-PUBLISHED = RESULTS / "tables/published.csv"
+PUBLISHED = {name: RESULTS / f"tables/{name}.csv" for name in ("published", "published_cells")}
 NETWORKS_NEEDED = STUDY.networks_needed()
 MATRICES = [
     f"{RESULTS}/matrices/{objective}/{pair.sender}/{pair.receiver}{suffix}"
@@ -107,11 +107,17 @@ rule compare_published:
         cells=TABLES["cells_parquet"],
         networks=TABLES["networks"],
     output:
-        report(
-            PUBLISHED,
+        pairs=report(
+            PUBLISHED["published"],
             caption="../report/published.rst",
             category="Tables",
             labels={"table": "published"},
+        ),
+        cells=report(
+            PUBLISHED["published_cells"],
+            caption="../report/published_cells.rst",
+            category="Tables",
+            labels={"table": "published, cell by cell"},
         ),
     log:
         RESULTS / "logs/compare_published.log",

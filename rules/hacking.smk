@@ -72,12 +72,7 @@ if HACKED:
                 category="Tables",
                 labels={"table": "hacking"},
             ),
-            suffixes=report(
-                HACKING_TABLES["hacking_suffix"],
-                caption="../report/hacking_suffix.rst",
-                category="Tables",
-                labels={"table": "hacking: suffix"},
-            ),
+            suffixes=HACKING_TABLES["hacking_suffix"],  # too long for the report
         log:
             RESULTS / "logs/gather_hacking.log",
         benchmark:

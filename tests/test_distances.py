@@ -74,6 +74,7 @@ def test_the_summary_counts_corresponding_layers_and_all(measured):
     summary = distances.summarise(table).set_index(["stitches", "distance"])
     assert summary.loc[("all", "EV"), "cells"] == 30 and summary.loc[("corresponding", "EV"), "cells"] == 5
     assert summary.loc[("all", "ES"), "mean"] == pytest.approx(table.ES.mean())
+    assert summary.loc[("all", "EV_cosine"), "max"] == table.EV_cosine.max()
     assert summary.loc[("all", "SV"), "std"] == pytest.approx(np.std(table.SV))
     assert (summary.loc["all", "min"] <= summary.loc["corresponding", "min"]).all()
     assert set(summary.sender_recipe) == {"trained"} and set(summary.receiver_recipe) == {"calibrated"}

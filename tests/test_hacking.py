@@ -10,7 +10,7 @@ from modelstitch import hacking, pairs, tables
 from modelstitch.architectures import Shape
 from modelstitch.config import Hacking
 from modelstitch.errors import ModelstitchError
-from modelstitch.figures.hacking import PANELS, draw_all
+from modelstitch.figures.hacking import PANELS, draw_all, draw_hacking
 from modelstitch.frozen import FrozenNetwork
 from modelstitch.images import DeviceImages
 from modelstitch.images import drawn as draw
@@ -249,7 +249,12 @@ def test_a_figure_an_objective_shows_every_cell_in_every_panel(tmp_path, measure
     both.to_csv(tmp_path / "pair.csv", index=False)
     draw_all(tables.read_all([tmp_path / "pair.csv"]), tmp_path, ["png"])
     assert sorted(path.name for path in tmp_path.glob("*.png")) == ["hacking_similarity.png", "hacking_task.png"]
-    assert all({panel.column, panel.over or "accuracy"} <= set(table.columns) for panel in PANELS)
+    _, *panels = draw_hacking(both, "task").axes
+    for axes, panel in zip(panels, PANELS, strict=True):
+        assert axes.get_xlabel() == panel.words
+        shown = np.concatenate([dots.get_offsets() for dots in axes.collections])
+        values = table[panel.column] / (table[panel.over] if panel.over else 1)
+        np.testing.assert_allclose(np.ma.filled(shown, np.nan), np.stack([values, table.accuracy], axis=1))
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,22 @@ def test_differences_are_ours_less_the_papers():
     assert (row.dataset, row.width) == ("cifar10", 64)
 
 
+def test_the_printed_matrices_stand_beside_ours_cell_by_cell():
+    cells, _ = study(lambda accuracy: accuracy - 0.1)
+    table = published.side_by_side(cells)
+    assert len(table) == 280 and (table.published - table.accuracy).to_numpy() == pytest.approx(0.1)
+    assert table.difference.to_numpy() == pytest.approx(-0.1)
+
+
+def test_two_seeds_of_an_architecture_are_not_the_papers_network_with_itself():
+    cells, networks = study(seeds=(0, 1))
+    cells["receiver"] = cells.receiver.str.replace("s0", "s1")
+    compared = published.compare(cells, networks)
+    pairs = set(zip(compared.sender, compared.receiver, strict=True))
+    assert ("R1111_trained_s0", "R1111_trained_s1") not in pairs
+    assert ("R1112_trained_s0", "R1122_trained_s1") in pairs and ("R1111_trained_s1", "R1111_trained_s1") in pairs
+
+
 def test_the_rank_correlation_is_that_of_ranks_with_ties():
     cells, networks = study()
     cells = cells[(cells.sender == "R1111_trained_s0")].iloc[:4].copy()
@@ -135,7 +151,7 @@ def test_every_printed_table_of_squared_errors_is_whole():
 
 def test_printed_squared_errors_stand_beside_ours_and_nowhere_else():
     numbers = {name: np.arange(8.0) for name in ("variance", *distances.DISTANCES)}
-    over = {f"{name}_over_variance": np.arange(8.0) for name in distances.DISTANCES}
+    over = {f"{name}_{kind}": np.arange(8.0) for name in distances.DISTANCES for kind in ("over_variance", "cosine")}
     cells = pd.DataFrame(numbers | over).assign(corresponding=[True, False] * 4, receiver="R1111_trained_s0")
     cells["sender"] = np.repeat(["R1112_trained_s1", "R1112_calibrated_s0"], 4)
     summary = distances.summarise(cells)

@@ -387,26 +387,44 @@ def test_a_finished_study_made_read_only_stays_as_it_is(finished):
     assert planned(finished) == {} and planned(finished, other_colour) == FIGURES
 
 
-def test_the_report_has_every_figure_and_table_with_its_caption_and_needs_no_net(finished, monkeypatch):
-    for name in ("http_proxy", "https_proxy"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
-    result = snakemake(finished, "--report", "report.html")
+def reported(folder: Path, study: dict | None = None, omitted: frozenset[str] = frozenset()) -> dict[str, dict]:
+    """What the report of a study shows, by path: every figure and table but those omitted, without a net."""
+    result = snakemake(folder, "--report", "report.html", study=study)
     assert result.returncode == 0, result.stderr
-    page = (finished / "report.html").read_text()
-    assert "Stitching study <strong>mini</strong>" in page
+    page = (folder / "report.html").read_text()
+    (results,) = folder.glob("results/*/")
+    assert f"Stitching study <strong>{results.name}</strong>" in page
     assert not re.search(r"<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=.?(?:https?:)?//", page)
 
     shown, _ = json.JSONDecoder().raw_decode(page.rpartition("var results = ")[2])
-    files = [*finished.glob("results/mini/figures/**/*.png"), *finished.glob("results/mini/tables/*.csv")]
-    assert shown.keys() == {str(file.relative_to(finished)) for file in files}
+    files = [*results.glob("figures/**/*.png"), *results.glob("tables/*.csv")]
+    assert shown.keys() == {str(file.relative_to(folder)) for file in files if file.stem not in omitted}
     for path, entry in shown.items():
-        assert base64.b64decode(entry["data_uri"].partition("base64,")[2]) == (finished / path).read_bytes()
+        assert base64.b64decode(entry["data_uri"].partition("base64,")[2]) == (folder / path).read_bytes()
         assert entry["caption"]
+    return shown
+
+
+def test_the_report_has_every_figure_and_table_with_its_caption_and_needs_no_net(finished, monkeypatch):
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    shown = reported(finished)
     pair = shown["results/mini/figures/pairs/task/R1111_random_s0/R1112_trained_s0.png"]
     assert pair["labels"] == {"sender → receiver": "R1111_random_s0 → R1112_trained_s0"}
     assert "Test accuracy of every stitch of one ordered pair" in pair["caption"]
     assert "on one colour scale" in shown["results/mini/figures/controls_task.png"]["caption"]
     assert "One row a network" in shown["results/mini/tables/networks.csv"]["caption"]
+
+
+def test_the_report_has_what_a_study_measures(default):
+    folder, study = default
+    shown = reported(folder, study, frozenset({"budget_cells", "hacking_suffix"}))
+    captions = {path.removeprefix("results/digits/"): entry["caption"] for path, entry in shown.items()}
+    assert "after more and more training" in captions["figures/budget.png"]
+    assert "PSNR" in captions[f"figures/generation/{TRAINED}/{TRAINED}.png"]
+    assert "Mahalanobis" in captions["tables/hacking.csv"] and "probe" in captions["tables/probes.csv"]
+    assert "The paper's two tables" in captions["tables/distance_summary.csv"].replace("&#x27;", "'")
+    assert {"figures/hacking_task.png", "figures/hacking_similarity.png", "figures/generation.png"} <= captions.keys()
 
 
 def test_a_mistake_in_the_study_is_told_in_one_line_before_any_job(finished):

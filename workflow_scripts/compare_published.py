@@ -5,5 +5,6 @@ import job
 from modelstitch import published, tables
 
 job.begin(snakemake)
-compared = published.compare(tables.read(snakemake.input.cells), tables.read(snakemake.input.networks))
-tables.write_csv(compared, snakemake.output[0])
+cells, networks = tables.read(snakemake.input.cells), tables.read(snakemake.input.networks)
+tables.write_csv(published.compare(cells, networks), snakemake.output.pairs)
+tables.write_csv(published.side_by_side(cells), snakemake.output.cells)

@@ -22,12 +22,12 @@ from modelstitch.figures.canvas import (
     draw_bar,
     ink_on,
     number,
+    pair_name,
     panel,
     rows_with,
     text_width,
     write_title,
 )
-from modelstitch.identifiers import NetworkId
 
 CELL, LARGEST, LEGIBLE = 0.36, 2.4, 0.26  # inches, as all that follow: a cell, a matrix, a cell with a number
 LEFT, ABOVE, GAP = 0.75, 0.42, 0.3  # room left of a pair's matrices, above each of them, and between them
@@ -80,9 +80,7 @@ def draw(cells: pd.DataFrame, summary: pd.DataFrame, networks: pd.DataFrame, col
 
 
 def _write_pair(axes: Axes, baseline: float, sender: str, receiver: str, networks: pd.DataFrame) -> None:
-    ids = [NetworkId.parse(network) for network in (sender, receiver)]
-    seeds = networks.seed.nunique() > 1
-    name = " → ".join(f"{one.architecture} {f's{one.seed} ' * seeds}{one.recipe}" for one in ids)
+    name = pair_name(sender, receiver, networks.seed.nunique() > 1)
     own = " → ".join(number(rows_with(networks, network=network).accuracy.iloc[0]) for network in (sender, receiver))
     axes.text(MARGIN, baseline, name, size=HEADING, color=INK, weight="bold", va="baseline")
     after = MARGIN + text_width(name, HEADING, "bold") + 0.15

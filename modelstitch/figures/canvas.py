@@ -15,6 +15,7 @@ from matplotlib.textpath import text_to_path
 
 from modelstitch.errors import ModelstitchError
 from modelstitch.files import replacing
+from modelstitch.identifiers import NetworkId
 
 DPI = 200
 INK, SOFT, FAINT = "#1f2328", "#59636e", "#818b98"
@@ -95,6 +96,12 @@ def number(value: float) -> str:
     text = f"{abs(value):.2f}"
     sign = "\N{MINUS SIGN}" if value < 0 and float(text) else ""
     return sign + (text[1:] if text.startswith("0") else f"{abs(value):.1f}")
+
+
+def pair_name(sender: str, receiver: str, seeds: bool) -> str:
+    """An ordered pair of network ids in words, with their seeds where a study has several."""
+    ids = map(NetworkId.parse, (sender, receiver))
+    return " → ".join(f"{one.architecture} {f's{one.seed} ' * seeds}{one.recipe}" for one in ids)
 
 
 def text_width(text: str, size: float, weight: str = "normal") -> float:

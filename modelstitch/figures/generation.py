@@ -25,6 +25,7 @@ from modelstitch.figures.canvas import (
     SOFT,
     canvas,
     number,
+    pair_name,
     panel,
     rows_with,
     save,
@@ -53,6 +54,7 @@ def draw_images(table: pd.DataFrame, images: Mapping[str, Path | str], sender: s
     Raises:
         ModelstitchError: if the table lacks the pair.
     """
+    seeds = {NetworkId.parse(network).seed for network in pd.unique(table[["sender", "receiver"]].to_numpy().ravel())}
     table = rows_with(table, sender=sender, receiver=receiver)
     blocks = {objective: rows for objective, rows in table.groupby("objective", sort=False)}  # noqa: C416
     own = table.iloc[0]
@@ -62,7 +64,7 @@ def draw_images(table: pd.DataFrame, images: Mapping[str, Path | str], sender: s
     across = IMAGE * width / height
     left, top, heading = 0.55, 1.16, 0.44
     numbers = left + len(originals) * (across + GAP)
-    title = " → ".join(f"{one.architecture} {one.recipe}" for one in map(NetworkId.parse, (sender, receiver)))
+    title = pair_name(sender, receiver, len(seeds) > 1)
     subtitle = f"images from the sender's layers · PSNR and SSIM over {own.images} test images"
     right = max(numbers + len(NUMBERS) * NUMBER, MARGIN + text_width(subtitle, LABEL))
     axes = canvas(right + MARGIN, top + step * (1 + len(table)) + heading * len(blocks) + MARGIN)
@@ -213,6 +215,6 @@ def draw_all(
     """
     for (sender, receiver), pair in table.groupby(["sender", "receiver"], sort=False):
         files = {objective: Path(images, objective, sender, f"{receiver}.h5") for objective in pair.objective}
-        figure = draw_images(pair, files, sender, receiver)
+        figure = draw_images(table, files, sender, receiver)
         save(figure, [Path(folder, "generation", sender, f"{receiver}.{kind}") for kind in formats])
     save(draw_metrics(table, networks, colormap), [Path(folder, f"generation.{kind}") for kind in formats])

@@ -34,7 +34,7 @@ COLOURS = dict(
         strict=True,
     )
 )
-PANEL, ACROSS, GAP = 2.05, 4, 0.3  # inches
+PANEL, ACROSS, GAP = 2.05, 5, 0.3  # inches
 LEFT, TOP, BELOW = 0.68, 1.2, 0.62
 NAMES = 5  # in a row of the legend
 LINE = 0.22
@@ -54,6 +54,8 @@ class Panel:
 PANELS = (
     Panel("squared Mahalanobis ÷ expected", "mahalanobis", "mahalanobis_expected", True, 1),
     Panel("neighbour distance ÷ expected", "neighbour_distance", "neighbour_distance_expected", True, 1),
+    Panel("precision ÷ expected", "precision", "precision_expected", expected=1),
+    Panel("recall ÷ expected", "recall", "recall_expected", expected=1),
     Panel("detection (AUC)", "detection", expected=0.5),
     Panel("accuracy of the readout ÷ expected", "readout_accuracy", "readout_accuracy_expected", expected=1),
     Panel("relative error", "relative_error", logarithmic=True),

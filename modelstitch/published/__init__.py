@@ -62,10 +62,20 @@ def beside_summary(summary: pd.DataFrame) -> pd.DataFrame:
 def beside(cells: pd.DataFrame) -> pd.DataFrame:
     """The cells with a result that the paper prints, of every seed, with its accuracy as `published`.
 
-    Only stitches trained for the task, as the paper's were; rows in the order of the cells table.
+    Only stitches trained for the task, as the paper's were; rows in the order of the cells table. The paper's pairs of
+    one architecture are of a network with itself: two seeds of one are compared with nothing.
     """
     own = cells[(cells.objective == "task") & cells.accuracy.notna()]
+    alike = (own.sender_architecture == own.receiver_architecture) & (own.sender_recipe == own.receiver_recipe)
+    own = own[~alike | (own.sender == own.receiver)]
     return own.merge(accuracies(), on=CELL)
+
+
+def side_by_side(cells: pd.DataFrame) -> pd.DataFrame:
+    """The printed matrices cell by cell: layers, `accuracy`, `published` and their `difference`."""
+    own = beside(cells)
+    columns = ["sender", "receiver", "sender_layer", "receiver_layer", "accuracy", "published"]
+    return own[columns].assign(difference=own.accuracy - own.published)
 
 
 def compare(cells: pd.DataFrame, networks: pd.DataFrame) -> pd.DataFrame:
