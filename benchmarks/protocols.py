@@ -41,7 +41,7 @@ def main() -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     pair = Pair(arguments)
-    settings = fast(arguments.reference_epochs, 64, 0.02)
+    settings = fast(arguments.reference_epochs, 64, 0.1)
     converged = [pair.recorded(path) for path in arguments.reference] or [
         (start, settings.epochs, *pair.accuracies(settings, start, seed)) for seed, start in enumerate(STARTS, start=1)
     ]
@@ -74,9 +74,9 @@ def parse() -> argparse.Namespace:
         "--protocols",
         nargs="*",
         default=[
-            "fast:0.125:64:0.02",
-            "fast:0.25:64:0.02",
-            "fast:0.5:64:0.02",
+            "fast:0.125:64:0.1",
+            "fast:0.25:64:0.1",
+            "fast:0.5:64:0.1",
             "paper:0.5:256:0.01",
             "paper:4:256:0.01",
         ],

@@ -83,7 +83,7 @@ def parse() -> argparse.Namespace:
         "--steps", nargs="*", default=["0.01:4:10", "0.01:30:10", "0:30:10"], help="DECAY:EPOCHS:WARMUP of the protocol"
     )
     parser.add_argument(
-        "--decays", nargs="*", type=float, default=[0.01, 0.04, 0.16], help="of the closed form; 0.01 in the paper"
+        "--decays", nargs="*", type=float, default=[0.01, 0.04, 0.08], help="of the closed form; 0.01 in the paper"
     )
     parser.add_argument("--threads", type=int)
     return parser.parse_args()

@@ -209,7 +209,7 @@ class FastStitches(TrainedStitches):
     protocol: Literal["fast"] = Field(description="how a stitch is trained")
     learning_rate: float = Field(
         gt=0,
-        description="how far the first step moves an output, in standard deviations of what the stitch should give",
+        description="how far the first step moves what a stitch gives, in standard deviations of what it should give",
     )
     statistics_images: int = Field(
         ge=1, description="training images for whitening and least squares; all where there are fewer"

@@ -46,8 +46,8 @@ class WhitenedMuon(Optimiser):
 
     With patches x of mean m and whitening matrix P, a stitch's W x + b is V [P (x - m), 1]: V is moved, and W and b
     follow, so the engine runs the stitches as they are. A step is the momentum's nearest semi-orthogonal matrix
-    (Jordan et al., "Muon", 2024), so at a `rate` r it changes what the stitches give by r of the standard deviation
-    of what they should give, whatever their sizes and scales.
+    (Jordan et al., "Muon", 2024), so at a `rate` r it moves what a stitch gives, as a vector over channels, by r
+    standard deviations of what it should give, whatever its size and scale.
 
     Args:
         stitches: moved in place.

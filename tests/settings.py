@@ -34,7 +34,7 @@ COMMON = {
 STITCHES = PaperStitches(
     protocol="paper", learning_rate=0.01, momentum=0.9, weight_decay=0.01, warmup_epochs=0.5, **COMMON
 )
-FAST = FastStitches(protocol="fast", learning_rate=0.02, statistics_images=150, **COMMON)
+FAST = FastStitches(protocol="fast", learning_rate=0.1, statistics_images=150, **COMMON)
 
 
 def training_settings(**changes):
