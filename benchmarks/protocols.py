@@ -131,7 +131,7 @@ class Pair:
         return (predictions == self.test.labels.cpu().numpy()).mean(axis=1), seconds
 
     def recorded(self, path: Path) -> tuple[str, float, np.ndarray, float]:
-        """Start, epochs, test accuracy of every cell (cells,) and seconds, of a record."""
+        """Of a record: start, epochs, test accuracies (cells,), and processor seconds, evaluation included."""
         record = records.read_pair(path)
         found = {
             (i, column.receiver_layer): accuracy
@@ -140,7 +140,7 @@ class Pair:
         }
         about = record.attributes
         accuracies = np.array([found[cell] for cell in self.cells])
-        return about["start"], about["settings"]["epochs"], accuracies, about["seconds"]
+        return about["start"], about["settings"]["epochs"], accuracies, about["processor_seconds"]
 
     def compare(self, name: str, epochs: float, seconds: float, accuracies: np.ndarray, reference: np.ndarray) -> dict:
         """Differences to the reference matrix, over cells."""

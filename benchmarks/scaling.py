@@ -39,7 +39,7 @@ def main() -> None:
     arguments = parse()
     device = begin(arguments)
     about = {name: getattr(arguments, name) for name in ("architecture", "width", "batch", "repeats")}
-    # Pairs first: a process's memory never falls below its peak.
+    # Pairs first: what is reported is the process's peak so far, which never falls.
     tables = {"pairs": pair_rows(arguments, device), "sizes": cell_rows(arguments, device)}
     show(about | machine(device), **tables)
 

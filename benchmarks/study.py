@@ -1,9 +1,9 @@
-"""What a whole study takes, and which part of the processor's time trains and evaluates: the rest is the pipeline's.
+"""What a whole study takes, and which part of the processor's time trains and evaluates networks and stitches.
 
     python benchmarks/study.py
 
-Runs the default study, or another, in a folder of its own that is deleted again, as its user would. The last line is
-JSON.
+Runs the default study, or another, in a folder of its own that is deleted again, as its user would. The rest is the
+pipeline's, and the measures' where a study has any. The last line is JSON.
 """
 
 import argparse

@@ -47,7 +47,7 @@ PROCESS_MB = {"cpu": 1000, "auto": 1000, "cuda": 4000}
 GROUP_MB = CPU_MAP_BYTES // MIB
 MAPS_ALIVE = 40
 # Square matrices in float64 while the largest covariance is whitened.
-EIGENVECTORS_ALIVE = 6
+SQUARES_ALIVE = 6
 # Wide convolutions (`winograd`): 36 weights in float32 for each of two directions, and 9 in float64.
 WINOGRAD_CHANNELS, WINOGRAD_BYTES = 128, 2 * 36 * 4 + 9 * 8
 
@@ -277,7 +277,7 @@ class Costs:
         return math.ceil(4 * 4 * weights / MIB)
 
     def _moments_mb(self, sender: str) -> int:
-        """Normal equations of all stitches to the deepest network, and what whitens their patches."""
+        """MiB of the normal equations of all stitches to the deepest network, and of what whitens their patches."""
         if all(isinstance(settings, PaperStitches) for settings in self.study.stitches.objectives().values()):
             return 0
         receiver = max(self.study.networks.architectures, key=count_layers)
@@ -290,7 +290,7 @@ class Costs:
                 size = source.channels * max(1, math.ceil(source.height / height)) ** 2
                 numbers += (size + 1) * (size + 1 + outputs) + size**2  # the latter twice, in float32
                 largest = max(largest, size**2)
-        return math.ceil(8 * (numbers + EIGENVECTORS_ALIVE * largest) / MIB)
+        return math.ceil(8 * (numbers + SQUARES_ALIVE * largest) / MIB)
 
     def _winograd_mb(self) -> int:
         """Weights of the widest frozen networks, sender and receiver: transformed for both directions, and exact."""

@@ -88,7 +88,7 @@ class Moments:
             self.products[key] = self.products.get(key, 0) + products.double()
 
     def sums(self, cell: Cell) -> tuple[Tensor, Tensor]:
-        """Of one cell: products of its patches and 1 with themselves, (D + 1, D + 1), and with its targets."""
+        """Products of a cell's patches and 1 with themselves, (D + 1, D + 1), and with its targets, (D + 1, C_out)."""
         key = _key(cell, self.geometries[cell])
         products, channels = self.products[key], [self.geometries[one].target.channels for one in self.alike[key]]
         square, *crosses = products.split([len(products), *channels], dim=1)
@@ -129,14 +129,17 @@ class Moments:
         return (total / (square[-1, -1] * weights.shape[1])).item()
 
     def deviation(self, cell: Cell) -> float:
-        """Standard deviation of a cell's expected representation: root mean variance over channels; 1 if not finite."""
+        """Standard deviation of a cell's expected representation: root mean variance over channels.
+
+        1 where that is not finite or not positive.
+        """
         square, cross = self.sums(cell)
         count, channels = square[-1, -1], cross.shape[1]
         variance = self.target_square[cell[1]] / (count * channels) - (cross[-1] / count).square().mean()
         return variance.sqrt().item() if variance.isfinite() and variance > 0 else 1.0
 
     def whitenings(self, ridge: float = RIDGE, dtype: torch.dtype = torch.float64) -> dict[Cell, Whitening]:
-        """The whitening of every cell's patches, shared where they are the same; none where they are not finite."""
+        """The whitening of every cell's patches, shared where they are the same; the identity where not finite."""
         result = {}
         for cells in self.alike.values():
             mean, covariance, _, _ = self.statistics(cells[0])

@@ -22,7 +22,7 @@ from modelstitch.seeds import seed_of
 from modelstitch.stitches import Cell, Geometry, Stitch, from_rows, initialise, rows
 
 STATISTICS_BATCH = 100
-MOMENTUM = 0.9  # of Muon; .95 and .8 did no better
+MOMENTUM = 0.9  # of Muon
 
 
 class Fit(NamedTuple):
@@ -45,9 +45,9 @@ class WhitenedMuon(Optimiser):
     """Muon on the weights that stitches would have if what they see had zero mean and unit covariance.
 
     With patches x of mean m and whitening matrix P, a stitch's W x + b is V [P (x - m), 1]: V is moved, and W and b
-    follow, so the engine runs the stitches as they are. A step is the momentum's nearest semi-orthogonal matrix
-    (Jordan et al., "Muon", 2024), so at a `rate` r it moves what a stitch gives, as a vector over channels, by r
-    standard deviations of what it should give, whatever its size and scale.
+    follow, so the engine runs the stitches as they are. A step is about the nearest semi-orthogonal matrix to the
+    Nesterov momentum (Jordan et al., "Muon", 2024), so at a `rate` r it moves what a stitch gives, as a vector over
+    channels, by r standard deviations of what it should give, whatever its size and scale.
 
     Args:
         stitches: moved in place.

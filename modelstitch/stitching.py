@@ -28,7 +28,7 @@ from modelstitch.protocols import Fit, count_steps
 from modelstitch.stitches import Cell, Geometry, Stitch
 
 
-class Counts(NamedTuple):
+class GroupOutput(NamedTuple):
     """What came out of a group: its column, itself, losses and predicted classes, both (cells, images)."""
 
     column: int
@@ -41,8 +41,8 @@ class StitchedPair:
     """A frozen sender, a frozen receiver, and the stitches of some of their cells (sender layer, receiver layer).
 
     Attributes:
-        largest_map: bytes that the largest map of a group may fill: found at the first pass, halved by `fitting`.
-        at_work: the group that is in a suffix; None between passes, and while the sender is at work.
+        largest_map: bytes that the largest map of a group may fill: found at the first pass, halved by `within_memory`.
+        current_group: the group that is in a suffix; None between passes, and while the sender is at work.
     """
 
     def __init__(self, sender: FrozenNetwork, receiver: FrozenNetwork, stitches: dict[Cell, Stitch]) -> None:
@@ -53,25 +53,25 @@ class StitchedPair:
         for i, j in stitches:
             self.columns.setdefault(j, []).append(i)
         self.largest_map: int | None = None
-        self.at_work: Group | None = None
+        self.current_group: Group | None = None
 
     def passes(self, images: Tensor) -> Iterator[tuple[int, Group, Tensor]]:
         """Logits of every cell for normalised images (N, C, H, W), a group at a time: its column, itself, its logits.
 
         The logits (cells, images of the group, classes) carry the gradient of their own stitches only.
         """
-        self.at_work = None
+        self.current_group = None
         suffixes = self.suffix_shapes(images)
         self.largest_map = self.largest_map or self.limit_for(images)
         representations = self.sender.representations(images, self.last_sender_layer)
         for j, sender_layers in self.columns.items():
             groups = group_column(suffixes[j], sender_layers, len(images), images.element_size(), self.largest_map)
             for group in groups:
-                self.at_work = group
+                self.current_group = group
                 maps = [self.stitches[i, j](representations[i][group.images]) for i in group.sender_layers]
                 logits = self.receiver.suffix(j, torch.cat(maps) if len(maps) > 1 else maps[0])
                 yield j, group, logits.float().unflatten(0, (len(maps), -1))
-        self.at_work = None
+        self.current_group = None
 
     def suffix_shapes(self, images: Tensor) -> dict[int, list[Shape]]:
         """Of every column, the shapes of the receiver's maps from its layer to the last, for images (N, C, H, W)."""
@@ -85,22 +85,23 @@ class StitchedPair:
         sender_bytes = len(images) * images.element_size() * pixels
         return map_limit(free_memory(images.device.type), list(self.suffix_shapes(images).values()), sender_bytes)
 
-    @enough_memory("stitches.task.batch or networks.width")
-    def fitting(self, work: Callable[[Tensor, Tensor], list[Counts]], images: Tensor, labels: Tensor) -> list[Counts]:
+    def within_memory(
+        self, work: Callable[[Tensor, Tensor], list[GroupOutput]], images: Tensor, labels: Tensor
+    ) -> list[GroupOutput]:
         """What comes out of `work`, a pass over a batch, begun anew with smaller groups where one exhausts the memory.
 
         Raises:
-            ModelstitchError: if a single map exhausts it, or anything outside the suffixes.
+            torch.OutOfMemoryError: if a single map exhausts it, or anything outside the suffixes.
         """
         while True:
             try:
                 return work(images, labels)
             except torch.OutOfMemoryError:
-                if self.at_work is None or self.at_work.maps == 1:
+                if self.current_group is None or self.current_group.maps == 1:
                     raise
             # Only after the error are the tensors gone that its traceback holds.
             release_memory()
-            self.largest_map = self.at_work.map_bytes // 2
+            self.largest_map = self.current_group.map_bytes // 2
             mib = self.largest_map / 2**20
             say(f"the device's memory is exhausted: from here on the largest map of a group is {mib:.3g} MiB")
 
@@ -157,7 +158,7 @@ def fit(
         start: another than the protocol's own.
 
     Raises:
-        ModelstitchError: if there are fewer training images than one batch.
+        ModelstitchError: if there are fewer training images than one batch, or the device has too little memory.
     """
     stitches, optimiser = protocols.begin(settings, sender, receiver, geometries, images, seed, start)
     pair = StitchedPair(sender, receiver, stitches)
@@ -188,7 +189,7 @@ def train(
         The last row may stand for a part of an epoch.
 
     Raises:
-        ModelstitchError: if there are fewer training images than one batch.
+        ModelstitchError: if there are fewer training images than one batch, or the device has too little memory.
     """
     tallies: list[Tally] = []
     steps = protocols.steps(images, settings, order)
@@ -201,31 +202,41 @@ def train(
     return np.stack(losses), np.stack(accuracies)
 
 
+@enough_memory("stitches.task.batch or networks.width")
 def take_step(pair: StitchedPair, optimiser: Optimiser, images: Tensor, labels: Tensor, tally: Tally) -> None:
-    """Move every stitch once, by the mean cross-entropy of its own logits on images (N, C, H, W)."""
+    """Move every stitch once, by the mean cross-entropy of its own logits on images (N, C, H, W).
 
-    def step(images: Tensor, labels: Tensor) -> list[Counts]:
+    Raises:
+        ModelstitchError: if the device has too little memory.
+    """
+
+    def step(images: Tensor, labels: Tensor) -> list[GroupOutput]:
         optimiser.zero_grad()
         counts = []
         for j, group, logits in pair.passes(images):
             losses = cross_entropies(logits, labels[group.images])
             (losses.sum() / len(labels)).backward()
-            counts.append(Counts(j, group, losses.detach(), logits.argmax(dim=2)))
+            counts.append(GroupOutput(j, group, losses.detach(), logits.argmax(dim=2)))
         optimiser.step()
         return counts
 
-    for j, group, losses, classes in pair.fitting(step, images, labels):
+    for j, group, losses, classes in pair.within_memory(step, images, labels):
         tally.add(j, group, losses, classes, labels[group.images])
     tally.images += len(labels)
 
 
+@enough_memory("networks.width")
 @torch.no_grad()
 def predict(pair: StitchedPair, images: DeviceImages) -> tuple[np.ndarray, np.ndarray]:
-    """Mean loss (cells,) and predicted classes (cells, images) of every cell on every image of a split."""
+    """Mean loss (cells,) and predicted classes (cells, images) of every cell on every image of a split.
 
-    def evaluate(images: Tensor, labels: Tensor) -> list[Counts]:
+    Raises:
+        ModelstitchError: if the device has too little memory.
+    """
+
+    def evaluate(images: Tensor, labels: Tensor) -> list[GroupOutput]:
         return [
-            Counts(j, group, cross_entropies(logits, labels[group.images]), logits.argmax(dim=2))
+            GroupOutput(j, group, cross_entropies(logits, labels[group.images]), logits.argmax(dim=2))
             for j, group, logits in pair.passes(images)
         ]
 
@@ -233,7 +244,7 @@ def predict(pair: StitchedPair, images: DeviceImages) -> tuple[np.ndarray, np.nd
     tally = Tally(cells, images.device)
     predictions = torch.empty(len(cells), len(images), dtype=torch.int64, device=images.device)
     for batch, labels in images.in_order():
-        for j, group, losses, classes in pair.fitting(evaluate, batch, labels):
+        for j, group, losses, classes in pair.within_memory(evaluate, batch, labels):
             tally.add(j, group, losses, classes, labels[group.images])
             part = slice(tally.images + group.images.start, tally.images + group.images.stop)
             predictions[tally.rows(j, group), part] = classes

@@ -166,7 +166,7 @@ def test_exhausted_memory_changes_no_result(
         results.append((stitches, *training, *stitching.predict(pair, images)))
     assert entered.failures == halvings
     assert caplog.text.count("the largest map of a group is") == entered.failures
-    assert pair.largest_map < 2**23 and pair.at_work is None
+    assert pair.largest_map < 2**23 and pair.current_group is None
     (stitches, losses, accuracies, *evaluation), (others, other_losses, other_accuracies, *other_evaluation) = results
     np.testing.assert_allclose(losses, other_losses, rtol=1e-6)
     np.testing.assert_array_equal(accuracies, other_accuracies)
