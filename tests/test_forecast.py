@@ -164,8 +164,8 @@ def test_what_is_measured_costs_its_jobs():
     values["measures"]["budget"] = {"epochs": [0.25, 4.0], "pairs": names}
     costs = Costs(Study.model_validate(values))
     measuring = stages(costs, CALIBRATION, dataset_jobs=1, table_jobs=6)[3]
-    # Distances of 12 pairs; hacking, stitches into the input and their images of 24; probes of 4 networks; 2 x 2 x 2.
-    assert (measuring.name, len(measuring.jobs)) == ("measures", 12 + 24 + 2 * 24 + 4 + 8)
+    # Distances of 16 pairs; hacking, stitches into the input and their images of 32; probes of 4 networks; 2 x 2 x 2.
+    assert (measuring.name, len(measuring.jobs)) == ("measures", 16 + 32 + 2 * 32 + 4 + 8)
     pair = ("R1111_trained_s0", "R1111_trained_s0", range(5), range(5))
     training, evaluation = costs.training_flops("task", *pair), costs.evaluation_flops(*pair)
     assert [job.flops for job in measuring.jobs[-8:-4]] == [training + evaluation] * 2 + [

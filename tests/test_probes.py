@@ -50,7 +50,7 @@ def test_a_last_column_that_is_trained_well_is_as_accurate_as_the_probes(digits,
     changes = {
         "epochs": 4,
         "batch": 32,
-        "learning_rate": 0.02,
+        "learning_rate": 0.3,
         "statistics_images": 1437,
         "augmentation": Augmentation(flip=False, shift=0, cutout=0),
     }

@@ -387,7 +387,7 @@ def test_a_finished_study_made_read_only_stays_as_it_is(finished):
     assert planned(finished) == {} and planned(finished, other_colour) == FIGURES
 
 
-def reported(folder: Path, study: dict | None = None, omitted: frozenset[str] = frozenset()) -> dict[str, dict]:
+def reported(folder: Path, study: dict = STUDY, omitted: frozenset[str] = frozenset()) -> dict[str, dict]:
     """What the report of a study shows, by path: every figure and table but those omitted, without a net."""
     result = snakemake(folder, "--report", "report.html", study=study)
     assert result.returncode == 0, result.stderr
