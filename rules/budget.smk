@@ -5,7 +5,9 @@ from modelstitch.config import STARTS
 GROWING = STUDY.measures.budget
 BUDGET_RECORD = RESULTS / "budget/{epochs}/{start}/{sender}/{receiver}.h5"
 BUDGET_RECORDS = [
-    str(BUDGET_RECORD).format(epochs=str(epochs).removesuffix(".0"), start=start, sender=pair.sender, receiver=pair.receiver)
+    str(BUDGET_RECORD).format(
+        epochs=str(epochs).removesuffix(".0"), start=start, sender=pair.sender, receiver=pair.receiver
+    )
     for pair in (GROWING.pairs if GROWING else ())
     for start in STARTS
     for epochs in sorted(GROWING.epochs)
