@@ -26,7 +26,7 @@ from modelstitch.frozen import FrozenNetwork
 from modelstitch.networks import SmallResNet, build
 from modelstitch.optimisers import SGD
 from modelstitch.seeds import seed_of
-from modelstitch.stitches import Cell, Stitch, geometries, initialise
+from modelstitch.stitches import Cell, Stitch, geometries, initialise, parameters
 from modelstitch.stitching import StitchedPair, Tally, take_step
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -142,10 +142,6 @@ def fresh_stitches(
     return {cell: initialise(geometry, seed_of(*cell), device) for cell, geometry in cells.items()}
 
 
-def parameters_of(stitches: Sequence[Stitch]) -> list[Tensor]:
-    return [tensor for stitch in stitches for tensor in (stitch.weight, stitch.bias)]
-
-
 class Engine:
     """All stitches of a frozen sender and receiver together, or those of some sender layers, on one batch.
 
@@ -164,7 +160,7 @@ class Engine:
     ) -> None:
         stitches = fresh_stitches(frozen, images.device.type, sender_layers)
         self.pair = StitchedPair(*frozen, stitches)
-        self.optimiser = SGD(parameters_of(list(stitches.values())), MOMENTUM, WEIGHT_DECAY)
+        self.optimiser = SGD(parameters(stitches.values()), MOMENTUM, WEIGHT_DECAY)
         self.optimiser.rate = RATE
         self.images, self.labels = images, labels
 

@@ -29,7 +29,6 @@ from common import (
     freeze,
     fresh_stitches,
     measure_combinations,
-    parameters_of,
     random_batch,
     random_network,
     significant,
@@ -39,7 +38,7 @@ from torch import Tensor, nn
 
 from modelstitch.architectures import count_layers
 from modelstitch.costs import pair_flops
-from modelstitch.stitches import Cell, Stitch
+from modelstitch.stitches import Cell, Stitch, parameters
 from modelstitch.winograd import WinogradConvolution
 from tests.naive import stitched
 
@@ -108,7 +107,7 @@ class Loop:
         self.networks, self.images, self.labels = networks, images.contiguous(), labels
         settings = {"lr": RATE, "momentum": MOMENTUM, "weight_decay": WEIGHT_DECAY}
         self.stitches = [
-            (cell, stitch, torch.optim.SGD(parameters_of([stitch]), **settings)) for cell, stitch in stitches.items()
+            (cell, stitch, torch.optim.SGD(parameters([stitch]), **settings)) for cell, stitch in stitches.items()
         ]
 
     def step(self) -> Tensor:

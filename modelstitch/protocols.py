@@ -19,7 +19,7 @@ from modelstitch.least_squares import Moments, accumulate
 from modelstitch.optimisers import SGD, Optimiser
 from modelstitch.schedule import warmup_cosine
 from modelstitch.seeds import seed_of
-from modelstitch.stitches import Cell, Geometry, Stitch, from_rows, initialise, rows
+from modelstitch.stitches import Cell, Geometry, Stitch, from_rows, initialise, parameters, rows
 
 STATISTICS_BATCH = 100
 MOMENTUM = 0.9  # of Muon
@@ -55,7 +55,7 @@ class WhitenedMuon(Optimiser):
     """
 
     def __init__(self, stitches: Mapping[Cell, Stitch], moments: Moments) -> None:
-        super().__init__(tensor for stitch in stitches.values() for tensor in (stitch.weight, stitch.bias))
+        super().__init__(parameters(stitches.values()))
         self.stitches = list(stitches.values())
         self.deviations = [moments.deviation(cell) for cell in stitches]
         self.means, self.matrices, self.weights, self.momenta = [], [], [], []
@@ -151,8 +151,7 @@ def measure(
 
 def sgd(stitches: Mapping[Cell, Stitch], settings: PaperStitches) -> SGD:
     """The paper's optimiser, of all stitches together."""
-    parameters = [tensor for stitch in stitches.values() for tensor in (stitch.weight, stitch.bias)]
-    return SGD(parameters, settings.momentum, settings.weight_decay)
+    return SGD(parameters(stitches.values()), settings.momentum, settings.weight_decay)
 
 
 def count_steps(settings: TrainedStitches, images: int) -> int:

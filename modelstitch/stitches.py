@@ -85,6 +85,11 @@ class Stitch(NamedTuple):
         return stitched
 
 
+def parameters(stitches: Iterable[Stitch]) -> list[Tensor]:
+    """What training moves: weight and bias of each stitch, one stitch after the other."""
+    return [tensor for stitch in stitches for tensor in (stitch.weight, stitch.bias)]
+
+
 def to_tensors(stitches: Mapping[Cell, Stitch]) -> dict[str, Tensor]:
     """Stitches as a file holds them: `<sender layer>.<receiver layer>.weight` (C_out, C_in, k, k), `.bias` (C_out,)."""
     return {

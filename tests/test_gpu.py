@@ -11,9 +11,10 @@ from modelstitch.hardware import prepare
 from modelstitch.images import DeviceImages
 from modelstitch.networks import build
 from modelstitch.optimisers import SGD
+from modelstitch.stitches import parameters
 from modelstitch.stitching import StitchedPair, Tally, take_step
 from tests.settings import FAST, STITCHES, WIDTH
-from tests.test_hardware import AUGMENTATION, Still, new_pair, parameters_of, train_watched
+from tests.test_hardware import AUGMENTATION, Still, new_pair, train_watched
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU here")
 
@@ -89,13 +90,15 @@ def test_exhausted_memory_halves_the_groups_and_changes_no_gradient(caplog):
         before = torch.cuda.memory_allocated()
         torch.cuda.set_per_process_memory_fraction(fraction)
         try:
-            take_step(pair, Still(parameters_of(pair)), images, labels, Tally(list(pair.stitches), "cuda"))
+            take_step(
+                pair, Still(parameters(pair.stitches.values())), images, labels, Tally(list(pair.stitches), "cuda")
+            )
         finally:
             torch.cuda.set_per_process_memory_fraction(1.0)
         taken = torch.cuda.max_memory_allocated() - before
         fraction = (before + 0.6 * taken) / torch.cuda.get_device_properties(0).total_memory
         limits.append(pair.largest_map)
-        gradients.append([parameter.grad.cpu() for parameter in parameters_of(pair)])
+        gradients.append([parameter.grad.cpu() for parameter in parameters(pair.stitches.values())])
         del pair
     assert limits[1] < limits[0] and "the largest map of a group is" in caplog.text
     for found, expected in zip(*gradients, strict=True):

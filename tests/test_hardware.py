@@ -12,7 +12,7 @@ from modelstitch.identifiers import NetworkId
 from modelstitch.images import DeviceImages
 from modelstitch.networks import SmallResNet, build
 from modelstitch.optimisers import SGD
-from modelstitch.stitches import geometries, initialise
+from modelstitch.stitches import geometries, initialise, parameters
 from modelstitch.stitching import StitchedPair, Tally
 from tests.settings import FAST, STITCHES, WIDTH, training_settings
 
@@ -63,10 +63,6 @@ def new_pair(device, width=WIDTH):
     return StitchedPair(*frozen, {cell: initialise(geometry, 0, device) for cell, geometry in cells.items()}), cells
 
 
-def parameters_of(pair):
-    return [tensor for stitch in pair.stitches.values() for tensor in (stitch.weight, stitch.bias)]
-
-
 def train_watched(pair, optimiser, images, settings, watch):
     """An epoch, watched but for its first batch and step, which make what is made once. Returns the tally."""
     steps = protocols.steps(images, settings, ("order",))
@@ -94,7 +90,7 @@ def test_an_epoch_of_stitches_copies_nothing_to_or_from_its_device(few_digits):
     """On `meta`, a device without numbers: what needs any, or mixes it with the CPU, fails."""
     pair, _ = new_pair("meta")
     images = DeviceImages(few_digits, few_digits.train, "meta", torch.bfloat16)
-    optimiser = Still(parameters_of(pair))
+    optimiser = Still(parameters(pair.stitches.values()))
     assert {parameter.dtype for parameter in optimiser.parameters} == {torch.float32}
     settings = STITCHES.model_copy(update={"augmentation": AUGMENTATION})
     assert train_watched(pair, optimiser, images, settings, NeverWaits()).images == 7 * 29
