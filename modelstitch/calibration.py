@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +27,7 @@ from modelstitch.frozen import FrozenNetwork
 from modelstitch.identifiers import NetworkId
 from modelstitch.images import DeviceImages
 from modelstitch.networks import build
-from modelstitch.optimisers import SGD
+from modelstitch.optimisers import SGD, Optimiser
 from modelstitch.seeds import seed_of
 from modelstitch.stitches import geometries, initialise
 from modelstitch.stitching import StitchedPair, Tally, predict, take_step
@@ -39,6 +39,7 @@ FEW_IMAGES, MOST_IMAGES = 8, 4096
 
 Rates = dict[str, float]  # busy seconds of a job's cores an operation, by what was measured
 Clock = Callable[[], float]
+Run = Callable[[int], int]  # takes a number of images, and tells its operations
 
 
 class Cells(NamedTuple):
@@ -82,6 +83,27 @@ class Calibration:
     evaluation: Rates
 
 
+class PreparedPair(NamedTuple):
+    """Networks of random weights, and the stitches of their cells before the first step.
+
+    Attributes:
+        pair: the networks and stitches.
+        optimiser: moves the stitches; None where they are solved for.
+        seconds: that the stitches took to begin.
+    """
+
+    pair: StitchedPair
+    optimiser: Optimiser | None
+    seconds: float
+
+
+class PairRuns(NamedTuple):
+    """Training the cells of a pair on so many images, and evaluating them."""
+
+    train: Run
+    evaluate: Run
+
+
 def rate(rates: Rates, key: str) -> float:
     """The mean of what was measured for what was not."""
     return rates.get(key, statistics.fmean(rates.values()))
@@ -101,7 +123,7 @@ def calibrate(study: Study, sizes: Sizes, start: float, device: str, processes: 
     Raises:
         ModelstitchError: if one of them fails.
     """
-    work = json.dumps({"study": study.model_dump(mode="json"), "sizes": sizes, "device": device})
+    work = json.dumps({"study": study.model_dump(mode="json"), "sizes": sizes, "start": start, "device": device})
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
     workers = [
         subprocess.Popen(
@@ -124,9 +146,15 @@ def calibrate(study: Study, sizes: Sizes, start: float, device: str, processes: 
         if worker.returncode:
             reason = errors.strip().rpartition("\n")[2] or f"ended by signal {-worker.returncode}"
             raise ModelstitchError(f"the calibration failed: {reason}")
-        found.append(json.loads(output))
-    shares, *rates = zip(*found, strict=True)
-    return Calibration(start, statistics.fmean(shares), *map(_mean, rates))
+        found.append(Calibration(**json.loads(output)))
+    return Calibration(
+        start=start,
+        share=statistics.fmean(one.share for one in found),
+        networks=_mean([one.networks for one in found]),
+        preparation=_mean([one.preparation for one in found]),
+        training=_mean([one.training for one in found]),
+        evaluation=_mean([one.evaluation for one in found]),
+    )
 
 
 def _mean(measured: Sequence[Rates]) -> Rates:
@@ -134,8 +162,8 @@ def _mean(measured: Sequence[Rates]) -> Rates:
     return {key: statistics.fmean(rates[key] for rates in measured if key in rates) for key in keys}
 
 
-def measure(study: Study, sizes: Sizes, device: str) -> tuple[float, Rates, Rates, Rates, Rates]:
-    """What a `Calibration` holds but for its start, of this process."""
+def measure(study: Study, sizes: Sizes, start: float, device: str) -> Calibration:
+    """Measure in this process. `start` is as in `Calibration`, and not measured."""
     costs, dataset, clock = Costs(study, sizes), noise(sizes), clock_of(study, device)
     begun, worked = time.perf_counter(), clock()
     pairs = {cells.key: cells for cells in cells_of(study)}
@@ -145,11 +173,13 @@ def measure(study: Study, sizes: Sizes, device: str) -> tuple[float, Rates, Rate
     }
     preparation, training, evaluation = {}, {}, {}
     for key in until(PAIR_SECONDS, pairs):
-        preparation[key], train, evaluate = pair_runs(costs, pairs[key], dataset, device, clock)
-        training[key] = seconds_per_flop(train, costs.images_seen(pairs[key].objective), clock)
-        evaluation[key] = seconds_per_flop(evaluate, sizes.test_images, clock)
+        prepared = prepare_pair(costs, pairs[key], dataset, device, clock)
+        runs = pair_runs(costs, pairs[key], dataset, device, prepared)
+        preparation[key] = prepared.seconds
+        training[key] = seconds_per_flop(runs.train, costs.images_seen(pairs[key].objective), clock)
+        evaluation[key] = seconds_per_flop(runs.evaluate, sizes.test_images, clock)
     share = (clock() - worked) / (time.perf_counter() - begun)
-    return share, networks, preparation, training, evaluation
+    return Calibration(start, share, networks, preparation, training, evaluation)
 
 
 def clock_of(study: Study, device: str) -> Clock:
@@ -166,8 +196,8 @@ def until(seconds: float, keys: Iterable[str]) -> Iterator[str]:
         yield key
 
 
-def seconds_per_flop(run: Callable[[int], int], most: int, clock: Clock) -> float:
-    """Seconds an operation of `run`, which takes a number of images and tells its operations.
+def seconds_per_flop(run: Run, most: int, clock: Clock) -> float:
+    """Seconds an operation of `run`.
 
     Takes twice the images until a run is long enough to measure, or has `most` of them. What any run takes, however few
     its images, is not counted, unless this is all the work there is.
@@ -209,7 +239,7 @@ def first(split: Split, count: int) -> Split:
     return Split(split.images[:count], split.labels[:count])
 
 
-def network_run(costs: Costs, architecture: str, dataset: Dataset, device: str) -> Callable[[int], int]:
+def network_run(costs: Costs, architecture: str, dataset: Dataset, device: str) -> Run:
     """Train a network on so many images, by the steps of `training.train`."""
     settings, sizes, width = costs.study.networks.training, costs.sizes, costs.study.networks.width
     dtype = hardware.choose_precision(settings.precision, device)
@@ -230,10 +260,8 @@ def network_run(costs: Costs, architecture: str, dataset: Dataset, device: str) 
     return run
 
 
-def pair_runs(
-    costs: Costs, cells: Cells, dataset: Dataset, device: str, clock: Clock
-) -> tuple[float, Callable[[int], int], Callable[[int], int]]:
-    """Seconds that the cells of a pair take to begin; train them on so many images, and evaluate them."""
+def prepare_pair(costs: Costs, cells: Cells, dataset: Dataset, device: str, clock: Clock) -> PreparedPair:
+    """Begin the stitches of a pair's cells, and take the time."""
     width, image, classes = costs.study.networks.width, costs.sizes.image, costs.sizes.classes
     settings = costs.study.stitches.objectives()[cells.objective]
     dtype = hardware.choose_precision(settings.precision, device)
@@ -242,23 +270,29 @@ def pair_runs(
         for name in cells.architectures
     ]
     sources, targets = (network.shapes(image) for network in frozen)
-    layers = (cells.sender_layers, cells.receiver_layers)
-    shapes = geometries(sources, targets, *layers)
-    closed = isinstance(settings, LeastSquares)
-    preparation = 0.0
-    if closed:
+    shapes = geometries(sources, targets, cells.sender_layers, cells.receiver_layers)
+    if isinstance(settings, LeastSquares):
         stitches = {cell: initialise(geometry, seed_of(*cell), device) for cell, geometry in shapes.items()}
-    else:
-        images = DeviceImages(dataset, dataset.train, device, dtype)
-        begun = clock()
-        stitches, optimiser = protocols.begin(settings, *frozen, shapes, images, (0,))
-        preparation = clock() - begun
-        optimiser.rate = 1e-6
-        if isinstance(settings, FastStitches):
-            wanted = min(settings.statistics_images, costs.sizes.train_images)
-            preparation *= wanted / min(wanted, len(images))
-    pair = StitchedPair(*frozen, stitches)
-    forward, both = (pair_flops(*cells.architectures, width, image, *layers, passes) for passes in (1, 2))
+        return PreparedPair(StitchedPair(*frozen, stitches), optimiser=None, seconds=0.0)
+    images = DeviceImages(dataset, dataset.train, device, dtype)
+    begun = clock()
+    stitches, optimiser, _ = protocols.begin(settings, *frozen, shapes, images, (0,))
+    seconds = clock() - begun
+    optimiser.rate = 1e-6
+    if isinstance(settings, FastStitches):
+        wanted = min(settings.statistics_images, costs.sizes.train_images)
+        seconds *= wanted / min(wanted, len(images))
+    return PreparedPair(StitchedPair(*frozen, stitches), optimiser, seconds)
+
+
+def pair_runs(costs: Costs, cells: Cells, dataset: Dataset, device: str, prepared: PreparedPair) -> PairRuns:
+    """What is measured of a pair's cells once they are prepared."""
+    pair, optimiser, _ = prepared
+    settings = costs.study.stitches.objectives()[cells.objective]
+    dtype = hardware.choose_precision(settings.precision, device)
+    layers = (cells.sender_layers, cells.receiver_layers)
+    sizes = (costs.study.networks.width, costs.sizes.image)
+    forward, both = (pair_flops(*cells.architectures, *sizes, *layers, passes) for passes in (1, 2))
 
     def train(images: int) -> int:
         some = DeviceImages(dataset, first(dataset.train, images), device, dtype)
@@ -271,7 +305,8 @@ def pair_runs(
 
     def solve(images: int) -> int:
         some = DeviceImages(dataset, first(dataset.train, images), device, dtype)
-        similarity.fit(*frozen, shapes, some, settings, (0,), cells.key)
+        shapes = {cell: stitch.geometry for cell, stitch in pair.stitches.items()}
+        similarity.fit(pair.sender, pair.receiver, shapes, some, settings, (0,), cells.key)
         return len(some) * costs.similarity_flops(cells.sender, cells.receiver, *layers, moments=True)
 
     def evaluate(images: int) -> int:
@@ -279,7 +314,7 @@ def pair_runs(
         predict(pair, some)
         return forward * len(some)
 
-    return preparation, solve if closed else train, evaluate
+    return PairRuns(solve if optimiser is None else train, evaluate)
 
 
 def main() -> None:
@@ -288,7 +323,8 @@ def main() -> None:
     image, *counts = work["sizes"]
     torch.set_num_threads(study.jobs.threads)
     hardware.prepare(work["device"])
-    json.dump(measure(study, Sizes(tuple(image), *counts), work["device"]), sys.stdout)
+    calibration = measure(study, Sizes(tuple(image), *counts), work["start"], work["device"])
+    json.dump(asdict(calibration), sys.stdout)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from modelstitch.networks import SmallResNet
 from modelstitch.records import Column, predictions_dtype
 from modelstitch.stitches import geometries, to_tensors
 from modelstitch.stitching import StitchedPair
+from modelstitch.versions import installed_versions
 
 FITS = {"task": stitching.fit, "similarity": similarity.fit}
 
@@ -87,6 +88,7 @@ def train_pair(
         "seconds": round(seconds, 3),
         "processor_seconds": round(time.process_time() - worked, 3),
         "images_per_second": round(fit.images / trained_seconds, 3),
+        "versions": installed_versions(),
     }
     return columns, to_tensors(fit.stitches), attributes
 

@@ -14,6 +14,7 @@ from modelstitch.calibration import (
     network_run,
     noise,
     pair_runs,
+    prepare_pair,
     rate,
     seconds_per_flop,
     until,
@@ -85,7 +86,8 @@ def test_operations_of_what_is_measured_are_those_that_torch_counts():
     paper = stitch_settings(augmentation=study.stitches.task.augmentation)  # its steps multiply no matrices
     costs = Costs(study.model_copy(update={"stitches": study.stitches.model_copy(update={"task": paper})}), FEW)
     cells = Cells("task", "R1111_trained_s0", "R1112_trained_s0", [0, 2, 4], [1, 5])
-    _, train, evaluate = pair_runs(costs, cells, noise(FEW), "cpu", time.process_time)
+    prepared = prepare_pair(costs, cells, noise(FEW), "cpu", time.process_time)
+    train, evaluate = pair_runs(costs, cells, noise(FEW), "cpu", prepared)
     head = 2 * 6 * 16 * 10  # of one image and pass: cells, features, classes
     for run, images, passes in ((train, 8, 2), (evaluate, 12, 1)):
         with FlopCounterMode(display=False) as counter:

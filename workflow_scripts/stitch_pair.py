@@ -3,7 +3,7 @@
 import job
 from safetensors.torch import save_file
 
-from modelstitch import datasets, files, hardware, networks, pairs, records, versions
+from modelstitch import datasets, files, hardware, networks, pairs, records
 from modelstitch.config import objective_settings
 
 job.begin(snakemake)
@@ -18,7 +18,6 @@ columns, stitches, attributes = pairs.train_pair(
     receiver_layers=snakemake.params.receiver_layers,
     device=hardware.choose_device(snakemake.resources.device),
 )
-attributes |= {"study": snakemake.params.study, "versions": versions.installed_versions()}
 with files.replacing(snakemake.output.stitches) as temporary:
     save_file(stitches, temporary)
-records.write_pair(snakemake.output.record, columns, attributes)
+records.write_pair(snakemake.output.record, columns, attributes | {"study": snakemake.params.study})

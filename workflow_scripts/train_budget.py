@@ -2,7 +2,7 @@
 
 import job
 
-from modelstitch import datasets, hardware, networks, pairs, records, versions
+from modelstitch import datasets, hardware, networks, pairs, records
 from modelstitch.config import objective_settings
 
 job.begin(snakemake)
@@ -17,5 +17,5 @@ columns, _, attributes = pairs.train_pair(
     start=snakemake.wildcards.start,
     device=hardware.choose_device(snakemake.resources.device),
 )
-attributes |= {"study": snakemake.params.study, "versions": versions.installed_versions()}
-records.write_pair(snakemake.output[0], columns, attributes | {"start": snakemake.wildcards.start})
+attributes |= {"study": snakemake.params.study, "start": snakemake.wildcards.start}
+records.write_pair(snakemake.output[0], columns, attributes)

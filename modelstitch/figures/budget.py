@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -15,21 +14,22 @@ from modelstitch.figures.canvas import (
     HEADING,
     INK,
     LABEL,
+    LEGIBLE,
     MARGIN,
     SMALL,
     SOFT,
     canvas,
     draw_bar,
-    ink_on,
     number,
     pair_name,
     panel,
     rows_with,
     text_width,
+    write_accuracy,
     write_title,
 )
 
-CELL, LARGEST, LEGIBLE = 0.36, 2.4, 0.26  # inches, as all that follow: a cell, a matrix, a cell with a number
+CELL, LARGEST = 0.36, 2.4  # inches, as all that follow: a cell, a matrix
 LEFT, ABOVE, GAP = 0.75, 0.42, 0.3  # room left of a pair's matrices, above each of them, and between them
 CURVES, BESIDE, UNDER = 3.1, 0.75, 1.1  # width of the curves, room left of them, and below for their legend
 COLOURS = ("#0969da", "#bc4c00")  # of the two starts
@@ -105,9 +105,7 @@ def _draw_matrix(axes: Axes, left: float, top: float, cells: pd.DataFrame, cell:
     axes.vlines(left + cell * np.arange(1, columns), top, bottom, **seams)
     axes.hlines(top + cell * np.arange(1, rows), left, right, **seams)
     for (row, column), value in np.ndenumerate(matrix.to_numpy()):
-        ink = INK if np.isnan(value) else ink_on(np.array(colormaps[colormap](value)))
-        place = left + cell * (column + 0.5), top + cell * (row + 0.5)
-        axes.text(*place, number(value), size=min(9.5, 24 * cell), color=ink, ha="center", va="center_baseline")
+        write_accuracy(axes, left + cell * column, top + cell * row, cell, value, colormap)
 
 
 def _draw_curves(axes: Axes, left: float, top: float, height: float, summary: pd.DataFrame) -> None:

@@ -22,6 +22,7 @@ INK, SOFT, FAINT = "#1f2328", "#59636e", "#818b98"
 FAILED = {"facecolor": "#e2e2e2", "edgecolor": "#b6b6b6", "linewidth": 0, "hatch": "//////"}
 TITLE, HEADING, LABEL, SMALL = 12.0, 10.0, 9.0, 8.0  # points
 MARGIN = 0.22  # inches, as all that follow
+LEGIBLE = 0.26  # a number is legible in cells of at least this size
 BAR_HEIGHT, BAR_LENGTH = 0.11, 3.2
 BAR_SPACE = 0.84  # from the cells to the lower edge of the figure
 METADATA = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
@@ -116,6 +117,17 @@ def ink_on(colour: np.ndarray) -> str:
     """
     linear = np.where(colour[:3] <= 0.04045, colour[:3] / 12.92, ((colour[:3] + 0.055) / 1.055) ** 2.4)
     return INK if linear @ (0.2126, 0.7152, 0.0722) > 0.25 else "white"
+
+
+def write_accuracy(
+    axes: Axes, left: float, top: float, cell: float, accuracy: float, colormap: str, failure: str = "n/a"
+) -> None:
+    """An accuracy in the middle of its cell, in an ink that is seen on the cell's colour; for NaN the `failure`."""
+    failed = math.isnan(accuracy)
+    text = failure if failed else number(accuracy)
+    ink = INK if failed else ink_on(np.array(matplotlib.colormaps[colormap](accuracy)))
+    style = {"size": min(9.5, 24 * cell), "color": ink, "ha": "center", "va": "center_baseline"}
+    axes.text(left + cell / 2, top + cell / 2, text, **style)
 
 
 def rows_with(cells: pd.DataFrame, **values: str) -> pd.DataFrame:

@@ -27,23 +27,23 @@ from modelstitch.figures.canvas import (
     HEADING,
     INK,
     LABEL,
+    LEGIBLE,
     MARGIN,
     SMALL,
     SOFT,
     TITLE,
     canvas,
     draw_bar,
-    ink_on,
     number,
     rows_with,
     save,
     text_width,
+    write_accuracy,
     write_title,
 )
 from modelstitch.identifiers import RECIPES, NetworkId
 
 PAIR_CELL = 0.46  # inches, as all that follow
-ANNOTATED_CELL = 0.26  # a number is legible in cells of at least this size
 AVERAGE = 3.2
 AVERAGE_POINTS = 256  # a power of two: no point is as near to one layer as to the next
 SIDES = (("sender", "sender_layer"), ("receiver", "receiver_layer"))
@@ -75,7 +75,7 @@ class _Grid:
 
     @property
     def annotated(self) -> bool:
-        return self.cell >= ANNOTATED_CELL
+        return self.cell >= LEGIBLE
 
     @property
     def ticks(self) -> float:
@@ -366,12 +366,8 @@ def _draw_cells(axes: Axes, grid: _Grid, left: float, top: float, colormap: str)
     if not grid.annotated:
         return
     axes.add_collection(PolyCollection(corners, facecolors="none", edgecolors="white", linewidths=0.8))
-    size = min(9.5, 24 * cell)
-    for place, value in enumerate(values):
-        text = number(value) if not failed[place] else "div" if cells.diverged.iloc[place] else "n/a"
-        ink = INK if failed[place] else ink_on(colours[place])
-        middle = (x[place] + cell / 2, y[place] + cell / 2)
-        axes.text(*middle, text, size=size, color=ink, ha="center", va="center_baseline")
+    for across, down, value, diverged in zip(x, y, values, cells.diverged, strict=True):
+        write_accuracy(axes, across, down, cell, value, colormap, failure="div" if diverged else "n/a")
 
 
 def _write_layers(axes: Axes, grid: _Grid, left: float, top: float, size: float) -> None:
