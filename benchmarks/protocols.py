@@ -43,7 +43,8 @@ def main() -> None:
     pair = Pair(arguments)
     settings = fast(arguments.reference_epochs, 64, 0.1)
     converged = [pair.recorded(path) for path in arguments.reference] or [
-        (start, settings.epochs, *pair.accuracies(settings, start, seed)) for seed, start in enumerate(STARTS, start=1)
+        (start, settings.epochs, *pair.accuracies(settings, start, seed))
+        for seed, start in enumerate(arguments.reference_starts, start=1)
     ]
     reference = np.fmax.reduce([accuracies for _, _, accuracies, _ in converged])
     rows = [
@@ -69,14 +70,15 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--sender-layers", nargs="*", type=int, help="rows; all by default")
     parser.add_argument("--receiver-layers", nargs="*", type=int, help="columns; all by default")
     parser.add_argument("--reference-epochs", type=float, default=4)
+    parser.add_argument("--reference-starts", nargs="+", choices=STARTS, default=STARTS, help="both by default")
     parser.add_argument("--reference", nargs="*", type=Path, default=[], help="records of the pair: nothing is trained")
     parser.add_argument(
         "--protocols",
         nargs="*",
         default=[
-            "fast:0.125:64:0.1",
             "fast:0.25:64:0.1",
             "fast:0.5:64:0.1",
+            "fast:0.5:32:0.1",
             "paper:0.5:256:0.01",
             "paper:4:256:0.01",
         ],
@@ -121,10 +123,10 @@ class Pair:
         """Test accuracy of every cell (cells,), and the seconds of processor time that training took."""
         began = time.process_time()
         names = ("benchmark", seed)
-        stitches, optimiser = protocols.begin(
+        stitches, optimiser, soft_share = protocols.begin(
             settings, self.sender, self.receiver, self.geometries, self.train, names, start
         )
-        pair = stitching.StitchedPair(self.sender, self.receiver, stitches)
+        pair = stitching.StitchedPair(self.sender, self.receiver, stitches, soft_share)
         stitching.train(pair, self.train, settings, optimiser, names, f"{settings.protocol} {settings.epochs:g}")
         seconds = time.process_time() - began
         _, predictions = stitching.predict(pair, self.test)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from modelstitch.architectures import Block, Shape, blocks, count_layers, layer_shapes, shapes_from_image
-from modelstitch.config import LeastSquares, PaperStitches, Study
+from modelstitch.config import FastStitches, LeastSquares, PaperStitches, Study
 from modelstitch.grouping import CPU_MAP_BYTES
 from modelstitch.identifiers import NetworkId
 
@@ -127,7 +127,11 @@ class Costs:
         cells = (sender, receiver, sender_layers, receiver_layers)
         if objective == "similarity":
             return self.images_seen(objective) * self.similarity_flops(*cells, isinstance(settings, LeastSquares))
-        return self.images_seen(objective) * self._pair_flops(*cells, passes=2)
+        image_flops = self._pair_flops(*cells, passes=2)
+        if isinstance(settings, FastStitches):  # its soft labels
+            architecture = NetworkId.parse(receiver).architecture
+            image_flops += sum(layer_flops(architecture, self.study.networks.width, self.sizes.image))
+        return self.images_seen(objective) * image_flops
 
     def images_seen(self, objective: str) -> int:
         """How many images stitches are trained on, repetitions counted."""

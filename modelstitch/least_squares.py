@@ -40,7 +40,10 @@ class Statistics(NamedTuple):
 
 
 class Whitening(NamedTuple):
-    """Mean (D,) of a stitch's patches, the symmetric matrix (D, D) that gives them unit covariance, and its inverse."""
+    """Mean (D,) of a stitch's patches, the symmetric matrix (D, D) that whitens them, and its inverse.
+
+    Whitened patches have a mean variance of 1, and without a ridge unit covariance.
+    """
 
     mean: Tensor
     matrix: Tensor
@@ -139,14 +142,25 @@ class Moments:
         return variance.sqrt().item() if variance.isfinite() and variance > 0 else 1.0
 
     def whitenings(self, ridge: float = RIDGE, dtype: torch.dtype = torch.float64) -> dict[Cell, Whitening]:
-        """The whitening of every cell's patches, shared where they are the same; the identity where not finite."""
+        """The whitening of every cell's patches, shared where they are the same.
+
+        The identity where patches are not finite, or all the same.
+
+        Args:
+            ridge: added to the diagonal of the patches' covariance, as a share of its mean.
+            dtype: of what is returned.
+        """
         result = {}
         for cells in self.alike.values():
             mean, covariance, _, _ = self.statistics(cells[0])
-            if not covariance.isfinite().all():
+            if not covariance.isfinite().all() or not covariance.any():
                 mean, covariance = torch.zeros_like(mean), torch.eye(len(mean)).to(covariance)
-            values, vectors = torch.linalg.eigh(_regularised(covariance, ridge))
-            matrices = ((vectors * scale) @ vectors.T for scale in (values.rsqrt(), values.sqrt()))
+            share = _mean_variance(covariance)
+            values, vectors = torch.linalg.eigh(covariance)
+            values = values.clamp_min(0)
+            whitened = values + ridge * share
+            deviations = (whitened * (values / whitened).mean()).sqrt()
+            matrices = ((vectors * scale) @ vectors.T for scale in (1 / deviations, deviations))
             result |= dict.fromkeys(cells, Whitening(*(tensor.to(dtype) for tensor in (mean, *matrices))))
         return result
 
@@ -171,6 +185,10 @@ def _key(cell: Cell, geometry: Geometry) -> tuple:
     return cell[0], geometry.kernel, geometry.scale, geometry.target[1:]
 
 
+def _mean_variance(covariance: Tensor) -> Tensor:
+    return covariance.diagonal().mean().clamp_min(torch.finfo(covariance.dtype).tiny)
+
+
 def _regularised(covariance: Tensor, ridge: float) -> Tensor:
-    share = covariance.diagonal().mean().clamp_min(torch.finfo(covariance.dtype).tiny)
-    return covariance + ridge * share * torch.eye(len(covariance), dtype=covariance.dtype, device=covariance.device)
+    identity = torch.eye(len(covariance), dtype=covariance.dtype, device=covariance.device)
+    return covariance + ridge * _mean_variance(covariance) * identity

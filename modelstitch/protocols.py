@@ -1,7 +1,8 @@
 """How stitches are trained: where they start, what moves them, and at which rate.
 
 `paper` is the published protocol (arXiv 2303.11277). `fast` reaches the converged matrix with a fraction of the images:
-it starts from least squares and runs Muon on stitches of whitened senders. How near it comes: docs/protocols.md.
+it starts from least squares, learns from the receiver's own predictions beside the labels, and runs Muon on stitches
+of whitened senders. How near it comes: docs/protocols.md.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +24,22 @@ from modelstitch.stitches import Cell, Geometry, Stitch, from_rows, initialise, 
 
 STATISTICS_BATCH = 100
 MOMENTUM = 0.9  # of Muon
+# Of whitening, as a share of the mean variance. Small variances are mostly noise, and Muon levels what is left.
+WHITENING_RIDGE = 0.1
+
+
+class Beginning(NamedTuple):
+    """Stitches before their first step.
+
+    Attributes:
+        stitches: of every cell.
+        optimiser: moves them.
+        soft_share: of the receiver's own prediction in what the stitches learn, beside the label; 0 is the label alone.
+    """
+
+    stitches: dict[Cell, Stitch]
+    optimiser: Optimiser
+    soft_share: float
 
 
 class Fit(NamedTuple):
@@ -42,7 +59,7 @@ class Fit(NamedTuple):
 
 
 class WhitenedMuon(Optimiser):
-    """Muon on the weights that stitches would have if what they see had zero mean and unit covariance.
+    """Muon on the weights that stitches would have if what they see had zero mean and about unit covariance.
 
     With patches x of mean m and whitening matrix P, a stitch's W x + b is V [P (x - m), 1]: V is moved, and W and b
     follow, so the engine runs the stitches as they are. A step is about the nearest semi-orthogonal matrix to the
@@ -59,7 +76,7 @@ class WhitenedMuon(Optimiser):
         self.stitches = list(stitches.values())
         self.deviations = [moments.deviation(cell) for cell in stitches]
         self.means, self.matrices, self.weights, self.momenta = [], [], [], []
-        whitenings = moments.whitenings(dtype=self.parameters[0].dtype)
+        whitenings = moments.whitenings(WHITENING_RIDGE, self.parameters[0].dtype)
         for cell, stitch in stitches.items():
             mean, matrix, inverse = whitenings[cell]
             weight = rows(stitch.weight.detach())
@@ -106,8 +123,8 @@ def begin(
     images: DeviceImages,
     seed: Sequence[object],
     start: Start | None = None,
-) -> tuple[dict[Cell, Stitch], Optimiser]:
-    """The stitches of some cells as their training begins, and their optimiser.
+) -> Beginning:
+    """The stitches of some cells as their training begins, what moves them, and what they learn.
 
     Args:
         settings: the protocol and its numbers.
@@ -123,30 +140,35 @@ def begin(
     published = isinstance(settings, PaperStitches)
     start = start or ("random" if published else "least-squares")
     if published and start == "random":
-        return stitches, sgd(stitches, settings)
+        return Beginning(stitches, sgd(stitches, settings), 0.0)
     count = len(images) if published else settings.statistics_images
-    moments = measure(count, sender, receiver, geometries, images, seed)
+    chosen = drawn(len(images), count, seed_of(*seed, "statistics")).to(images.device)
+    batches = (images.normalised(part).to(images.dtype) for part in chosen.split(STATISTICS_BATCH))
+    moments = accumulate(sender, receiver, geometries, batches, torch.float32)
     for cell, stitch in stitches.items() if start == "least-squares" else ():
         nearest = moments.solve(cell)
         # A network that overflows has no least squares: its stitches start at random.
         if nearest.weight.isfinite().all() and nearest.bias.isfinite().all():
             stitch.weight.data.copy_(nearest.weight)
             stitch.bias.data.copy_(nearest.bias)
-    return stitches, sgd(stitches, settings) if published else WhitenedMuon(stitches, moments)
+    if published:
+        return Beginning(stitches, sgd(stitches, settings), 0.0)
+    return Beginning(stitches, WhitenedMuon(stitches, moments), reliability(receiver, images, chosen))
 
 
-def measure(
-    count: int,
-    sender: FrozenNetwork,
-    receiver: FrozenNetwork,
-    geometries: Mapping[Cell, Geometry],
-    images: DeviceImages,
-    seed: Sequence[object],
-) -> Moments:
-    """The moments of some cells over `count` of the images, as they are, or all where there are fewer."""
-    chosen = drawn(len(images), count, seed_of(*seed, "statistics")).to(images.device)
-    batches = (images.normalised(part).to(images.dtype) for part in chosen.split(STATISTICS_BATCH))
-    return accumulate(sender, receiver, geometries, batches, torch.float32)
+@torch.no_grad()
+def reliability(receiver: FrozenNetwork, images: DeviceImages, chosen: Tensor) -> float:
+    """How much better than guessing a network is on images of some indices (N,): 0 as good or worse, 1 always right.
+
+    Its accuracy, corrected for chance as Cohen's kappa is: (accuracy - 1 / classes) / (1 - 1 / classes).
+    """
+    correct = 0.0
+    for part in chosen.split(STATISTICS_BATCH):
+        logits = receiver(images.normalised(part).to(images.dtype))
+        # A network that overflows predicts nothing.
+        correct += ((logits.argmax(dim=1) == images.labels[part]) & logits.isfinite().all(dim=1)).sum()
+    chance = 1 / receiver.classes
+    return max(0.0, (float(correct) / len(chosen) - chance) / (1 - chance))
 
 
 def sgd(stitches: Mapping[Cell, Stitch], settings: PaperStitches) -> SGD:
@@ -178,7 +200,7 @@ def steps(
 
 
 def rates(settings: TrainedStitches, steps: int, steps_per_epoch: int) -> list[float]:
-    """Learning rate of every step: warm-up and cosine for `paper`, falling linearly to 0 for `fast`."""
+    """Learning rate of every step: warm-up and cosine for `paper`, for `fast` falling linearly to 0."""
     if isinstance(settings, PaperStitches):
         warmup_steps = round(settings.warmup_epochs * steps_per_epoch)
         return [settings.learning_rate * warmup_cosine(step, steps, warmup_steps) for step in range(steps)]

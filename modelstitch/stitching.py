@@ -41,12 +41,19 @@ class StitchedPair:
     """A frozen sender, a frozen receiver, and the stitches of some of their cells (sender layer, receiver layer).
 
     Attributes:
+        soft_share: of the receiver's own prediction in what the stitches learn, beside the label.
         largest_map: bytes that the largest map of a group may fill: found at the first pass, halved by `within_memory`.
         current_group: the group that is in a suffix; None between passes, and while the sender is at work.
     """
 
-    def __init__(self, sender: FrozenNetwork, receiver: FrozenNetwork, stitches: dict[Cell, Stitch]) -> None:
-        self.sender, self.receiver = sender, receiver
+    def __init__(
+        self,
+        sender: FrozenNetwork,
+        receiver: FrozenNetwork,
+        stitches: dict[Cell, Stitch],
+        soft_share: float = 0.0,
+    ) -> None:
+        self.sender, self.receiver, self.soft_share = sender, receiver, soft_share
         self.stitches = {cell: stitches[cell] for cell in sorted(stitches, key=lambda cell: (cell[1], cell[0]))}
         self.last_sender_layer = max(i for i, _ in stitches)
         self.columns: dict[int, list[int]] = {}
@@ -73,6 +80,19 @@ class StitchedPair:
                 yield j, group, logits.float().unflatten(0, (len(maps), -1))
         self.current_group = None
 
+    @torch.no_grad()
+    def targets(self, images: Tensor, labels: Tensor) -> Tensor:
+        """What the stitches learn: labels (N,), or where some of it is soft, class probabilities (N, classes).
+
+        Soft labels (Hinton et al., "Distilling the Knowledge in a Neural Network", 2015): what the receiver itself says
+        of an image tells more than its class, so gradients are less noisy.
+        """
+        if not self.soft_share:
+            return labels
+        own = self.receiver(images).float().softmax(dim=1)
+        hard = torch.zeros_like(own).scatter_(1, labels[:, None], 1.0)
+        return torch.lerp(hard, own, self.soft_share)
+
     def suffix_shapes(self, images: Tensor) -> dict[int, list[Shape]]:
         """Of every column, the shapes of the receiver's maps from its layer to the last, for images (N, C, H, W)."""
         shapes = self.receiver.shapes(tuple(images.shape[1:]))
@@ -94,6 +114,7 @@ class StitchedPair:
             torch.OutOfMemoryError: if a single map exhausts it, or anything outside the suffixes.
         """
         while True:
+            self.current_group = None
             try:
                 return work(images, labels)
             except torch.OutOfMemoryError:
@@ -131,9 +152,12 @@ class Tally:
         return self.loss.cpu().numpy() / self.images, self.correct.cpu().numpy() / self.images
 
 
-def cross_entropies(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy (cells, images) of logits (cells, images, classes) for labels (images,)."""
-    return F.cross_entropy(logits.transpose(1, 2), labels.expand(len(logits), -1), reduction="none")
+def cross_entropies(logits: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy (cells, images) of logits (cells, images, classes) for labels (images,) or (images, classes)."""
+    expected = targets.expand(len(logits), *targets.shape)
+    if targets.ndim == 2:
+        expected = expected.transpose(1, 2)
+    return F.cross_entropy(logits.transpose(1, 2), expected, reduction="none")
 
 
 def fit(
@@ -160,8 +184,8 @@ def fit(
     Raises:
         ModelstitchError: if there are fewer training images than one batch, or the device has too little memory.
     """
-    stitches, optimiser = protocols.begin(settings, sender, receiver, geometries, images, seed, start)
-    pair = StitchedPair(sender, receiver, stitches)
+    stitches, optimiser, soft_share = protocols.begin(settings, sender, receiver, geometries, images, seed, start)
+    pair = StitchedPair(sender, receiver, stitches, soft_share)
     loss, accuracy = train(pair, images, settings, optimiser, (*seed, "order"), label)
     return Fit(pair.stitches, loss, accuracy, count_steps(settings, len(images)) * settings.batch)
 
@@ -185,7 +209,8 @@ def train(
         label: names the work in its progress.
 
     Returns:
-        Mean loss and accuracy (epochs, cells) of the augmented training images, as they were when they were trained on.
+        Mean loss and accuracy (epochs, cells) of the augmented training images, as they were when they were trained on;
+        the loss is that of the labels, whatever the stitches learn.
         The last row may stand for a part of an epoch.
 
     Raises:
@@ -204,7 +229,7 @@ def train(
 
 @enough_memory("stitches.task.batch or networks.width")
 def take_step(pair: StitchedPair, optimiser: Optimiser, images: Tensor, labels: Tensor, tally: Tally) -> None:
-    """Move every stitch once, by the mean cross-entropy of its own logits on images (N, C, H, W).
+    """Move every stitch once, by the mean cross-entropy of its own logits with its targets, on images (N, C, H, W).
 
     Raises:
         ModelstitchError: if the device has too little memory.
@@ -213,9 +238,13 @@ def take_step(pair: StitchedPair, optimiser: Optimiser, images: Tensor, labels: 
     def step(images: Tensor, labels: Tensor) -> list[GroupOutput]:
         optimiser.zero_grad()
         counts = []
+        targets = pair.targets(images, labels)
         for j, group, logits in pair.passes(images):
-            losses = cross_entropies(logits, labels[group.images])
+            losses = cross_entropies(logits, targets[group.images])
             (losses.sum() / len(labels)).backward()
+            logits = logits.detach()
+            if pair.soft_share:
+                losses = cross_entropies(logits, labels[group.images])
             counts.append(GroupOutput(j, group, losses.detach(), logits.argmax(dim=2)))
         optimiser.step()
         return counts

@@ -88,6 +88,24 @@ def test_whitened_patches_have_zero_mean_and_unit_covariance(source, target):
     torch.testing.assert_close(matrix @ inverse, torch.eye(len(mean)).double(), rtol=0, atol=1e-8)
 
 
+def test_a_ridge_spares_small_variances_and_keeps_the_mean_variance():
+    geometry = Geometry.between(Shape(3, 4, 4), Shape(2, 4, 4))
+    maps = maps_of(geometry.source) * torch.tensor([1.0, 3.0, 0.01])[:, None, None]
+    moments = moments_of({(0, 0): geometry}, [maps], [maps_of(geometry.target, seed=1)])
+    mean, matrix, inverse = moments.whitenings(ridge=0.1)[0, 0]
+    white = (maps.permute(0, 2, 3, 1).flatten(0, 2) - mean) @ matrix
+    variances = white.square().mean(0)
+    assert variances.mean() == pytest.approx(1.0)
+    assert variances[2] < 0.01 * variances[0] < 0.011 * variances[1]
+    torch.testing.assert_close(matrix @ inverse, torch.eye(3).double(), rtol=0, atol=1e-8)
+
+
+def test_patches_that_are_all_the_same_are_not_whitened():
+    geometry = Geometry.between(Shape(3, 4, 4), Shape(2, 4, 4))
+    moments = moments_of({(0, 0): geometry}, [0 * maps_of(geometry.source)], [maps_of(geometry.target)])
+    torch.testing.assert_close(moments.whitenings()[0, 0].matrix, torch.eye(3).double())
+
+
 def test_from_a_network_to_itself_it_is_the_identity(digits, trained):
     frozen = FrozenNetwork(trained)
     shapes = frozen.shapes((1, 32, 32))

@@ -36,7 +36,7 @@ def test_whitened_muon_is_muon_on_whitened_maps(few_digits, trained, cell):
     maps = frozen.representations(batch)
     moments = Moments({cell: geometry})
     moments.add(maps, maps)
-    whitening = moments.whitenings()[cell]
+    whitening = moments.whitenings(protocols.WHITENING_RIDGE)[cell]
     expected = maps[cell[1]]
     deviation = (expected.square().mean() - expected.mean(dim=(0, 2, 3)).square().mean()).sqrt().item()
     assert moments.deviation(cell) == pytest.approx(deviation)
@@ -133,13 +133,35 @@ def test_the_start_is_the_nearest_stitch_to_the_expected_representation(few_digi
     shapes = frozen.shapes((1, 32, 32))
     images = DeviceImages(few_digits, few_digits.train)
     cells = {(i, i): Geometry.between(shape, shape) for i, shape in shapes.items()}
-    stitches, _ = protocols.begin(FAST, frozen, frozen, cells, images, (0,))
+    stitches, *_ = protocols.begin(FAST, frozen, frozen, cells, images, (0,))
     batch, labels = next(images.in_order())
     with torch.no_grad():
         own = F.cross_entropy(trained.eval()(batch), labels)
         for cell, stitch in stitches.items():
             loss = F.cross_entropy(naive.stitched(trained, trained, cell, stitch, batch), labels)
             assert loss == pytest.approx(own.item(), rel=0.05)
+
+
+def test_stitches_learn_from_the_receiver_as_far_as_it_beats_guessing(digits, trained, random_networks):
+    images = DeviceImages(digits, digits.train)
+    shapes = FrozenNetwork(trained).shapes((1, 32, 32))
+    cells = {(4, 4): Geometry.between(shapes[4], shapes[4])}
+    broken = build("R1111", 4, 1, 10, seed=0).eval()
+    for weight in (broken.layers[2].conv2.weight, broken.layers[2].norm2.weight):
+        weight.data.mul_(1e30)
+    shares = {}
+    for name, receiver in {"trained": trained, "random": random_networks[0], "broken": broken}.items():
+        frozen = FrozenNetwork(receiver)
+        shares[name] = protocols.begin(FAST, FrozenNetwork(trained), frozen, cells, images, (0,)).soft_share
+        indices = torch.arange(len(images))
+        with torch.no_grad():
+            logits = receiver.eval()(images.normalised(indices))
+        accuracy = (logits.argmax(dim=1) == images.labels).double().mean().item()
+        expected = max(0.0, (accuracy - 0.1) / 0.9) if logits.isfinite().all() else 0.0
+        assert protocols.reliability(frozen, images, indices) == pytest.approx(expected, abs=2e-3)
+    assert shares["trained"] > 0.8 > 0.1 > shares["random"] and shares["broken"] == 0
+    published = protocols.begin(stitch_settings(), FrozenNetwork(trained), FrozenNetwork(trained), cells, images, (0,))
+    assert published.soft_share == 0
 
 
 def test_a_network_that_overflows_starts_at_random_and_spoils_no_other_cell(few_digits, trained):

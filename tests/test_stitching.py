@@ -122,6 +122,28 @@ def test_logits_and_gradients_of_any_grouping_are_those_of_each_cell_alone(
             torch.testing.assert_close(found, gradient, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("largest_map", GROUPS)
+def test_soft_labels_are_what_the_receiver_says_and_losses_are_of_the_labels(
+    few_digits, trained, random_networks, largest_map
+):
+    sender, receiver = exact(random_networks[0]), exact(trained)
+    images, labels = next(DeviceImages(few_digits, few_digits.train, dtype=torch.float64).in_order())
+    images, labels = images[:29], labels[:29]
+    merged, alone = (new_stitches(sender, receiver, torch.float64) for _ in range(2))
+    pair = StitchedPair(FrozenNetwork(sender, torch.float64), FrozenNetwork(receiver, torch.float64), merged, 0.75)
+    pair.largest_map = largest_map
+    tally = Tally(list(pair.stitches), "cpu")
+    stitching.take_step(pair, protocols.sgd(merged, stitch_settings()), images, labels, tally)
+    with torch.no_grad():
+        shares = 0.75 * receiver(images).softmax(dim=1) + 0.25 * F.one_hot(labels, 10)
+    for place, cell in enumerate(pair.stitches):
+        logits = naive.stitched(sender, receiver, cell, alone[cell], images)
+        (-(shares * logits.log_softmax(dim=1)).sum() / 29).backward()
+        for found, expected in zip(merged[cell][:2], alone[cell][:2], strict=True):
+            torch.testing.assert_close(found.grad, expected.grad, rtol=1e-4, atol=1e-6)
+        assert tally.means()[0][place] == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-5)
+
+
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-6), (torch.float32, 1e-3)])
 @pytest.mark.parametrize(("epochs", "warmup_epochs"), [(1, 0.5), (0.6, 2.0)])
 def test_merged_cells_equal_cells_trained_alone(
