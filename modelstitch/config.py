@@ -204,7 +204,7 @@ class PaperStitches(TrainedStitches):
 
 
 class FastStitches(TrainedStitches):
-    """The converged matrix for less: least-squares start, soft labels, whitened senders, Muon, a rate that falls to 0."""
+    """The converged matrix for less: least-squares start, soft labels, whitened senders, Muon, falling to 0."""
 
     protocol: Literal["fast"] = Field(description="how a stitch is trained")
     learning_rate: float = Field(
@@ -212,7 +212,7 @@ class FastStitches(TrainedStitches):
         description="how far the first step moves what a stitch gives, in standard deviations of what it should give",
     )
     statistics_images: int = Field(
-        ge=1, description="training images for least squares, whitening and the share of soft labels; all where there are fewer"
+        ge=1, description="training images for least squares, whitening and the receiver's reliability"
     )
 
 
