@@ -15,6 +15,7 @@ from torch import Tensor
 from modelstitch.datasets import Dataset
 from modelstitch.depth import corresponding
 from modelstitch.frozen import FrozenNetwork
+from modelstitch.hardware import enough_memory, in_batches, prepare
 from modelstitch.images import DeviceImages
 from modelstitch.networks import SmallResNet
 from modelstitch.stitches import from_tensors
@@ -34,6 +35,7 @@ COLUMNS = (
 )
 
 
+@enough_memory("networks.width")
 @torch.no_grad()
 def measure_pair(
     sender: SmallResNet,
@@ -53,7 +55,11 @@ def measure_pair(
         sender, receiver: the networks.
         dataset: whose test images are counted.
         vanilla, similar: the pair's stitches for `task` and for `similarity`, as `stitches.to_tensors` names them.
+
+    Raises:
+        ModelstitchError: if the device has too little memory.
     """
+    prepare(device)
     images = DeviceImages(dataset, dataset.test, device)
     frozen = FrozenNetwork(sender, device=device), FrozenNetwork(receiver, device=device)
     shapes = [network.shapes(tuple(dataset.test.images.shape[1:])) for network in frozen]
@@ -62,30 +68,28 @@ def measure_pair(
         kind: from_tensors(tensors, cells, *shapes, device)
         for kind, tensors in (("vanilla", vanilla), ("similar", similar))
     }
-    squares, cosines = (dict.fromkeys(((name, *cell) for name in DISTANCES for cell in cells), 0.0) for _ in range(2))
     sums = {j: torch.zeros(2, shapes[1][j].channels, dtype=torch.float64, device=device) for _, j in cells}
-    for batch, _ in images.in_order(BATCH):
-        sender_maps, receiver_maps = (network.representations(batch) for network in frozen)
-        for j, channels in sums.items():
-            maps = receiver_maps[j].double()
-            channels += torch.stack((maps.sum(dim=(0, 2, 3)), maps.square().sum(dim=(0, 2, 3))))
-        for i, j in cells:
-            expected = receiver_maps[j]
-            found, similar_maps = (stitches[kind][i, j](sender_maps[i]) for kind in ("vanilla", "similar"))
-            for name, one, other in (
-                ("EV", expected, found),
-                ("ES", expected, similar_maps),
-                ("SV", similar_maps, found),
-            ):
-                squares[name, i, j] += (one - other).double().square().sum().item()
-                similarity = torch.cosine_similarity(one.flatten(1).double(), other.flatten(1).double(), dim=1)
-                cosines[name, i, j] += similarity.sum().item()
+    totals = torch.zeros(len(cells), 2, len(DISTANCES), dtype=torch.float64, device=device)
+
+    def measure(batch: slice) -> tuple[dict[int, Tensor], Tensor]:
+        inputs = images.normalised(batch)
+        sender_maps, receiver_maps = (network.representations(inputs) for network in frozen)
+        between = [
+            sums_between(receiver_maps[j], *(stitches[kind][i, j](sender_maps[i]) for kind in ("vanilla", "similar")))
+            for i, j in cells
+        ]
+        return {j: moments(receiver_maps[j]) for j in sums}, torch.stack(between)
+
+    for channels, between in in_batches(measure, len(images), BATCH):
+        for j in sums:
+            sums[j] += channels[j]
+        totals += between
     rows = []
-    for i, j in cells:
+    for (i, j), (squares, cosines) in zip(cells, totals.tolist(), strict=True):
         pixels = len(images) * shapes[1][j].height * shapes[1][j].width
         total, square = sums[j] / pixels
         variance = (square - total.square()).mean().item()
-        errors = [squares[name, i, j] / (pixels * shapes[1][j].channels) for name in DISTANCES]
+        errors = [error / (pixels * shapes[1][j].channels) for error in squares]
         rows.append(
             (
                 sender.about["network"],
@@ -96,10 +100,24 @@ def measure_pair(
                 variance,
                 *errors,
                 *(error / variance if variance else np.nan for error in errors),
-                *(cosines[name, i, j] / len(images) for name in DISTANCES),
+                *(cosine / len(images) for cosine in cosines),
             )
         )
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def moments(maps: Tensor) -> Tensor:
+    """Sum and sum of squares of each channel's values: float64 (2, C), of maps (N, C, H, W)."""
+    values = maps.double()
+    return torch.stack((values.sum(dim=(0, 2, 3)), values.square().sum(dim=(0, 2, 3))))
+
+
+def sums_between(expected: Tensor, vanilla: Tensor, similar: Tensor) -> Tensor:
+    """Squared errors and cosines of maps (N, C, H, W), summed over images: float64 (2, `DISTANCES`)."""
+    pairs = ((expected, vanilla), (expected, similar), (similar, vanilla))
+    squares = [(one - other).double().square().sum() for one, other in pairs]
+    cosines = [torch.cosine_similarity(*(maps.flatten(1).double() for maps in pair)).sum() for pair in pairs]
+    return torch.stack([torch.stack(squares), torch.stack(cosines)])
 
 
 def summarise(distances: pd.DataFrame) -> pd.DataFrame:

@@ -21,6 +21,7 @@ from modelstitch import tables
 from modelstitch.datasets import Dataset, Split
 from modelstitch.files import replacing
 from modelstitch.frozen import FrozenNetwork
+from modelstitch.hardware import enough_memory, in_batches, prepare
 from modelstitch.identifiers import NetworkId
 from modelstitch.images import DeviceImages
 from modelstitch.networks import SmallResNet
@@ -60,6 +61,7 @@ class Shown(NamedTuple):
     generated: np.ndarray
 
 
+@enough_memory("networks.width")
 @torch.no_grad()
 def measure_pair(
     sender: SmallResNet,
@@ -83,7 +85,11 @@ def measure_pair(
 
     Returns:
         A table with `COLUMNS`, NaN where a stitch diverged; and the images for the figures.
+
+    Raises:
+        ModelstitchError: if the device has too little memory.
     """
+    prepare(device)
     (column,) = record.columns
     layers, image = column.sender_layers, dataset.test.images.shape[1:]
     test = DeviceImages(dataset, dataset.test, device)
@@ -92,11 +98,13 @@ def measure_pair(
     painters = from_tensors(stitches, [(i, INPUT) for i in layers], shapes, shapes, device)
     chosen = choose(dataset.test, shown)
     generated = np.empty((len(layers), len(chosen), *image), np.uint8)
-    likeness, counts = np.zeros((len(layers), 2)), np.zeros((len(layers), 4), np.int64)
-    for start, (batch, labels) in zip(range(0, len(test), BATCH), test.in_order(BATCH), strict=True):
-        maps, original_classes = frozen.representations(batch, max(layers)), reader(batch).argmax(dim=1)
-        originals = dataset.test.images[start : min(start + BATCH, images)]
-        places = np.flatnonzero(chosen // BATCH == start // BATCH)
+
+    def measure(batch: slice) -> tuple[np.ndarray, np.ndarray]:
+        likeness, counts = np.empty((len(layers), 2)), np.empty((len(layers), 4), np.int64)
+        inputs, labels = test.normalised(batch), test.labels[batch]
+        maps, original_classes = frozen.representations(inputs, max(layers)), reader(inputs).argmax(dim=1)
+        originals = dataset.test.images[batch.start : min(batch.stop, images)]
+        places = np.flatnonzero((chosen >= batch.start) & (chosen < batch.stop))
         for row, ((i, _), paint) in enumerate(painters.items()):
             pixels = (paint(maps[i]) * test.std + test.mean) * 255
             painted = as_bytes(pixels)
@@ -104,10 +112,13 @@ def measure_pair(
             classes, by_sender = (network(seen).argmax(dim=1) for network in (reader, frozen))
             changed = (pixels < -0.5) | (pixels > 255.5)
             hits = (classes == labels, classes == original_classes, by_sender == labels, changed)
-            counts[row] += [hit.sum().item() for hit in hits]
+            counts[row] = [hit.sum().item() for hit in hits]
             files = painted.cpu().numpy()
-            likeness[row] += compare(originals, files[: len(originals)])
-            generated[row, places] = files[chosen[places] - start]
+            likeness[row] = compare(originals, files[: len(originals)])
+            generated[row, places] = files[chosen[places] - batch.start]
+        return likeness, counts
+
+    likeness, counts = (sum(parts) for parts in zip(*in_batches(measure, len(test), BATCH), strict=True))
     shares = counts / (len(test), len(test), len(test), dataset.test.images.size)
     numbers = np.column_stack((likeness / min(images, len(test)), shares, column.test_accuracy))
     numbers[np.isnan(column.test_accuracy)] = np.nan

@@ -5,7 +5,6 @@ asked how likely its representations are among the expected ones, what the suffi
 mistakes the stitched network makes.
 """
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import chain
 
@@ -25,8 +24,9 @@ from modelstitch.config import Hacking
 from modelstitch.datasets import Dataset
 from modelstitch.errors import ModelstitchError
 from modelstitch.frozen import FrozenNetwork
+from modelstitch.hardware import enough_memory, in_batches, prepare
 from modelstitch.identifiers import NetworkId
-from modelstitch.images import DeviceImages, drawn
+from modelstitch.images import EVALUATION_BATCH, DeviceImages, drawn
 from modelstitch.networks import SmallResNet
 from modelstitch.records import PairRecord
 from modelstitch.seeds import seed_of
@@ -171,23 +171,35 @@ def divergences(
     Relative to the variance of the expected activations about the mean of each channel, as in `distances`: a constant
     has an error of 1.
     """
-    sums = dict.fromkeys(stitches, 0.0)
-    signs = {cell: torch.Generator().manual_seed(seed_of(*seed, *cell)) for cell in stitches}
-    moments = [0.0] * (len(receiver.layers) + 1)
-    for batch in chosen.split(BATCH):
-        inputs = images.normalised(batch)
+    signs = {
+        cell: random_signs((len(chosen), len(stitch.bias)), seed_of(*seed, *cell)) for cell, stitch in stitches.items()
+    }
+
+    def measure(batch: slice) -> tuple[list[Tensor], dict[Cell, np.ndarray]]:
+        inputs = images.normalised(chosen[batch])
         sent, expected = sender.representations(inputs), stages_from(receiver, -1, inputs)[1:]
-        moments = [total + moments_of(maps) for total, maps in zip(moments, expected, strict=True)]
-        for (i, j), stitch in stitches.items():
-            stitched = stitch(sent[i])
-            drawn = 2 * torch.randint(0, 2, stitched.shape[:2], generator=signs[i, j]).to(stitched) - 1
-            sums[i, j] += divergence(receiver, j, stitched, expected[j:], drawn)
+        return [moments_of(maps) for maps in expected], {
+            (i, j): divergence(receiver, j, stitch(sent[i]), expected[j:], signs[i, j][batch].to(inputs))
+            for (i, j), stitch in stitches.items()
+        }
+
+    sums = dict.fromkeys(stitches, 0.0)
+    moments = [0.0] * (len(receiver.layers) + 1)
+    for moments_of_batch, sums_of_batch in in_batches(measure, len(chosen), BATCH):
+        moments = [total + values for total, values in zip(moments, moments_of_batch, strict=True)]
+        sums = {cell: total + sums_of_batch[cell] for cell, total in sums.items()}
     variations = np.array([(squares - total.square() / count).sum().item() for count, total, squares in moments])
     variations[variations == 0] = np.nan
     return {
         (i, j): np.column_stack([total[:, :2] / variations[j:, None], total[:, 2] / len(chosen)])
         for (i, j), total in sums.items()
     }
+
+
+def random_signs(shape: tuple[int, int], seed: int) -> Tensor:
+    """1 or -1, int8."""
+    generator = torch.Generator().manual_seed(seed)
+    return 2 * torch.randint(0, 2, shape, generator=generator, dtype=torch.int8) - 1
 
 
 def moments_of(maps: Tensor) -> Tensor:
@@ -208,15 +220,20 @@ def pooled_features(
 
     A map's features are its channels' means over each quarter, or its pixels where it has no more.
     """
-    found = defaultdict(list)
-    for batch in chosen.split(BATCH):
-        inputs = images.normalised(batch)
+
+    def measure(batch: slice) -> dict[Cell | int, np.ndarray]:
+        inputs = images.normalised(chosen[batch])
         sent, expected = sender.representations(inputs), receiver.representations(inputs)
         maps = ((cell, stitch(sent[cell[0]])) for cell, stitch in stitches.items())
-        for key, values in chain(expected.items(), maps):
-            sides = [min(side, POOLED) for side in values.shape[2:]]
-            found[key].append(F.adaptive_avg_pool2d(values, sides).flatten(1))
-    return {key: torch.cat(parts).cpu().numpy() for key, parts in found.items()}
+        return {key: pooled(values).cpu().numpy() for key, values in chain(expected.items(), maps)}
+
+    parts = list(in_batches(measure, len(chosen), BATCH))
+    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+
+
+def pooled(maps: Tensor) -> Tensor:
+    """Each channel's means over the quarters of maps (N, C, H, W), or its pixels where it has no more: (N, D)."""
+    return F.adaptive_avg_pool2d(maps, [min(side, POOLED) for side in maps.shape[2:]]).flatten(1)
 
 
 def error_consistency(one: np.ndarray, other: np.ndarray) -> float:
@@ -263,9 +280,11 @@ def amplification(suffix: np.ndarray) -> dict[str, float]:
 @torch.no_grad()
 def predict(network: FrozenNetwork, images: DeviceImages) -> np.ndarray:
     """Classes (N,) that a network gives a split's images."""
-    return torch.cat([network(batch).argmax(dim=1) for batch, _ in images.in_order()]).cpu().numpy()
+    classes = in_batches(lambda batch: network(images.normalised(batch)).argmax(dim=1), len(images), EVALUATION_BATCH)
+    return torch.cat(list(classes)).cpu().numpy()
 
 
+@enough_memory("networks.width")
 @torch.no_grad()
 def measure_pair(
     sender: SmallResNet,
@@ -294,8 +313,10 @@ def measure_pair(
         A row a cell, with `COLUMNS`; and a row for each cell and stage of the suffix, with `SUFFIX_COLUMNS`.
 
     Raises:
-        ModelstitchError: if there are no more images than neighbours, or the drawn ones are of one class.
+        ModelstitchError: if there are no more images than neighbours, the drawn ones are of one class, or the device
+            has too little memory.
     """
+    prepare(device)
     objective, *names = (record.attributes[key] for key in CELL[:3])
     frozen = FrozenNetwork(sender, device=device), FrozenNetwork(receiver, device=device)
     shapes = [network.shapes(tuple(dataset.train.images.shape[1:])) for network in frozen]

@@ -1,11 +1,15 @@
 """What the machine computes on, in which precision, and how much memory there is for it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 
 from modelstitch.errors import ModelstitchError
+from modelstitch.progress import say
+
+Result = TypeVar("Result")
 
 
 def choose_device(device: str) -> str:
@@ -55,6 +59,35 @@ def enough_memory(advice: str) -> Iterator[None]:
         yield
     except torch.OutOfMemoryError as error:
         raise ModelstitchError(f"the device's memory is exhausted: lower {advice}") from error
+
+
+def in_batches(work: Callable[[slice], Result], images: int, size: int) -> Iterator[Result]:
+    """What `work` gives of each batch of images, in order; a batch that exhausts the memory is halved and begun anew.
+
+    Args:
+        work: is given which of the images are the batch's, and adds to nothing outside, since it may be begun twice.
+        images: how many there are.
+        size: images in a batch at first; those after a halved one are as small.
+
+    Raises:
+        torch.OutOfMemoryError: if a single image exhausts the memory.
+    """
+    start = 0
+    while start < images:
+        batch = slice(start, min(start + size, images))
+        try:
+            result = work(batch)
+        except torch.OutOfMemoryError:
+            size = (batch.stop - start) // 2
+            if not size:
+                raise
+        else:
+            yield result
+            start = batch.stop
+            continue
+        # Only after the error are the tensors gone that its traceback holds.
+        release_memory()
+        say(f"the device's memory is exhausted: from here on a batch has {size} images")
 
 
 def fast_bfloat16(device: str) -> bool:

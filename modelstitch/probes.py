@@ -16,8 +16,9 @@ from modelstitch.architectures import count_layers
 from modelstitch.datasets import Dataset, Split
 from modelstitch.errors import ModelstitchError
 from modelstitch.frozen import FrozenNetwork
+from modelstitch.hardware import enough_memory, in_batches, prepare
 from modelstitch.identifiers import NetworkId
-from modelstitch.images import DeviceImages, drawn
+from modelstitch.images import EVALUATION_BATCH, DeviceImages, drawn
 from modelstitch.networks import SmallResNet
 from modelstitch.seeds import seed_of
 from modelstitch.stitches import Geometry, patches
@@ -31,6 +32,7 @@ COLUMNS = ("network", "layer", "features", "train_images", "train_accuracy", "te
 COMPARED = ("sender", "receiver", "sender_layer", "probe_accuracy", "last_column_accuracy", "difference")
 
 
+@enough_memory("networks.width")
 def measure(network: SmallResNet, dataset: Dataset, images: int, seed: int, device: str = "cpu") -> pd.DataFrame:
     """A probe on each layer: a row with `COLUMNS`, `accuracy` on the whole test set.
 
@@ -41,8 +43,9 @@ def measure(network: SmallResNet, dataset: Dataset, images: int, seed: int, devi
         seed: of the study.
 
     Raises:
-        ModelstitchError: if the images are of one class only.
+        ModelstitchError: if the images are of one class only, or the device has too little memory.
     """
+    prepare(device)
     chosen = drawn(len(dataset.train.labels), images, seed_of(seed, "probes")).numpy()
     train, test = Split(dataset.train.images[chosen], dataset.train.labels[chosen]), dataset.test
     if len(np.unique(train.labels)) < 2:
@@ -66,12 +69,13 @@ def features(network: FrozenNetwork, images: DeviceImages) -> dict[int, np.ndarr
     shapes = network.shapes(tuple(images.images.shape[1:]))
     last = len(network.layers) - 1
     kernels = {layer: Geometry.between(shapes[layer], shapes[last]).kernel for layer in range(last + 1)}
-    means = {layer: [] for layer in kernels}
-    for batch, _ in images.in_order():
-        maps = network.representations(batch)
-        for layer, kernel in kernels.items():
-            means[layer].append(patches(maps[layer], kernel).mean(dim=(1, 2)).cpu().numpy())
-    return {layer: np.concatenate(parts) for layer, parts in means.items()}
+
+    def means(batch: slice) -> dict[int, np.ndarray]:
+        maps = network.representations(images.normalised(batch))
+        return {layer: patches(maps[layer], kernel).mean(dim=(1, 2)).cpu().numpy() for layer, kernel in kernels.items()}
+
+    parts = list(in_batches(means, len(images), EVALUATION_BATCH))
+    return {layer: np.concatenate([part[layer] for part in parts]) for layer in kernels}
 
 
 def fit(values: np.ndarray, labels: np.ndarray) -> Pipeline:

@@ -5,10 +5,12 @@ import torch
 
 from modelstitch import distances, pairs, tables
 from modelstitch.depth import corresponding
+from modelstitch.errors import ModelstitchError
 from modelstitch.frozen import FrozenNetwork
 from modelstitch.images import DeviceImages
 from modelstitch.stitches import Geometry, Stitch, identity
 from tests.settings import stitch_settings
+from tests.test_hardware import exhausted, limited
 from tests.test_similarity import CLOSED
 
 
@@ -67,6 +69,20 @@ def test_an_identity_is_at_no_distance(few_digits, trained):
     assert len(table) == 5 and table.corresponding.all()
     assert (table[["EV", "ES", "SV"]] < 1e-10).all(axis=None)
     np.testing.assert_allclose(table[["EV_cosine", "SV_cosine"]], 1, rtol=1e-6)
+
+
+def test_exhausted_memory_halves_the_batches_and_changes_no_distance(
+    few_digits, trained, random_networks, measured, monkeypatch, caplog
+):
+    caplog.set_level("INFO")
+    stitches, table = measured
+    monkeypatch.setattr(Stitch, "__call__", limited(Stitch.__call__, 30))
+    halved = distances.measure_pair(trained, random_networks[0], few_digits, *stitches)
+    pd.testing.assert_frame_equal(halved, table, rtol=1e-6)
+    assert "a batch has 25 images" in caplog.text
+    monkeypatch.setattr(Stitch, "__call__", exhausted)
+    with pytest.raises(ModelstitchError, match=r"^the device's memory is exhausted: lower networks\.width$"):
+        distances.measure_pair(trained, random_networks[0], few_digits, *stitches)
 
 
 def test_the_summary_counts_corresponding_layers_and_all(measured):

@@ -7,12 +7,14 @@ import torch
 
 from modelstitch import generation, pairs, records, tables
 from modelstitch.datasets import Split
+from modelstitch.errors import ModelstitchError
 from modelstitch.figures import generation as figures
 from modelstitch.frozen import FrozenNetwork
 from modelstitch.images import DeviceImages
 from modelstitch.records import PairRecord
 from modelstitch.stitches import Geometry, Stitch, identity
 from tests.settings import stitch_settings
+from tests.test_hardware import exhausted, limited
 from tests.test_similarity import CLOSED
 
 PAIR = ("R1111_trained_s0", "R1111_random_s0")
@@ -109,6 +111,21 @@ def test_numbers_are_those_of_the_images_made_one_layer_at_a_time(
         assert row.agreement == pytest.approx(same, abs=0.011)
         unclipped = (receiver(raw).argmax(dim=1).numpy() == labels).mean()
         assert row.read_unclipped == record.columns[0].test_accuracy[i] == pytest.approx(unclipped, abs=0.011)
+
+
+def test_exhausted_memory_halves_the_batches_and_changes_no_image(
+    few_digits, trained, random_networks, trained_for, measured, monkeypatch, caplog
+):
+    caplog.set_level("INFO")
+    networks = (trained, random_networks[1], few_digits)
+    monkeypatch.setattr(Stitch, "__call__", limited(Stitch.__call__, 30))
+    table, shown = generation.measure_pair(*networks, *trained_for["task"], images=40, shown=13)
+    pd.testing.assert_frame_equal(table, measured["task"][0], rtol=1e-6)
+    np.testing.assert_array_equal(shown.generated, measured["task"][1].generated)
+    assert "a batch has 25 images" in caplog.text
+    monkeypatch.setattr(Stitch, "__call__", exhausted)
+    with pytest.raises(ModelstitchError, match=r"^the device's memory is exhausted: lower networks\.width$"):
+        generation.measure_pair(*networks, *trained_for["task"], images=40, shown=13)
 
 
 def test_reconstructions_are_nearer_than_task_images_and_best_from_the_stem(measured):

@@ -3,17 +3,20 @@
 from contextlib import contextmanager
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
-from modelstitch import pairs, protocols, training
-from modelstitch.hardware import prepare
+from modelstitch import distances, generation, hacking, pairs, probes, protocols, training
+from modelstitch.hardware import in_batches, prepare
 from modelstitch.images import DeviceImages
 from modelstitch.networks import build
 from modelstitch.optimisers import SGD
+from modelstitch.records import PairRecord
 from modelstitch.stitches import parameters
 from modelstitch.stitching import StitchedPair, Tally, take_step
 from tests.settings import FAST, STITCHES, WIDTH
+from tests.test_hacking import SETTINGS
 from tests.test_hardware import AUGMENTATION, Still, new_pair, train_watched
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU here")
@@ -60,8 +63,8 @@ def test_an_epoch_of_stitches_never_waits_for_the_gpu(few_digits, settings):
     settings = settings.model_copy(update={"augmentation": AUGMENTATION})
     pair, cells = new_pair("cuda")
     images = DeviceImages(few_digits, few_digits.train, "cuda", torch.bfloat16)
-    stitches, optimiser = protocols.begin(settings, pair.sender, pair.receiver, cells, images, ("seed",))
-    pair = StitchedPair(pair.sender, pair.receiver, stitches)
+    stitches, optimiser, _ = protocols.begin(settings, pair.sender, pair.receiver, cells, images, ("seed",))
+    pair = StitchedPair(pair.sender, pair.receiver, stitches, soft_share=0.5)
     assert train_watched(pair, optimiser, images, settings, never_waits()).images == 7 * 29
 
 
@@ -103,3 +106,65 @@ def test_exhausted_memory_halves_the_groups_and_changes_no_gradient(caplog):
     assert limits[1] < limits[0] and "the largest map of a group is" in caplog.text
     for found, expected in zip(*gradients, strict=True):
         assert (found - expected).norm() <= 0.05 * expected.norm()
+
+
+def test_an_epoch_begins_without_waiting_for_the_gpu_and_has_the_processors_images(few_digits):
+    on_gpu, on_cpu = (DeviceImages(few_digits, few_digits.train, device) for device in ("cuda", "cpu"))
+    with never_waits():
+        found = list(on_gpu.shuffled(50, 0, AUGMENTATION))
+    for (images, labels), (expected, classes) in zip(found, on_cpu.shuffled(50, 0, AUGMENTATION), strict=True):
+        assert torch.equal(labels.cpu(), classes)
+        torch.testing.assert_close(images.cpu(), expected)
+
+
+def test_exhausted_memory_halves_the_batches(caplog):
+    """Of 8 MiB an image, where there are 600 MiB: 100 images exhaust them in their second half, 50 fit."""
+    caplog.set_level("INFO")
+
+    def work(batch):
+        images = torch.ones(batch.stop - batch.start, 2**20, device="cuda")
+        return (images + images).sum(dim=1)
+
+    torch.cuda.empty_cache()
+    allowed = torch.cuda.memory_reserved() + 600 * 2**20
+    torch.cuda.set_per_process_memory_fraction(allowed / torch.cuda.get_device_properties(0).total_memory)
+    try:
+        parts = list(in_batches(work, 101, 100))
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert [len(part) for part in parts] == [50, 50, 1] and (torch.cat(parts) == 2**21).all()
+    assert "a batch has 50 images" in caplog.text
+
+
+def measure_distances(network, dataset, stitches, record, device):
+    table = distances.measure_pair(network, network, dataset, stitches, stitches, device)
+    return table[["variance", "EV", "EV_cosine"]]
+
+
+def measure_hacking(network, dataset, stitches, record, device):
+    table, suffixes = hacking.measure_pair(network, network, dataset, record, stitches, SETTINGS, 0, device)
+    return pd.concat([table[["mahalanobis", "relative_error"]], suffixes[["random_relative_error", "cosine"]]])
+
+
+def measure_probes(network, dataset, stitches, record, device):
+    return probes.measure(network, dataset, 200, 0, device)[["accuracy"]]
+
+
+def measure_generation(network, dataset, stitches, record, device):
+    into_input = PairRecord(record.attributes, record.columns[:1])
+    table, _ = generation.measure_pair(network, network, dataset, stitches, into_input, 40, 13, device)
+    return table[["psnr", "ssim", "clipped"]]
+
+
+@pytest.mark.parametrize("measure", [measure_distances, measure_hacking, measure_probes, measure_generation])
+def test_measures_on_a_gpu_are_the_processors(few_digits, trained, monkeypatch, measure):
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    layers = {"sender_layers": range(5), "receiver_layers": [-1, 0, 2, 4]}
+    columns, stitches, attributes = pairs.train_pair(trained, trained, few_digits, FAST, study_seed=0, **layers)
+    if measure is not measure_generation:
+        columns = columns[1:]
+        stitches = {name: tensor for name, tensor in stitches.items() if ".-1." not in name}
+    record = PairRecord(attributes, tuple(columns))
+    expected, found = (measure(trained, few_digits, stitches, record, device) for device in ("cpu", "cuda"))
+    np.testing.assert_allclose(found, expected, rtol=0.02, atol=0.02)
+    assert torch.backends.cudnn.benchmark

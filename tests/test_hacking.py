@@ -18,6 +18,7 @@ from modelstitch.records import PairRecord
 from modelstitch.seeds import seed_of
 from modelstitch.stitches import Geometry, Stitch, identity
 from tests.settings import stitch_settings
+from tests.test_hardware import exhausted, limited
 
 SETTINGS = Hacking(images=90, neighbours=3)
 TYPICALITIES = list(hacking.TYPICALITIES)
@@ -224,6 +225,23 @@ def test_cells_do_not_depend_on_which_others_are_measured(few_digits, trained, r
     column, _ = hacking.measure_pair(trained, random_networks[0], few_digits, alone, weights, SETTINGS, 0)
     expected = table[table.receiver_layer == 3].reset_index(drop=True)
     pd.testing.assert_frame_equal(column, expected, rtol=1e-6)
+
+
+def test_exhausted_memory_halves_the_batches_and_changes_no_measure(
+    few_digits, trained, random_networks, measured, monkeypatch, caplog
+):
+    """A suffix is given the expected maps first, then twice as many: it exhausts the memory in the midst of a batch."""
+    caplog.set_level("INFO")
+    record, weights, expected = measured
+    arguments = (trained, random_networks[0], few_digits, record, weights, SETTINGS, 0)
+    for name in ("representations", "suffix"):
+        monkeypatch.setattr(FrozenNetwork, name, limited(getattr(FrozenNetwork, name), 60))
+    for found, table in zip(hacking.measure_pair(*arguments), expected, strict=True):
+        pd.testing.assert_frame_equal(found, table, rtol=1e-5)
+    assert "a batch has 22 images" in caplog.text
+    monkeypatch.setattr(FrozenNetwork, "suffix", exhausted)
+    with pytest.raises(ModelstitchError, match=r"^the device's memory is exhausted: lower networks\.width$"):
+        hacking.measure_pair(*arguments)
 
 
 def test_error_consistency_is_cohens_kappa_of_being_right():

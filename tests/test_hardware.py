@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch._subclasses import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -38,6 +39,23 @@ class NeverWaits(TorchDispatchMode):
             devices.add(torch.device(kwargs["device"]).type)
         assert len(devices) <= 1, f"{func} is between devices: {devices}"
         return func(*args, **kwargs)
+
+
+class NeverWaitsForPinned(NeverWaits):
+    """Lets copies of pinned memory pass, if nothing waits for them; torch fakes a GPU, but no pinned memory."""
+
+    def __init__(self):
+        super().__init__()
+        self.pinned = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func is torch.ops.aten._pin_memory.default:
+            self.pinned.append(args[0].clone())
+            return self.pinned[-1]
+        if func is torch.ops.aten._to_copy.default and kwargs.get("non_blocking"):
+            assert any(args[0] is tensor for tensor in self.pinned), "a GPU can't fetch what is not pinned"
+            return func(*args, **kwargs)
+        return super().__torch_dispatch__(func, types, args, kwargs)
 
 
 class Still:
@@ -81,8 +99,8 @@ def test_an_epoch_of_stitches_never_waits_for_the_device(few_digits, settings):
     settings = settings.model_copy(update={"augmentation": AUGMENTATION})
     pair, cells = new_pair("cpu")
     images = DeviceImages(few_digits, few_digits.train, dtype=torch.bfloat16)
-    stitches, optimiser = protocols.begin(settings, pair.sender, pair.receiver, cells, images, ("seed",))
-    pair = StitchedPair(pair.sender, pair.receiver, stitches)
+    stitches, optimiser, _ = protocols.begin(settings, pair.sender, pair.receiver, cells, images, ("seed",))
+    pair = StitchedPair(pair.sender, pair.receiver, stitches, soft_share=0.5)
     assert train_watched(pair, optimiser, images, settings, NeverWaits()).images == 7 * 29
 
 
@@ -90,6 +108,7 @@ def test_an_epoch_of_stitches_copies_nothing_to_or_from_its_device(few_digits):
     """On `meta`, a device without numbers: what needs any, or mixes it with the CPU, fails."""
     pair, _ = new_pair("meta")
     images = DeviceImages(few_digits, few_digits.train, "meta", torch.bfloat16)
+    pair.soft_share = 0.5
     optimiser = Still(parameters(pair.stitches.values()))
     assert {parameter.dtype for parameter in optimiser.parameters} == {torch.float32}
     settings = STITCHES.model_copy(update={"augmentation": AUGMENTATION})
@@ -104,6 +123,14 @@ def test_an_epoch_of_a_network_never_waits_for_the_device(few_digits):
     with NeverWaits():
         for images, labels in batches:
             training.take_step(network, optimiser, images, labels, torch.bfloat16)
+
+
+def test_an_epoch_begins_without_waiting_for_a_gpu(few_digits):
+    with FakeTensorMode():
+        images = DeviceImages(few_digits, few_digits.train, "cuda")
+        with NeverWaitsForPinned():
+            batches = list(images.shuffled(50, 0, AUGMENTATION))
+    assert [{tensor.device.type for tensor in batch} for batch in batches] == [{"cuda"}] * 4
 
 
 @pytest.mark.parametrize(
@@ -148,3 +175,27 @@ def test_a_pair_whose_sender_exhausts_the_memory_says_what_to_lower(few_digits, 
     message = r"^the device's memory is exhausted: lower .*stitches\.task.* or networks\.width$"
     with pytest.raises(ModelstitchError, match=message):
         pairs.train_pair(trained, trained, few_digits, STITCHES, objective=objective, study_seed=0, **layers)
+
+
+def limited(function, images):
+    """A function for which the memory is too small where a tensor holds more than so many images."""
+
+    def within(*arguments):
+        if any(isinstance(argument, torch.Tensor) and len(argument) > images for argument in arguments):
+            exhausted()
+        return function(*arguments)
+
+    return within
+
+
+def test_a_batch_that_exhausts_the_memory_is_halved_and_begun_anew(caplog):
+    caplog.set_level("INFO")
+    images, fitting = torch.arange(101), limited(torch.clone, 30)
+    parts = list(hardware.in_batches(lambda batch: fitting(images[batch]), 101, 100))
+    assert [len(part) for part in parts] == [25, 25, 25, 25, 1] and torch.equal(torch.cat(parts), images)
+    assert caplog.text.count("exhausted") == 2 and "from here on a batch has 25 images" in caplog.text
+
+
+def test_an_image_that_exhausts_the_memory_ends_the_batches():
+    with pytest.raises(torch.OutOfMemoryError):
+        next(hardware.in_batches(exhausted, 101, 100))

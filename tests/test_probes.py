@@ -15,6 +15,7 @@ from modelstitch.frozen import FrozenNetwork
 from modelstitch.images import DeviceImages
 from modelstitch.stitches import Geometry, Stitch, from_rows
 from tests.settings import FAST
+from tests.test_hardware import exhausted, limited
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +78,19 @@ def test_features_are_means_over_the_places_of_the_last_map(few_digits, trained)
     )  # images, channels, rows, in a patch, columns, in a patch
     expected = pixels.mean(dim=(2, 4)).permute(0, 2, 3, 1).flatten(1)
     np.testing.assert_allclose(found[2], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_exhausted_memory_halves_the_batches_and_changes_no_feature(few_digits, trained, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    frozen, images = FrozenNetwork(trained), DeviceImages(few_digits, few_digits.test)
+    expected = probes.features(frozen, images)
+    monkeypatch.setattr(FrozenNetwork, "representations", limited(FrozenNetwork.representations, 30))
+    for layer, values in probes.features(frozen, images).items():
+        np.testing.assert_allclose(values, expected[layer], rtol=1e-5, atol=1e-6)
+    assert "a batch has 25 images" in caplog.text
+    monkeypatch.setattr(FrozenNetwork, "representations", exhausted)
+    with pytest.raises(ModelstitchError, match=r"^the device's memory is exhausted: lower networks\.width$"):
+        probes.measure(trained, few_digits, 200, seed=0)
 
 
 def test_accuracies_are_of_all_test_images_and_rise_with_depth(measured):
