@@ -128,7 +128,7 @@ class Costs:
         if objective == "similarity":
             return self.images_seen(objective) * self.similarity_flops(*cells, isinstance(settings, LeastSquares))
         image_flops = self._pair_flops(*cells, passes=2)
-        if isinstance(settings, FastStitches):  # its soft labels
+        if isinstance(settings, FastStitches):  # soft labels, if all steps had them
             architecture = NetworkId.parse(receiver).architecture
             image_flops += sum(layer_flops(architecture, self.study.networks.width, self.sizes.image))
         return self.images_seen(objective) * image_flops

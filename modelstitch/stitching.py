@@ -41,7 +41,7 @@ class StitchedPair:
     """A frozen sender, a frozen receiver, and the stitches of some of their cells (sender layer, receiver layer).
 
     Attributes:
-        soft_share: of the receiver's own prediction in what the stitches learn, beside the label.
+        soft_share: of the receiver's own prediction in what the stitches learn, beside the label; `train` ends it.
         largest_map: bytes that the largest map of a group may fill: found at the first pass, halved by `within_memory`.
         current_group: the group that is in a suffix; None between passes, and while the sender is at work.
     """
@@ -217,8 +217,11 @@ def train(
         ModelstitchError: if there are fewer training images than one batch, or the device has too little memory.
     """
     tallies: list[Tally] = []
-    steps = protocols.steps(images, settings, order)
-    for epoch, rate, batch, labels in track(steps, label, count_steps(settings, len(images))):
+    count = count_steps(settings, len(images))
+    steps = track(protocols.steps(images, settings, order), label, count)
+    for step, (epoch, rate, batch, labels) in enumerate(steps):
+        if step >= protocols.SOFT_STEPS * count:
+            pair.soft_share = 0.0
         if epoch == len(tallies):
             tallies.append(Tally(list(pair.stitches), images.device))
         optimiser.rate = rate

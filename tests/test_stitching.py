@@ -144,6 +144,17 @@ def test_soft_labels_are_what_the_receiver_says_and_losses_are_of_the_labels(
         assert tally.means()[0][place] == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-5)
 
 
+def test_the_second_half_of_the_steps_is_for_the_labels_alone(few_digits, trained):
+    stitches, settings = new_stitches(trained, trained, torch.float32, [1], [2]), stitch_settings(epochs=1)
+    receiver = FrozenNetwork(trained)
+    pair = StitchedPair(FrozenNetwork(trained), receiver, stitches, soft_share=0.5)
+    images, asked = DeviceImages(few_digits, few_digits.train), []
+    receiver.register_forward_hook(lambda *_: asked.append(True))
+    stitching.train(pair, images, settings, protocols.sgd(stitches, settings), ORDER)
+    count = protocols.count_steps(settings, len(images))
+    assert len(asked) == -(-count // 2) < count and pair.soft_share == 0
+
+
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-6), (torch.float32, 1e-3)])
 @pytest.mark.parametrize(("epochs", "warmup_epochs"), [(1, 0.5), (0.6, 2.0)])
 def test_merged_cells_equal_cells_trained_alone(
