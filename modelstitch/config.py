@@ -204,7 +204,7 @@ class PaperStitches(TrainedStitches):
 
 
 class FastStitches(TrainedStitches):
-    """The converged matrix for less: least-squares start, soft labels, whitened senders, Muon, falling to 0."""
+    """The converged matrix for less: least-squares start, soft labels, whitened senders, Muon, a falling rate."""
 
     protocol: Literal["fast"] = Field(description="how a stitch is trained")
     learning_rate: float = Field(

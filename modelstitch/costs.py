@@ -128,9 +128,9 @@ class Costs:
         if objective == "similarity":
             return self.images_seen(objective) * self.similarity_flops(*cells, isinstance(settings, LeastSquares))
         image_flops = self._pair_flops(*cells, passes=2)
-        if isinstance(settings, FastStitches):  # soft labels, if all steps had them
+        if isinstance(settings, FastStitches):  # half of the steps have soft labels
             architecture = NetworkId.parse(receiver).architecture
-            image_flops += sum(layer_flops(architecture, self.study.networks.width, self.sizes.image))
+            image_flops += sum(layer_flops(architecture, self.study.networks.width, self.sizes.image)) // 2
         return self.images_seen(objective) * image_flops
 
     def images_seen(self, objective: str) -> int:

@@ -62,7 +62,7 @@ class DeviceImages:
 
 
 def to_device(values: Tensor, device: str) -> Tensor:
-    """A copy of the CPU's values, for which the processor does not wait: a GPU fetches it from pinned memory."""
+    """The CPU's values on the device, for which the processor does not wait: a GPU fetches them from pinned memory."""
     if device == "cuda":
         values = values.pin_memory()
     return values.to(device, non_blocking=True)

@@ -16,6 +16,8 @@ from modelstitch.stitches import Cell, Geometry, Stitch, from_rows, patches, row
 
 # Added to a covariance's diagonal, as a share of its mean: channels that are never on leave it singular.
 RIDGE = 1e-4
+# Of the mean square: a variance that is less may be rounding alone.
+ROUNDING = 1e-5
 
 
 def targets(maps: Tensor, geometry: Geometry) -> tuple[Tensor, Tensor]:
@@ -98,12 +100,15 @@ class Moments:
         return square, crosses[self.alike[key].index(cell)]
 
     def statistics(self, cell: Cell) -> Statistics:
-        """Means and covariances of one cell."""
+        """Means and covariances of one cell; patches that are all the same up to rounding do not vary at all."""
         square, cross = self.sums(cell)
         count = square[-1, -1]
         mean, target_mean = square[-1, :-1] / count, cross[-1] / count
         covariance = square[:-1, :-1] / count - torch.outer(mean, mean)
-        return Statistics(mean, covariance, target_mean, cross[:-1] / count - torch.outer(mean, target_mean))
+        cross_covariance = cross[:-1] / count - torch.outer(mean, target_mean)
+        if covariance.trace() <= ROUNDING * square[:-1, :-1].trace() / count:
+            covariance, cross_covariance = torch.zeros_like(covariance), torch.zeros_like(cross_covariance)
+        return Statistics(mean, covariance, target_mean, cross_covariance)
 
     def solve(self, cell: Cell, ridge: float = RIDGE) -> Stitch:
         """The stitch of least mean squared error to the expected representation; NaN where the moments are not finite.
@@ -114,7 +119,9 @@ class Moments:
         """
         mean, covariance, target_mean, cross = self.statistics(cell)
         geometry = self.geometries[cell]
-        if covariance.isfinite().all():
+        if not covariance.any():
+            weights = torch.zeros_like(cross)
+        elif covariance.isfinite().all():
             weights = torch.linalg.solve(_regularised(covariance, ridge), cross)
         else:
             weights = torch.full_like(cross, torch.nan)

@@ -61,7 +61,7 @@ class Fit(NamedTuple):
 
 
 class WhitenedMuon(Optimiser):
-    """Muon on the weights that stitches would have if what they see had zero mean and about unit covariance.
+    """Muon on the weights that stitches would have if what they see had zero mean, and of variances a mean of 1.
 
     With patches x of mean m and whitening matrix P, a stitch's W x + b is V [P (x - m), 1]: V is moved, and W and b
     follow, so the engine runs the stitches as they are. A step is about the nearest semi-orthogonal matrix to the
@@ -162,15 +162,17 @@ def begin(
 def reliability(receiver: FrozenNetwork, images: DeviceImages, chosen: Tensor) -> float:
     """How much better than guessing a network is on images of some indices (N,): 0 as good or worse, 1 always right.
 
-    Its accuracy, corrected for chance as Cohen's kappa is: (accuracy - 1 / classes) / (1 - 1 / classes).
+    Cohen's kappa between its classes and the labels; 0 where it overflows, or all is of one class.
     """
-    correct = 0.0
-    for part in chosen.split(STATISTICS_BATCH):
-        logits = receiver(images.normalised(part).to(images.dtype))
-        # A network that overflows predicts nothing.
-        correct += ((logits.argmax(dim=1) == images.labels[part]) & logits.isfinite().all(dim=1)).sum()
-    chance = 1 / receiver.classes
-    return max(0.0, (float(correct) / len(chosen) - chance) / (1 - chance))
+    parts = chosen.split(STATISTICS_BATCH)
+    logits = torch.cat([receiver(images.normalised(part).to(images.dtype)) for part in parts])
+    if not logits.isfinite().all():
+        return 0.0
+    classes, labels = logits.argmax(dim=1), images.labels[chosen]
+    counts = (torch.bincount(values, minlength=receiver.classes).double() for values in (classes, labels))
+    chance = torch.dot(*counts).item() / len(chosen) ** 2
+    agreement = (classes == labels).double().mean().item()
+    return max(0.0, (agreement - chance) / (1 - chance)) if chance < 1 else 0.0
 
 
 def sgd(stitches: Mapping[Cell, Stitch], settings: PaperStitches) -> SGD:

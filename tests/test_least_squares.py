@@ -100,10 +100,17 @@ def test_a_ridge_spares_small_variances_and_keeps_the_mean_variance():
     torch.testing.assert_close(matrix @ inverse, torch.eye(3).double(), rtol=0, atol=1e-8)
 
 
-def test_patches_that_are_all_the_same_are_not_whitened():
-    geometry = Geometry.between(Shape(3, 4, 4), Shape(2, 4, 4))
-    moments = moments_of({(0, 0): geometry}, [0 * maps_of(geometry.source)], [maps_of(geometry.target)])
-    torch.testing.assert_close(moments.whitenings()[0, 0].matrix, torch.eye(3).double())
+@pytest.mark.parametrize("constant", [0.0, 0.3, 7.1])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_patches_that_are_all_the_same_are_not_whitened_and_give_the_mean(constant, dtype):
+    geometry = Geometry.between(Shape(8, 8, 8), Shape(2, 4, 4))
+    expected = maps_of(geometry.target)
+    moments = Moments({(0, 0): geometry}, dtype)
+    moments.add({0: constant + 0 * maps_of(geometry.source)}, {0: expected})
+    torch.testing.assert_close(moments.whitenings()[0, 0].matrix, torch.eye(32).double())
+    solution = moments.solve((0, 0))
+    assert not solution.weight.any()
+    torch.testing.assert_close(solution.bias, expected.mean(dim=(0, 2, 3)), check_dtype=False)
 
 
 def test_from_a_network_to_itself_it_is_the_identity(digits, trained):
