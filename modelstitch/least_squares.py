@@ -106,7 +106,7 @@ class Moments:
         mean, target_mean = square[-1, :-1] / count, cross[-1] / count
         covariance = square[:-1, :-1] / count - torch.outer(mean, mean)
         cross_covariance = cross[:-1] / count - torch.outer(mean, target_mean)
-        if covariance.trace() <= ROUNDING * square[:-1, :-1].trace() / count:
+        if covariance.trace() < ROUNDING * square[:-1, :-1].trace() / count:
             covariance, cross_covariance = torch.zeros_like(covariance), torch.zeros_like(cross_covariance)
         return Statistics(mean, covariance, target_mean, cross_covariance)
 
@@ -162,10 +162,9 @@ class Moments:
             mean, covariance, _, _ = self.statistics(cells[0])
             if not covariance.isfinite().all() or not covariance.any():
                 mean, covariance = torch.zeros_like(mean), torch.eye(len(mean)).to(covariance)
-            share = _mean_variance(covariance)
             values, vectors = torch.linalg.eigh(covariance)
             values = values.clamp_min(0)
-            whitened = values + ridge * share
+            whitened = values + ridge * values.mean()
             deviations = (whitened * (values / whitened).mean()).sqrt()
             matrices = ((vectors * scale) @ vectors.T for scale in (1 / deviations, deviations))
             result |= dict.fromkeys(cells, Whitening(*(tensor.to(dtype) for tensor in (mean, *matrices))))
@@ -192,10 +191,6 @@ def _key(cell: Cell, geometry: Geometry) -> tuple:
     return cell[0], geometry.kernel, geometry.scale, geometry.target[1:]
 
 
-def _mean_variance(covariance: Tensor) -> Tensor:
-    return covariance.diagonal().mean().clamp_min(torch.finfo(covariance.dtype).tiny)
-
-
 def _regularised(covariance: Tensor, ridge: float) -> Tensor:
     identity = torch.eye(len(covariance), dtype=covariance.dtype, device=covariance.device)
-    return covariance + ridge * _mean_variance(covariance) * identity
+    return covariance + ridge * covariance.diagonal().mean() * identity

@@ -129,6 +129,14 @@ def test_from_a_network_to_itself_it_is_the_identity(digits, trained):
         torch.testing.assert_close(solution.weight[alive][:, alive, 0, 0], identity[alive][:, alive], rtol=0, atol=2e-2)
 
 
+def test_squares_that_overflow_are_not_taken_for_patches_that_are_all_the_same():
+    geometry = Geometry.between(Shape(3, 4, 4), Shape(2, 4, 4))
+    moments = Moments({(0, 0): geometry}, torch.float32)
+    moments.add({0: 1e25 * maps_of(geometry.source).float()}, {0: maps_of(geometry.target)})
+    assert moments.solve((0, 0)).weight.isnan().all()
+    torch.testing.assert_close(moments.whitenings()[0, 0].matrix, torch.eye(3).double())
+
+
 def test_moments_that_are_not_finite_give_no_solution_and_no_whitening():
     geometry = Geometry.between(Shape(3, 4, 4), Shape(2, 4, 4))
     sender_maps = maps_of(geometry.source)
