@@ -212,7 +212,8 @@ class FastStitches(TrainedStitches):
         description="how far the first step moves what a stitch gives, in standard deviations of what it should give",
     )
     statistics_images: int = Field(
-        ge=1, description="training images for least squares, whitening and the receiver's reliability"
+        ge=1,
+        description="training images for least squares, whitening and soft labels; all where there are fewer",
     )
 
 

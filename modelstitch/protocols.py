@@ -204,7 +204,7 @@ def steps(
 
 
 def rates(settings: TrainedStitches, steps: int, steps_per_epoch: int) -> list[float]:
-    """Learning rate of every step: warm-up and cosine for `paper`, for `fast` falling linearly to 0."""
+    """Learning rate of every step: warm-up and cosine for `paper`, falling linearly to 0 for `fast`."""
     if isinstance(settings, PaperStitches):
         warmup_steps = round(settings.warmup_epochs * steps_per_epoch)
         return [settings.learning_rate * warmup_cosine(step, steps, warmup_steps) for step in range(steps)]

@@ -67,7 +67,6 @@ class StitchedPair:
 
         The logits (cells, images of the group, classes) carry the gradient of their own stitches only.
         """
-        self.current_group = None
         suffixes = self.suffix_shapes(images)
         self.largest_map = self.largest_map or self.limit_for(images)
         representations = self.sender.representations(images, self.last_sender_layer)
@@ -210,8 +209,7 @@ def train(
 
     Returns:
         Mean loss and accuracy (epochs, cells) of the augmented training images, as they were when they were trained on;
-        the loss is that of the labels, whatever the stitches learn.
-        The last row may stand for a part of an epoch.
+        the loss is that of the labels, whatever the stitches learn. The last row may stand for a part of an epoch.
 
     Raises:
         ModelstitchError: if there are fewer training images than one batch, or the device has too little memory.
