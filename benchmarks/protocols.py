@@ -126,8 +126,9 @@ class Pair:
         stitches, optimiser, soft_share = protocols.begin(
             settings, self.sender, self.receiver, self.geometries, self.train, names, start
         )
-        pair = stitching.StitchedPair(self.sender, self.receiver, stitches, soft_share)
-        stitching.train(pair, self.train, settings, optimiser, names, f"{settings.protocol} {settings.epochs:g}")
+        pair = stitching.StitchedPair(self.sender, self.receiver, stitches)
+        label = f"{settings.protocol} {settings.epochs:g}"
+        stitching.train(pair, self.train, settings, optimiser, names, label, soft_share)
         seconds = time.process_time() - began
         _, predictions = stitching.predict(pair, self.test)
         return (predictions == self.test.labels.cpu().numpy()).mean(axis=1), seconds

@@ -13,6 +13,7 @@ from modelstitch.architectures import Block, Shape, blocks, count_layers, layer_
 from modelstitch.config import FastStitches, LeastSquares, PaperStitches, Study
 from modelstitch.grouping import CPU_MAP_BYTES
 from modelstitch.identifiers import NetworkId
+from modelstitch.schedule import SOFT_STEPS
 
 MIB = 2**20
 
@@ -128,9 +129,10 @@ class Costs:
         if objective == "similarity":
             return self.images_seen(objective) * self.similarity_flops(*cells, isinstance(settings, LeastSquares))
         image_flops = self._pair_flops(*cells, passes=2)
-        if isinstance(settings, FastStitches):  # half of the steps have soft labels
+        if isinstance(settings, FastStitches):  # soft labels
             architecture = NetworkId.parse(receiver).architecture
-            image_flops += sum(layer_flops(architecture, self.study.networks.width, self.sizes.image)) // 2
+            asked = sum(layer_flops(architecture, self.study.networks.width, self.sizes.image))
+            image_flops += round(SOFT_STEPS * asked)
         return self.images_seen(objective) * image_flops
 
     def images_seen(self, objective: str) -> int:

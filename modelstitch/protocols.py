@@ -24,8 +24,6 @@ from modelstitch.stitches import Cell, Geometry, Stitch, from_rows, initialise, 
 
 STATISTICS_BATCH = 100
 MOMENTUM = 0.9  # of Muon
-# Of all steps, the share with soft labels. The others are for the task alone: its best stitch may beat the receiver.
-SOFT_STEPS = 0.5
 # Of whitening, as a share of the mean variance. Small variances are mostly noise, and Muon levels what is left.
 WHITENING_RIDGE = 0.1
 

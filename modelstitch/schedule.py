@@ -1,6 +1,9 @@
-"""Learning-rate schedules."""
+"""What changes as training goes on."""
 
 import math
+
+# Of all steps, the share with soft labels. The others are for the task alone: its best stitch may beat the receiver.
+SOFT_STEPS = 0.5
 
 
 def warmup_cosine(step: int, steps: int, warmup_steps: int) -> float:

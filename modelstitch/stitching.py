@@ -25,6 +25,7 @@ from modelstitch.images import DeviceImages
 from modelstitch.optimisers import Optimiser
 from modelstitch.progress import say, track
 from modelstitch.protocols import Fit, count_steps
+from modelstitch.schedule import SOFT_STEPS
 from modelstitch.stitches import Cell, Geometry, Stitch
 
 
@@ -41,19 +42,12 @@ class StitchedPair:
     """A frozen sender, a frozen receiver, and the stitches of some of their cells (sender layer, receiver layer).
 
     Attributes:
-        soft_share: of the receiver's own prediction in what the stitches learn, beside the label; `train` ends it.
         largest_map: bytes that the largest map of a group may fill: found at the first pass, halved by `within_memory`.
         current_group: the group that is in a suffix; None between passes, and while the sender is at work.
     """
 
-    def __init__(
-        self,
-        sender: FrozenNetwork,
-        receiver: FrozenNetwork,
-        stitches: dict[Cell, Stitch],
-        soft_share: float = 0.0,
-    ) -> None:
-        self.sender, self.receiver, self.soft_share = sender, receiver, soft_share
+    def __init__(self, sender: FrozenNetwork, receiver: FrozenNetwork, stitches: dict[Cell, Stitch]) -> None:
+        self.sender, self.receiver = sender, receiver
         self.stitches = {cell: stitches[cell] for cell in sorted(stitches, key=lambda cell: (cell[1], cell[0]))}
         self.last_sender_layer = max(i for i, _ in stitches)
         self.columns: dict[int, list[int]] = {}
@@ -78,19 +72,6 @@ class StitchedPair:
                 logits = self.receiver.suffix(j, torch.cat(maps) if len(maps) > 1 else maps[0])
                 yield j, group, logits.float().unflatten(0, (len(maps), -1))
         self.current_group = None
-
-    @torch.no_grad()
-    def targets(self, images: Tensor, labels: Tensor) -> Tensor:
-        """What the stitches learn: labels (N,), or where some of it is soft, class probabilities (N, classes).
-
-        Soft labels (Hinton et al., "Distilling the Knowledge in a Neural Network", 2015): what the receiver itself says
-        of an image tells more than its class, so gradients are less noisy.
-        """
-        if not self.soft_share:
-            return labels
-        own = self.receiver(images).float().softmax(dim=1)
-        hard = torch.zeros_like(own).scatter_(1, labels[:, None], 1.0)
-        return torch.lerp(hard, own, self.soft_share)
 
     def suffix_shapes(self, images: Tensor) -> dict[int, list[Shape]]:
         """Of every column, the shapes of the receiver's maps from its layer to the last, for images (N, C, H, W)."""
@@ -151,6 +132,18 @@ class Tally:
         return self.loss.cpu().numpy() / self.images, self.correct.cpu().numpy() / self.images
 
 
+@torch.no_grad()
+def soft_labels(receiver: FrozenNetwork, images: Tensor, labels: Tensor, share: float) -> Tensor:
+    """Class probabilities (N, classes): a share of what the receiver says of images (N, C, H, W), the rest labels (N,).
+
+    What a network says of an image tells more than its class, so gradients are less noisy (Hinton et al., "Distilling
+    the Knowledge in a Neural Network", 2015).
+    """
+    own = receiver(images).float().softmax(dim=1)
+    hard = torch.zeros_like(own).scatter_(1, labels[:, None], 1.0)
+    return torch.lerp(hard, own, share)
+
+
 def cross_entropies(logits: Tensor, targets: Tensor) -> Tensor:
     """Cross-entropy (cells, images) of logits (cells, images, classes) for labels (images,) or (images, classes)."""
     expected = targets.expand(len(logits), *targets.shape)
@@ -184,8 +177,8 @@ def fit(
         ModelstitchError: if there are fewer training images than one batch, or the device has too little memory.
     """
     stitches, optimiser, soft_share = protocols.begin(settings, sender, receiver, geometries, images, seed, start)
-    pair = StitchedPair(sender, receiver, stitches, soft_share)
-    loss, accuracy = train(pair, images, settings, optimiser, (*seed, "order"), label)
+    pair = StitchedPair(sender, receiver, stitches)
+    loss, accuracy = train(pair, images, settings, optimiser, (*seed, "order"), label, soft_share)
     return Fit(pair.stitches, loss, accuracy, count_steps(settings, len(images)) * settings.batch)
 
 
@@ -196,6 +189,7 @@ def train(
     optimiser: Optimiser,
     order: Sequence[object],
     label: str = "stitches",
+    soft_share: float = 0.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Train the stitches for the task, in place (arXiv 2303.11277).
 
@@ -206,6 +200,7 @@ def train(
         optimiser: moves the pair's stitches; its rate is the protocol's.
         order: what the order of the images is seeded with, beside the epoch.
         label: names the work in its progress.
+        soft_share: of the receiver's own prediction in what the stitches learn in the first half of the steps.
 
     Returns:
         Mean loss and accuracy (epochs, cells) of the augmented training images, as they were when they were trained on;
@@ -218,19 +213,21 @@ def train(
     count = count_steps(settings, len(images))
     steps = track(protocols.steps(images, settings, order), label, count)
     for step, (epoch, rate, batch, labels) in enumerate(steps):
-        if step >= protocols.SOFT_STEPS * count:
-            pair.soft_share = 0.0
         if epoch == len(tallies):
             tallies.append(Tally(list(pair.stitches), images.device))
         optimiser.rate = rate
-        take_step(pair, optimiser, batch, labels, tallies[-1])
+        take_step(pair, optimiser, batch, labels, tallies[-1], soft_share if step < SOFT_STEPS * count else 0.0)
     losses, accuracies = zip(*(tally.means() for tally in tallies), strict=True)
     return np.stack(losses), np.stack(accuracies)
 
 
 @enough_memory("stitches.task.batch or networks.width")
-def take_step(pair: StitchedPair, optimiser: Optimiser, images: Tensor, labels: Tensor, tally: Tally) -> None:
-    """Move every stitch once, by the mean cross-entropy of its own logits with its targets, on images (N, C, H, W).
+def take_step(
+    pair: StitchedPair, optimiser: Optimiser, images: Tensor, labels: Tensor, tally: Tally, soft_share: float = 0.0
+) -> None:
+    """Move every stitch once, by the mean cross-entropy of its own logits with labels (N,), on images (N, C, H, W).
+
+    A `soft_share` above 0 mixes the receiver's own prediction into the labels; the tally's losses are of the labels.
 
     Raises:
         ModelstitchError: if the device has too little memory.
@@ -239,12 +236,12 @@ def take_step(pair: StitchedPair, optimiser: Optimiser, images: Tensor, labels: 
     def step(images: Tensor, labels: Tensor) -> list[GroupOutput]:
         optimiser.zero_grad()
         counts = []
-        targets = pair.targets(images, labels)
+        targets = soft_labels(pair.receiver, images, labels, soft_share) if soft_share else labels
         for j, group, logits in pair.passes(images):
             losses = cross_entropies(logits, targets[group.images])
             (losses.sum() / len(labels)).backward()
             logits = logits.detach()
-            if pair.soft_share:
+            if soft_share:
                 losses = cross_entropies(logits, labels[group.images])
             counts.append(GroupOutput(j, group, losses.detach(), logits.argmax(dim=2)))
         optimiser.step()

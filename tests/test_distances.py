@@ -9,8 +9,8 @@ from modelstitch.errors import ModelstitchError
 from modelstitch.frozen import FrozenNetwork
 from modelstitch.images import DeviceImages
 from modelstitch.stitches import Geometry, Stitch, identity
+from tests.devices import exhausted, limited
 from tests.settings import stitch_settings
-from tests.test_hardware import exhausted, limited
 from tests.test_similarity import CLOSED
 
 

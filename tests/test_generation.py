@@ -13,8 +13,8 @@ from modelstitch.frozen import FrozenNetwork
 from modelstitch.images import DeviceImages
 from modelstitch.records import PairRecord
 from modelstitch.stitches import Geometry, Stitch, identity
+from tests.devices import exhausted, limited
 from tests.settings import stitch_settings
-from tests.test_hardware import exhausted, limited
 from tests.test_similarity import CLOSED
 
 PAIR = ("R1111_trained_s0", "R1111_random_s0")

@@ -15,9 +15,9 @@ from modelstitch.optimisers import SGD
 from modelstitch.records import PairRecord
 from modelstitch.stitches import parameters
 from modelstitch.stitching import StitchedPair, Tally, take_step
+from tests.devices import AUGMENTATION, Still, new_pair, train_watched
 from tests.settings import FAST, STITCHES, WIDTH
 from tests.test_hacking import SETTINGS
-from tests.test_hardware import AUGMENTATION, Still, new_pair, train_watched
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU here")
 
@@ -64,7 +64,7 @@ def test_an_epoch_of_stitches_never_waits_for_the_gpu(few_digits, settings):
     pair, cells = new_pair("cuda")
     images = DeviceImages(few_digits, few_digits.train, "cuda", torch.bfloat16)
     stitches, optimiser, _ = protocols.begin(settings, pair.sender, pair.receiver, cells, images, ("seed",))
-    pair = StitchedPair(pair.sender, pair.receiver, stitches, soft_share=0.5)
+    pair = StitchedPair(pair.sender, pair.receiver, stitches)
     assert train_watched(pair, optimiser, images, settings, never_waits()).images == 7 * 29
 
 

@@ -17,8 +17,8 @@ from modelstitch.images import drawn as draw
 from modelstitch.records import PairRecord
 from modelstitch.seeds import seed_of
 from modelstitch.stitches import Geometry, Stitch, identity
+from tests.devices import exhausted, limited
 from tests.settings import stitch_settings
-from tests.test_hardware import exhausted, limited
 
 SETTINGS = Hacking(images=90, neighbours=3)
 TYPICALITIES = list(hacking.TYPICALITIES)

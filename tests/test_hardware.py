@@ -6,18 +6,17 @@ from torch._subclasses import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from modelstitch import hardware, pairs, protocols, stitching, training
+from modelstitch import hardware, pairs, protocols, training
 from modelstitch.errors import ModelstitchError
 from modelstitch.frozen import FrozenNetwork
 from modelstitch.identifiers import NetworkId
 from modelstitch.images import DeviceImages
 from modelstitch.networks import SmallResNet, build
 from modelstitch.optimisers import SGD
-from modelstitch.stitches import geometries, initialise, parameters
-from modelstitch.stitching import StitchedPair, Tally
+from modelstitch.stitches import parameters
+from modelstitch.stitching import StitchedPair
+from tests.devices import AUGMENTATION, Still, exhausted, limited, new_pair, train_watched
 from tests.settings import FAST, STITCHES, WIDTH, training_settings
-
-AUGMENTATION = STITCHES.augmentation.model_copy(update={"flip": True})
 
 
 class NeverWaits(TorchDispatchMode):
@@ -58,49 +57,13 @@ class NeverWaitsForPinned(NeverWaits):
         return super().__torch_dispatch__(func, types, args, kwargs)
 
 
-class Still:
-    """An optimiser that moves nothing: torch's fused ones know no `meta` device."""
-
-    def __init__(self, parameters):
-        self.parameters, self.rate = parameters, 0.0
-
-    def zero_grad(self):
-        for parameter in self.parameters:
-            parameter.grad = None
-
-    def step(self):
-        assert all(parameter.grad.device == parameter.device for parameter in self.parameters)
-
-
-def new_pair(device, width=WIDTH):
-    """An untrained pair in bfloat16, with some of its cells, and the cells' geometries."""
-    networks = (build(name, width, 1, 10, 0).eval() for name in ("R1111", "R1112"))
-    frozen = [FrozenNetwork(network, torch.bfloat16, device) for network in networks]
-    shapes = [network.shapes((1, 32, 32)) for network in frozen]
-    cells = geometries(*shapes, [-1, 0, 2, 4], [-1, 0, 3, 5])
-    return StitchedPair(*frozen, {cell: initialise(geometry, 0, device) for cell, geometry in cells.items()}), cells
-
-
-def train_watched(pair, optimiser, images, settings, watch):
-    """An epoch, watched but for its first batch and step, which make what is made once. Returns the tally."""
-    steps = protocols.steps(images, settings, ("order",))
-    tally = Tally(list(pair.stitches), images.device)
-    _, _, *first = next(steps)
-    stitching.take_step(pair, optimiser, *first, tally)
-    with watch:
-        for _, rate, batch, labels in steps:
-            optimiser.rate = rate
-            stitching.take_step(pair, optimiser, batch, labels, tally)
-    return tally
-
-
 @pytest.mark.parametrize("settings", [STITCHES, FAST])
 def test_an_epoch_of_stitches_never_waits_for_the_device(few_digits, settings):
     settings = settings.model_copy(update={"augmentation": AUGMENTATION})
     pair, cells = new_pair("cpu")
     images = DeviceImages(few_digits, few_digits.train, dtype=torch.bfloat16)
     stitches, optimiser, _ = protocols.begin(settings, pair.sender, pair.receiver, cells, images, ("seed",))
-    pair = StitchedPair(pair.sender, pair.receiver, stitches, soft_share=0.5)
+    pair = StitchedPair(pair.sender, pair.receiver, stitches)
     assert train_watched(pair, optimiser, images, settings, NeverWaits()).images == 7 * 29
 
 
@@ -108,7 +71,6 @@ def test_an_epoch_of_stitches_copies_nothing_to_or_from_its_device(few_digits):
     """On `meta`, a device without numbers: what needs any, or mixes it with the CPU, fails."""
     pair, _ = new_pair("meta")
     images = DeviceImages(few_digits, few_digits.train, "meta", torch.bfloat16)
-    pair.soft_share = 0.5
     optimiser = Still(parameters(pair.stitches.values()))
     assert {parameter.dtype for parameter in optimiser.parameters} == {torch.float32}
     settings = STITCHES.model_copy(update={"augmentation": AUGMENTATION})
@@ -155,10 +117,6 @@ def test_memory_of_a_processor_is_not_counted():
     hardware.release_memory()
 
 
-def exhausted(*arguments, **keywords):
-    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB.\nmany lines")
-
-
 def test_a_network_that_exhausts_the_memory_says_what_to_lower(few_digits, tmp_path, monkeypatch):
     monkeypatch.setattr(SmallResNet, "forward", exhausted)
     message = r"^the device's memory is exhausted: lower {}networks\.width$"
@@ -175,17 +133,6 @@ def test_a_pair_whose_sender_exhausts_the_memory_says_what_to_lower(few_digits, 
     message = r"^the device's memory is exhausted: lower .*stitches\.task.* or networks\.width$"
     with pytest.raises(ModelstitchError, match=message):
         pairs.train_pair(trained, trained, few_digits, STITCHES, objective=objective, study_seed=0, **layers)
-
-
-def limited(function, images):
-    """A function for which the memory is too small where a tensor holds more than so many images."""
-
-    def within(*arguments):
-        if any(isinstance(argument, torch.Tensor) and len(argument) > images for argument in arguments):
-            exhausted()
-        return function(*arguments)
-
-    return within
 
 
 def test_a_batch_that_exhausts_the_memory_is_halved_and_begun_anew(caplog):

@@ -14,8 +14,8 @@ from modelstitch.errors import ModelstitchError
 from modelstitch.frozen import FrozenNetwork
 from modelstitch.images import DeviceImages
 from modelstitch.stitches import Geometry, Stitch, from_rows
+from tests.devices import exhausted, limited
 from tests.settings import FAST
-from tests.test_hardware import exhausted, limited
 
 
 @pytest.fixture(scope="module")

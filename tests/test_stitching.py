@@ -130,10 +130,10 @@ def test_soft_labels_are_what_the_receiver_says_and_losses_are_of_the_labels(
     images, labels = next(DeviceImages(few_digits, few_digits.train, dtype=torch.float64).in_order())
     images, labels = images[:29], labels[:29]
     merged, alone = (new_stitches(sender, receiver, torch.float64) for _ in range(2))
-    pair = StitchedPair(FrozenNetwork(sender, torch.float64), FrozenNetwork(receiver, torch.float64), merged, 0.75)
+    pair = engine(sender, receiver, merged, torch.float64)
     pair.largest_map = largest_map
     tally = Tally(list(pair.stitches), "cpu")
-    stitching.take_step(pair, protocols.sgd(merged, stitch_settings()), images, labels, tally)
+    stitching.take_step(pair, protocols.sgd(merged, stitch_settings()), images, labels, tally, soft_share=0.75)
     with torch.no_grad():
         shares = 0.75 * receiver(images).softmax(dim=1) + 0.25 * F.one_hot(labels, 10)
     for place, cell in enumerate(pair.stitches):
@@ -147,15 +147,15 @@ def test_soft_labels_are_what_the_receiver_says_and_losses_are_of_the_labels(
 def test_the_second_half_of_the_steps_is_for_the_labels_alone(few_digits, trained):
     stitches, settings = new_stitches(trained, trained, torch.float32, [1], [2]), stitch_settings(epochs=1)
     receiver = FrozenNetwork(trained)
-    pair = StitchedPair(FrozenNetwork(trained), receiver, stitches, soft_share=0.5)
+    pair = StitchedPair(FrozenNetwork(trained), receiver, stitches)
     images, asked = DeviceImages(few_digits, few_digits.train), []
     receiver.register_forward_hook(lambda *_: asked.append(True))
-    stitching.train(pair, images, settings, protocols.sgd(stitches, settings), ORDER)
+    stitching.train(pair, images, settings, protocols.sgd(stitches, settings), ORDER, soft_share=0.5)
     count = protocols.count_steps(settings, len(images))
-    assert len(asked) == -(-count // 2) < count and pair.soft_share == 0
+    assert len(asked) == -(-count // 2) < count
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-6), (torch.float32, 1e-3)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-6), (torch.float32, 1e-2)])
 @pytest.mark.parametrize(("epochs", "warmup_epochs"), [(1, 0.5), (0.6, 2.0)])
 def test_merged_cells_equal_cells_trained_alone(
     few_digits, trained, random_networks, dtype, tolerance, epochs, warmup_epochs
@@ -180,7 +180,8 @@ def test_merged_cells_equal_cells_trained_alone(
         )
         assert loss == pytest.approx(np.mean(expected), rel=tolerance)
         for found, reference in zip(merged[cell][:2], alone[cell][:2], strict=True):
-            torch.testing.assert_close(found, reference, rtol=tolerance, atol=tolerance)
+            # Not one by one: rounding decides about a ReLU here and there.
+            assert (found - reference).norm() <= tolerance * reference.norm()
 
 
 @pytest.mark.parametrize("backward", [False, True])
@@ -233,10 +234,11 @@ def test_a_group_that_exhausts_the_memory_is_halved_once_and_stays_so(digits, tr
     assert groups == {500}
 
 
-@pytest.mark.parametrize("what", ["a single map", "the sender", "the optimiser"])
+@pytest.mark.parametrize("what", ["a single map", "the sender", "the optimiser", "soft labels, after a group"])
 def test_memory_that_no_smaller_group_fits_says_what_to_lower(few_digits, trained, caplog, what):
     caplog.set_level("INFO")
-    receiver = Crowded(trained, 3, 0 if what == "a single map" else 2**40)
+    most = {"a single map": 0, "soft labels, after a group": 50}.get(what, 2**40)
+    receiver = Crowded(trained, 3, most)
     stitches = new_stitches(trained, trained, torch.float64, [1, 2], [0, 3])
     pair = StitchedPair(FrozenNetwork(trained, torch.float64), receiver, stitches)
     optimiser = protocols.sgd(stitches, stitch_settings())
@@ -244,11 +246,14 @@ def test_memory_that_no_smaller_group_fits_says_what_to_lower(few_digits, traine
         pair.sender.representations = receiver.fail
     elif what == "the optimiser":
         optimiser.step = receiver.fail
+    elif what == "soft labels, after a group":
+        receiver.register_forward_pre_hook(lambda *_: receiver.fail() if receiver.failures else None)
     images, labels = next(DeviceImages(few_digits, few_digits.train, dtype=torch.float64).in_order(29))
     tally = Tally(list(stitches), "cpu")
     with pytest.raises(ModelstitchError, match=r"memory is exhausted: lower stitches\.task\.batch or networks\.width$"):
-        stitching.take_step(pair, optimiser, images, labels, tally)
-    assert receiver.failures == (5 if what == "a single map" else 1)  # of 58 maps, 29, 9, 3 and 1
+        stitching.take_step(pair, optimiser, images, labels, tally, 0.5 if what.startswith("soft") else 0.0)
+    # Of 58 maps, 29, 9, 3 and 1; of 58 maps and of soft labels; once.
+    assert receiver.failures == {"a single map": 5, "soft labels, after a group": 2}.get(what, 1)
     assert caplog.text.count("exhausted") == receiver.failures - 1
     assert tally.images == 0 and not tally.loss.any()
 
