@@ -47,7 +47,7 @@ PROCESS_MB = {"cpu": 1000, "auto": 1000, "cuda": 4000}
 # The largest map of a group on the CPU (the engine's rule), and how many such maps are alive in a backward pass.
 GROUP_MB = CPU_MAP_BYTES // MIB
 MAPS_ALIVE = 40
-# Square matrices in float64 while the largest covariance is whitened.
+# Square matrices in float64 while the largest covariance is inverted.
 SQUARES_ALIVE = 6
 # Wide convolutions (`winograd`): 36 weights in float32 for each of two directions, and 9 in float64.
 WINOGRAD_CHANNELS, WINOGRAD_BYTES = 128, 2 * 36 * 4 + 9 * 8
@@ -294,7 +294,7 @@ class Costs:
         for source in self._shapes(NetworkId.parse(sender).architecture):
             for height, outputs in channels.items():
                 size = source.channels * max(1, math.ceil(source.height / height)) ** 2
-                numbers += (size + 1) * (size + 1 + outputs) + size**2  # the latter twice, in float32
+                numbers += (size + 1) * (size + 1 + outputs) + size**2 // 2  # the latter in float32
                 largest = max(largest, size**2)
         return math.ceil(8 * (numbers + SQUARES_ALIVE * largest) / MIB)
 

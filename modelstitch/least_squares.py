@@ -42,13 +42,13 @@ class Statistics(NamedTuple):
 
 
 class Whitening(NamedTuple):
-    """Mean (D,) of a stitch's patches, the symmetric matrix (D, D) that whitens them, and its inverse.
+    """Mean (D,) of a stitch's patches, and the inverse (D, D) of their covariance.
 
-    Whitened patches have a mean variance of 1, and without a ridge unit covariance.
+    It is P' P of any matrix P that whitens the patches, so that they have a mean variance of 1, and without a ridge
+    unit covariance.
     """
 
     mean: Tensor
-    matrix: Tensor
     inverse: Tensor
 
 
@@ -151,7 +151,7 @@ class Moments:
     def whitenings(self, ridge: float = RIDGE, dtype: torch.dtype = torch.float64) -> dict[Cell, Whitening]:
         """The whitening of every cell's patches, shared where they are the same.
 
-        The identity where patches are not finite, or all the same.
+        Zeros and the identity where patches are not finite, or all the same.
 
         Args:
             ridge: added to the diagonal of the patches' covariance, as a share of its mean.
@@ -160,14 +160,13 @@ class Moments:
         result = {}
         for cells in self.alike.values():
             mean, covariance, _, _ = self.statistics(cells[0])
-            if not covariance.isfinite().all() or not covariance.any():
-                mean, covariance = torch.zeros_like(mean), torch.eye(len(mean)).to(covariance)
-            values, vectors = torch.linalg.eigh(covariance)
-            values = values.clamp_min(0)
-            whitened = values + ridge * values.mean()
-            deviations = (whitened * (values / whitened).mean()).sqrt()
-            matrices = ((vectors * scale) @ vectors.T for scale in (1 / deviations, deviations))
-            result |= dict.fromkeys(cells, Whitening(*(tensor.to(dtype) for tensor in (mean, *matrices))))
+            factor, failed = torch.linalg.cholesky_ex(_regularised(covariance, ridge))
+            if failed or not factor.isfinite().all():
+                mean, inverse = torch.zeros_like(mean), torch.eye(len(mean)).to(covariance)
+            else:
+                inverse = torch.cholesky_inverse(factor)
+                inverse /= (inverse * covariance).sum() / len(mean)
+            result |= dict.fromkeys(cells, Whitening(mean.to(dtype), inverse.to(dtype)))
         return result
 
 

@@ -16,16 +16,14 @@ from modelstitch.config import FastStitches, PaperStitches, Start, TrainedStitch
 from modelstitch.errors import ModelstitchError
 from modelstitch.frozen import FrozenNetwork
 from modelstitch.images import DeviceImages, drawn
-from modelstitch.least_squares import Moments, accumulate
+from modelstitch.least_squares import accumulate
+from modelstitch.muon import WhitenedMuon
 from modelstitch.optimisers import SGD, Optimiser
 from modelstitch.schedule import warmup_cosine
 from modelstitch.seeds import seed_of
-from modelstitch.stitches import Cell, Geometry, Stitch, from_rows, initialise, parameters, rows
+from modelstitch.stitches import Cell, Geometry, Stitch, initialise, parameters
 
 STATISTICS_BATCH = 100
-MOMENTUM = 0.9  # of Muon
-# Of whitening, as a share of the mean variance. Small variances are mostly noise, and Muon levels what is left.
-WHITENING_RIDGE = 0.1
 
 
 class Beginning(NamedTuple):
@@ -56,63 +54,6 @@ class Fit(NamedTuple):
     loss: np.ndarray
     accuracy: np.ndarray
     images: int
-
-
-class WhitenedMuon(Optimiser):
-    """Muon on the weights that stitches would have if what they see had zero mean, and of variances a mean of 1.
-
-    With patches x of mean m and whitening matrix P, a stitch's W x + b is V [P (x - m), 1]: V is moved, and W and b
-    follow, so the engine runs the stitches as they are. A step is about the nearest semi-orthogonal matrix to the
-    Nesterov momentum (Jordan et al., "Muon", 2024), so at a `rate` r it moves what a stitch gives, as a vector over
-    channels, by r standard deviations of what it should give, whatever its size and scale.
-
-    Args:
-        stitches: moved in place.
-        moments: of their cells: whitening and standard deviations.
-    """
-
-    def __init__(self, stitches: Mapping[Cell, Stitch], moments: Moments) -> None:
-        super().__init__(parameters(stitches.values()))
-        self.stitches = list(stitches.values())
-        self.deviations = [moments.deviation(cell) for cell in stitches]
-        self.means, self.matrices, self.weights, self.momenta = [], [], [], []
-        whitenings = moments.whitenings(WHITENING_RIDGE, self.parameters[0].dtype)
-        for cell, stitch in stitches.items():
-            mean, matrix, inverse = whitenings[cell]
-            weight = rows(stitch.weight.detach())
-            self.means.append(mean)
-            self.matrices.append(matrix)
-            bias = stitch.bias.detach() + weight @ mean
-            self.weights.append(torch.cat((weight @ inverse, bias[:, None]), dim=1))
-            self.momenta.append(torch.zeros_like(self.weights[-1]))
-
-    @torch.no_grad()
-    def step(self) -> None:
-        variables = zip(
-            self.stitches, self.means, self.matrices, self.weights, self.momenta, self.deviations, strict=True
-        )
-        for stitch, mean, matrix, weight, momentum, deviation in variables:
-            bias = stitch.bias.grad[:, None]
-            gradient = torch.cat(((rows(stitch.weight.grad) - bias * mean) @ matrix, bias), dim=1)
-            momentum.mul_(MOMENTUM).add_(gradient)
-            size = self.rate * deviation / min(weight.shape) ** 0.5
-            weight.sub_(orthogonalised(gradient + MOMENTUM * momentum), alpha=size)
-            seen = weight[:, :-1] @ matrix
-            stitch.weight.copy_(from_rows(seen, stitch.geometry))
-            stitch.bias.copy_(weight[:, -1] - seen @ mean)
-
-
-def orthogonalised(matrix: Tensor) -> Tensor:
-    """About the nearest semi-orthogonal matrix (m, n): singular values of .7 to 1.2, by five Newton-Schulz steps.
-
-    The quintic of Jordan et al., whose slope at 0 lifts small singular values fast; 0 stays 0.
-    """
-    values = matrix.T if len(matrix) > matrix.shape[1] else matrix
-    values = values / values.norm().clamp_min(torch.finfo(values.dtype).tiny)
-    for _ in range(5):
-        square = values @ values.T
-        values = 3.4445 * values + (2.0315 * square @ square - 4.775 * square) @ values
-    return values.T if len(matrix) > matrix.shape[1] else values
 
 
 def begin(

@@ -1,4 +1,4 @@
-"""The slow, obvious loop: each stitch trained alone through whole, unfolded networks. The reference of the engine."""
+"""The slow, obvious way: each stitch alone, through whole, unfolded networks. The reference of the engine."""
 
 from collections.abc import Iterable
 
@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from modelstitch.least_squares import Whitening
 from modelstitch.networks import SmallResNet
-from modelstitch.stitches import Stitch
+from modelstitch.stitches import Stitch, rows
 
 
 def train_alone(
@@ -45,3 +46,42 @@ def stitched(
     for layer in receiver.layers[j + 1 :]:
         maps = layer(maps)
     return receiver.head(maps.mean(dim=(2, 3)))
+
+
+def root(matrix: Tensor) -> Tensor:
+    """The symmetric root of a positive definite matrix."""
+    values, vectors = torch.linalg.eigh(matrix)
+    return (vectors * values.sqrt()) @ vectors.T
+
+
+class WhitenedMuon:
+    """Moves V of V [P (x - m), 1], as its definition says, and says at the end which W x + b that is."""
+
+    def __init__(self, stitch: Stitch, whitening: Whitening, deviation: float, momentum: float) -> None:
+        self.mean, self.matrix, self.deviation = whitening.mean, root(whitening.inverse), deviation
+        weight = rows(stitch.weight.detach())
+        bias = stitch.bias.detach() + weight @ self.mean
+        self.weight = torch.cat((weight @ self.matrix.inverse(), bias[:, None]), dim=1)
+        self.momentum, self.moved = momentum, torch.zeros_like(self.weight)
+
+    def step(self, rate: float, weight_gradient: Tensor, bias_gradient: Tensor) -> None:
+        """One step by the gradients of W (C_out, D) and b (C_out,)."""
+        bias = bias_gradient[:, None]
+        gradient = torch.cat(((weight_gradient - bias * self.mean) @ self.matrix, bias), dim=1)
+        self.moved = self.momentum * self.moved + gradient
+        size = rate * self.deviation / min(self.weight.shape) ** 0.5
+        self.weight = self.weight - size * orthogonalised(gradient + self.momentum * self.moved)
+
+    def stitch(self) -> tuple[Tensor, Tensor]:
+        """W (C_out, D) and b (C_out,)."""
+        weight = self.weight[:, :-1] @ self.matrix
+        return weight, self.weight[:, -1] - weight @ self.mean
+
+
+def orthogonalised(matrix: Tensor) -> Tensor:
+    """About the nearest semi-orthogonal matrix, by five Newton-Schulz steps, from the singular values."""
+    left, values, right = torch.linalg.svd(matrix, full_matrices=False)
+    values = values / values.norm()
+    for _ in range(5):
+        values = 3.4445 * values - 4.775 * values**3 + 2.0315 * values**5
+    return (left * values) @ right

@@ -7,9 +7,8 @@ from sklearn.metrics import cohen_kappa_score
 from modelstitch import pairs, protocols, stitching
 from modelstitch.frozen import FrozenNetwork
 from modelstitch.images import DeviceImages
-from modelstitch.least_squares import Moments
 from modelstitch.networks import build
-from modelstitch.stitches import Geometry, Stitch, patches, rows
+from modelstitch.stitches import Geometry
 from tests import naive
 from tests.settings import FAST, stitch_settings
 
@@ -21,68 +20,6 @@ def test_the_papers_rates_warm_up_and_follow_a_cosine():
 
 def test_the_fast_rates_fall_linearly():
     assert protocols.rates(FAST, 4, 8) == pytest.approx([0.1, 0.075, 0.05, 0.025])
-
-
-@pytest.mark.parametrize("cell", [(0, 0), (1, 2), (3, 1)])
-def test_whitened_muon_is_muon_on_whitened_maps(few_digits, trained, cell):
-    """The reference trains a plain linear map, by torch's Muon, on patches that were whitened one by one."""
-    network = trained.double()
-    frozen = FrozenNetwork(network, torch.float64)
-    trained.float()
-    shapes = frozen.shapes((1, 32, 32))
-    geometry = Geometry.between(shapes[cell[0]], shapes[cell[1]])
-    images = DeviceImages(few_digits, few_digits.train, dtype=torch.float64)
-    batch, labels = next(images.in_order())
-    batch, labels = batch[:64], labels[:64]
-    maps = frozen.representations(batch)
-    moments = Moments({cell: geometry})
-    moments.add(maps, maps)
-    whitening = moments.whitenings(protocols.WHITENING_RIDGE)[cell]
-    expected = maps[cell[1]]
-    deviation = (expected.square().mean() - expected.mean(dim=(0, 2, 3)).square().mean()).sqrt().item()
-    assert moments.deviation(cell) == pytest.approx(deviation)
-
-    generator = torch.Generator().manual_seed(0)
-    shape = (geometry.target.channels, geometry.source.channels, *geometry.kernel)
-    weight = torch.randn(shape, dtype=torch.float64, generator=generator).mul_(0.1)
-    bias = torch.zeros(shape[0], dtype=torch.float64)
-    stitch = Stitch(weight.clone().requires_grad_(), bias.clone().requires_grad_(), geometry)
-    optimiser = protocols.WhitenedMuon({cell: stitch}, moments)
-
-    seen = (patches(maps[cell[0]], geometry.kernel) - whitening.mean) @ whitening.matrix
-    seen = torch.cat((seen, torch.ones_like(seen[..., :1])), dim=3)
-    start = torch.cat((rows(weight) @ whitening.inverse, (bias + rows(weight) @ whitening.mean)[:, None]), dim=1)
-    linear = start.clone().requires_grad_()
-    tall = max(1, len(start) / start.shape[1]) ** 0.5  # torch's own factor
-    rate = 0.05 * deviation / min(start.shape) ** 0.5 / tall
-    muon = torch.optim.Muon([linear], lr=rate, weight_decay=0.0, momentum=protocols.MOMENTUM)
-    for _ in range(5):
-        optimiser.rate = 0.05
-        optimiser.zero_grad()
-        F.cross_entropy(frozen.suffix(cell[1], stitch(maps[cell[0]])), labels).backward()
-        optimiser.step()
-        muon.zero_grad()
-        stitched = F.interpolate((seen @ linear.T).permute(0, 3, 1, 2), scale_factor=geometry.scale, mode="nearest")
-        F.cross_entropy(frozen.suffix(cell[1], stitched), labels).backward()
-        muon.step()
-    moved = linear.detach()
-    constant = stitch.bias + rows(stitch.weight) @ whitening.mean
-    ours = torch.cat((rows(stitch.weight) @ whitening.inverse, constant[:, None]), dim=1)
-    # torch orthogonalises in bfloat16.
-    assert (ours - moved).norm() < 0.05 * (moved - start).norm()
-
-
-def test_orthogonalised_keeps_the_singular_vectors_and_levels_the_values():
-    generator = torch.Generator().manual_seed(0)
-    for shape in ((4, 9), (9, 4), (5, 5)):
-        left, _ = torch.linalg.qr(torch.randn(shape[0], min(shape), dtype=torch.float64, generator=generator))
-        right, _ = torch.linalg.qr(torch.randn(shape[1], min(shape), dtype=torch.float64, generator=generator))
-        values = torch.logspace(0, -2, min(shape), dtype=torch.float64)
-        found = left.T @ protocols.orthogonalised(1e3 * (left * values) @ right.T) @ right
-        diagonal = found.diagonal()
-        assert (found - diagonal.diag()).abs().max() < 1e-10
-        assert diagonal.min() > 0.6 and diagonal.max() < 1.25
-    assert not protocols.orthogonalised(torch.zeros(2, 3)).any()
 
 
 def fast_record(sender, receiver, dataset, sender_layers=None, receiver_layers=None, **changes):
