@@ -46,6 +46,14 @@ def test_the_engines_operations_are_the_cost_models_and_its_shares_are_sane():
         assert row["max_difference"] < 1e-5
 
 
+def test_a_growing_pass_and_compiled_layers_are_the_engines_step():
+    rows = printed("growing_pass.py", *COMBINATION[:-1], "--repeats", "2")["rows"]
+    assert [row["precision"] for row in rows] == ["float32"]
+    for row in rows:
+        assert row["columns"] < row["columns_compiled_first"]
+        assert row["max_difference"] < 1e-5
+
+
 def test_no_time_of_a_step_is_counted_twice():
     rows = printed("breakdown.py", *COMBINATION, "--repeats", "1")["rows"]
     assert [row["precision"] for row in rows] == precisions()
