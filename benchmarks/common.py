@@ -109,7 +109,7 @@ def measure_combinations(text: str, measure: Callable[[Combination, str, int], d
     device = begin(arguments)
     precisions = arguments.precision
     if "bfloat16" in precisions and not hardware.fast_bfloat16(device):
-        print("bfloat16 is left out: this processor has no instructions for it and is several times slower in it")
+        print("bfloat16 is left out: it is no faster than float32 on this device")
         precisions = [precision for precision in precisions if precision != "bfloat16"]
     every = itertools.product(architecture_pairs(arguments), arguments.width, arguments.batch, precisions)
     rows = [measure(Combination(*names, *numbers), device, arguments.repeats) for names, *numbers in every]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -10,6 +11,8 @@ from modelstitch.errors import ModelstitchError
 from modelstitch.progress import say
 
 Result = TypeVar("Result")
+
+CPUINFO = Path("/proc/cpuinfo")  # of Linux
 
 
 def choose_device(device: str) -> str:
@@ -91,11 +94,18 @@ def in_batches(work: Callable[[slice], Result], images: int, size: int) -> Itera
 
 
 def fast_bfloat16(device: str) -> bool:
-    """Whether the device has instructions for bfloat16: a processor without them is several times slower in it."""
+    """Whether the device computes bfloat16 faster than float32.
+
+    Of processors, those with AMX, and AMD's with AVX512_BF16, whose products are twice as fast. Intel's without AMX have
+    the instruction too, but at half the rate of float32's (docs/performance.md); all others are several times slower.
+    """
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     # torch has no public name for these two.
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    if torch.cpu._is_amx_tile_supported():
+        return True
+    intel = CPUINFO.exists() and b"GenuineIntel" in CPUINFO.read_bytes()
+    return torch.cpu._is_avx512_bf16_supported() and not intel
 
 
 def choose_precision(precision: str, device: str) -> torch.dtype:

@@ -112,6 +112,27 @@ def test_what_waits_is_seen(wait):
         wait(torch.ones(4))
 
 
+@pytest.mark.parametrize(
+    ("vendor", "avx512_bf16", "amx", "precision"),
+    [
+        ("AuthenticAMD", True, False, torch.bfloat16),
+        ("AuthenticAMD", False, False, torch.float32),
+        ("GenuineIntel", True, True, torch.bfloat16),
+        ("GenuineIntel", True, False, torch.float32),  # half the rate of float32
+        (None, False, False, torch.float32),
+    ],
+)
+def test_bfloat16_is_chosen_where_the_processor_gains_by_it(tmp_path, monkeypatch, vendor, avx512_bf16, amx, precision):
+    cpuinfo = tmp_path / "cpuinfo"
+    if vendor:
+        cpuinfo.write_text(f"processor\t: 0\nvendor_id\t: {vendor}\n")
+    monkeypatch.setattr(hardware, "CPUINFO", cpuinfo)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512_bf16)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    assert hardware.choose_precision("auto", "cpu") == precision
+    assert hardware.choose_precision("bfloat16", "cpu") == torch.bfloat16
+
+
 def test_memory_of_a_processor_is_not_counted():
     assert hardware.free_memory("cpu") is None
     hardware.release_memory()
