@@ -96,8 +96,8 @@ def in_batches(work: Callable[[slice], Result], images: int, size: int) -> Itera
 def fast_bfloat16(device: str) -> bool:
     """Whether the device computes bfloat16 faster than float32.
 
-    Of processors, those with AMX, and AMD's with AVX512_BF16, whose products are twice as fast. Intel's without AMX have
-    the instruction too, but at half the rate of float32's (docs/performance.md); all others are several times slower.
+    Of processors, those with AMX, and AMD's with AVX512_BF16, whose products are twice as fast. Intel's without AMX may
+    have that too, but at half the rate of float32's (docs/performance.md); all others are several times slower.
     """
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
