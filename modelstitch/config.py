@@ -94,7 +94,7 @@ Layers = Annotated[
 STARTS = ("least-squares", "random")
 Start = Literal[STARTS]
 
-PRECISION = "float32, bfloat16, or auto: bfloat16 where the processor or GPU computes it fast, else float32"
+PRECISION = "float32, bfloat16, or auto: bfloat16 where the processor or GPU computes it faster, else float32"
 
 
 class Section(BaseModel):
@@ -204,7 +204,7 @@ class PaperStitches(TrainedStitches):
 
 
 class FastStitches(TrainedStitches):
-    """The converged matrix for less: least-squares start, soft labels, whitened senders, Muon, a falling rate."""
+    """The converged matrix for less: least-squares start, soft labels, Muon as if senders were whitened."""
 
     protocol: Literal["fast"] = Field(description="how a stitch is trained")
     learning_rate: float = Field(

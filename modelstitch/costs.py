@@ -129,7 +129,7 @@ class Costs:
         if objective == "similarity":
             return self.images_seen(objective) * self.similarity_flops(*cells, isinstance(settings, LeastSquares))
         image_flops = self._pair_flops(*cells, passes=2)
-        if isinstance(settings, FastStitches):  # soft labels
+        if isinstance(settings, FastStitches):  # soft labels: the whole receiver
             architecture = NetworkId.parse(receiver).architecture
             asked = sum(layer_flops(architecture, self.study.networks.width, self.sizes.image))
             image_flops += round(SOFT_STEPS * asked)

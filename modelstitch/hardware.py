@@ -101,15 +101,14 @@ def fast_bfloat16(device: str) -> bool:
     """
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    # torch has no public name for these two.
-    if torch.cpu._is_amx_tile_supported():
-        return True
+    # torch has no public names for these two.
+    amx, avx512 = torch.cpu._is_amx_tile_supported(), torch.cpu._is_avx512_bf16_supported()
     intel = CPUINFO.exists() and b"GenuineIntel" in CPUINFO.read_bytes()
-    return torch.cpu._is_avx512_bf16_supported() and not intel
+    return amx or (avx512 and not intel)
 
 
 def choose_precision(precision: str, device: str) -> torch.dtype:
-    """`auto` is bfloat16 where the device computes it fast, and float32 elsewhere."""
+    """`auto` is bfloat16 where the device computes it faster than float32, and float32 elsewhere."""
     if precision == "auto":
         precision = "bfloat16" if fast_bfloat16(device) else "float32"
     return getattr(torch, precision)

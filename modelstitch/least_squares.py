@@ -1,7 +1,7 @@
 """Stitches in closed form: least squares from a sender's layer to the receiver's, by streaming normal equations.
 
 One pass over the images adds up first and second moments in float64, from which come the stitch that is nearest to the
-expected representation, and the matrix that whitens what a stitch sees.
+expected representation, and the inverse covariance that whitens what a stitch sees.
 """
 
 from collections.abc import Iterable, Mapping
@@ -42,14 +42,14 @@ class Statistics(NamedTuple):
 
 
 class Whitening(NamedTuple):
-    """Mean (D,) of a stitch's patches, and the inverse (D, D) of their covariance.
+    """Mean (D,) of a stitch's patches, and the inverse (D, D) of their covariance with its ridge, to scale.
 
-    It is P' P of any matrix P that whitens the patches, so that they have a mean variance of 1, and without a ridge
-    unit covariance.
+    The latter is P' P for any matrix P that whitens the patches x: P (x - mean) has variances whose mean is 1, and
+    without a ridge unit covariance.
     """
 
     mean: Tensor
-    inverse: Tensor
+    inverse_covariance: Tensor
 
 
 class Moments:
@@ -151,7 +151,8 @@ class Moments:
     def whitenings(self, ridge: float = RIDGE, dtype: torch.dtype = torch.float64) -> dict[Cell, Whitening]:
         """The whitening of every cell's patches, shared where they are the same.
 
-        Zeros and the identity where patches are not finite, or all the same.
+        Zeros and the identity where patches are not finite, or all the same, or where their covariance with its ridge
+        is not positive definite.
 
         Args:
             ridge: added to the diagonal of the patches' covariance, as a share of its mean.

@@ -1,8 +1,8 @@
 """How stitches are trained: where they start, what moves them, and at which rate.
 
 `paper` is the published protocol (arXiv 2303.11277). `fast` reaches the converged matrix with a fraction of the images:
-it starts from least squares, learns from the receiver's own predictions beside the labels, and runs Muon on stitches
-of whitened senders. How near it comes: docs/protocols.md.
+it starts from least squares, learns from the receiver's own predictions beside the labels, and moves by Muon as if
+senders were whitened. How near it comes: docs/protocols.md.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

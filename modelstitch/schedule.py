@@ -1,8 +1,9 @@
-"""What changes as training goes on."""
+"""What a step depends on as training goes on: its learning rate, and whether its labels are soft."""
 
 import math
 
-# Of all steps, the share with soft labels. The others are for the task alone: its best stitch may beat the receiver.
+# Of all steps, the share with soft labels, the first. The others are for the task alone, whose best stitch may beat the
+# receiver.
 SOFT_STEPS = 0.5
 
 

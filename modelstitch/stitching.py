@@ -200,7 +200,7 @@ def train(
         optimiser: moves the pair's stitches; its rate is the protocol's.
         order: what the order of the images is seeded with, beside the epoch.
         label: names the work in its progress.
-        soft_share: of the receiver's own prediction in what the stitches learn in the first half of the steps.
+        soft_share: of the receiver's own prediction in what the stitches learn in the first of the steps, `SOFT_STEPS`.
 
     Returns:
         Mean loss and accuracy (epochs, cells) of the augmented training images, as they were when they were trained on;

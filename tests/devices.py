@@ -7,9 +7,7 @@ from modelstitch.frozen import FrozenNetwork
 from modelstitch.networks import build
 from modelstitch.stitches import geometries, initialise
 from modelstitch.stitching import StitchedPair, Tally
-from tests.settings import STITCHES, WIDTH
-
-AUGMENTATION = STITCHES.augmentation.model_copy(update={"flip": True})
+from tests.settings import WIDTH
 
 
 class Still:
@@ -49,6 +47,7 @@ def train_watched(pair, optimiser, images, settings, watch):
 
 
 def exhausted(*arguments, **keywords):
+    """In the place of a function: raises what torch raises where a GPU's memory is exhausted."""
     raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB.\nmany lines")
 
 

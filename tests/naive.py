@@ -1,4 +1,7 @@
-"""The slow, obvious way: each stitch alone, through whole, unfolded networks. The reference of the engine."""
+"""The slow, obvious ways that the package is compared with.
+
+Each stitch trained alone, through whole, unfolded networks; Muon on whitened weights that are really made.
+"""
 
 from collections.abc import Iterable
 
@@ -58,19 +61,19 @@ class WhitenedMuon:
     """Moves V of V [P (x - m), 1], as its definition says, and says at the end which W x + b that is."""
 
     def __init__(self, stitch: Stitch, whitening: Whitening, deviation: float, momentum: float) -> None:
-        self.mean, self.matrix, self.deviation = whitening.mean, root(whitening.inverse), deviation
+        self.mean, self.matrix, self.deviation = whitening.mean, root(whitening.inverse_covariance), deviation
         weight = rows(stitch.weight.detach())
         bias = stitch.bias.detach() + weight @ self.mean
         self.weight = torch.cat((weight @ self.matrix.inverse(), bias[:, None]), dim=1)
-        self.momentum, self.moved = momentum, torch.zeros_like(self.weight)
+        self.coefficient, self.momentum = momentum, torch.zeros_like(self.weight)
 
     def step(self, rate: float, weight_gradient: Tensor, bias_gradient: Tensor) -> None:
         """One step by the gradients of W (C_out, D) and b (C_out,)."""
         bias = bias_gradient[:, None]
         gradient = torch.cat(((weight_gradient - bias * self.mean) @ self.matrix, bias), dim=1)
-        self.moved = self.momentum * self.moved + gradient
+        self.momentum = self.coefficient * self.momentum + gradient
         size = rate * self.deviation / min(self.weight.shape) ** 0.5
-        self.weight = self.weight - size * orthogonalised(gradient + self.momentum * self.moved)
+        self.weight = self.weight - size * orthogonalised(gradient + self.coefficient * self.momentum)
 
     def stitch(self) -> tuple[Tensor, Tensor]:
         """W (C_out, D) and b (C_out,)."""
@@ -81,6 +84,7 @@ class WhitenedMuon:
 def orthogonalised(matrix: Tensor) -> Tensor:
     """About the nearest semi-orthogonal matrix, by five Newton-Schulz steps, from the singular values."""
     left, values, right = torch.linalg.svd(matrix, full_matrices=False)
+    values = values / values.max()
     values = values / values.norm()
     for _ in range(5):
         values = 3.4445 * values - 4.775 * values**3 + 2.0315 * values**5

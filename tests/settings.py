@@ -31,6 +31,7 @@ COMMON = {
     "receiver_layers": "all",
     "keep_stitches": False,
 }
+AUGMENTATION = Augmentation(flip=True, shift=2, cutout=4)
 STITCHES = PaperStitches(
     protocol="paper", learning_rate=0.01, momentum=0.9, weight_decay=0.01, warmup_epochs=0.5, **COMMON
 )

@@ -46,11 +46,10 @@ def test_the_engines_operations_are_the_cost_models_and_its_shares_are_sane():
         assert row["max_difference"] < 1e-5
 
 
-def test_a_growing_pass_and_compiled_layers_are_the_engines_step():
+def test_a_growing_pass_and_compiled_layers_give_the_engines_losses():
     rows = printed("growing_pass.py", *COMBINATION[:-1], "--repeats", "2")["rows"]
     assert [row["precision"] for row in rows] == ["float32"]
     for row in rows:
-        assert row["columns"] < row["columns_compiled_first"]
         assert row["max_difference"] < 1e-5
 
 

@@ -15,8 +15,8 @@ from modelstitch.optimisers import SGD
 from modelstitch.records import PairRecord
 from modelstitch.stitches import parameters
 from modelstitch.stitching import StitchedPair, Tally, take_step
-from tests.devices import AUGMENTATION, Still, new_pair, train_watched
-from tests.settings import FAST, STITCHES, WIDTH
+from tests.devices import Still, new_pair, train_watched
+from tests.settings import AUGMENTATION, FAST, STITCHES, WIDTH
 from tests.test_hacking import SETTINGS
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU here")

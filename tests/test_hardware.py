@@ -1,4 +1,4 @@
-"""What an epoch asks of a device, and what is said when its memory is exhausted."""
+"""What an epoch asks of a device, in which precision, and what is said when its memory is exhausted."""
 
 import pytest
 import torch
@@ -15,8 +15,8 @@ from modelstitch.networks import SmallResNet, build
 from modelstitch.optimisers import SGD
 from modelstitch.stitches import parameters
 from modelstitch.stitching import StitchedPair
-from tests.devices import AUGMENTATION, Still, exhausted, limited, new_pair, train_watched
-from tests.settings import FAST, STITCHES, WIDTH, training_settings
+from tests.devices import Still, exhausted, limited, new_pair, train_watched
+from tests.settings import AUGMENTATION, FAST, STITCHES, WIDTH, training_settings
 
 
 class NeverWaits(TorchDispatchMode):

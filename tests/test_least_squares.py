@@ -106,7 +106,7 @@ def test_patches_that_are_all_the_same_are_not_whitened_and_give_the_mean(consta
     expected = maps_of(geometry.target)
     moments = Moments({(0, 0): geometry}, dtype)
     moments.add({0: constant + 0 * maps_of(geometry.source)}, {0: expected})
-    torch.testing.assert_close(moments.whitenings()[0, 0].inverse, torch.eye(32).double())
+    torch.testing.assert_close(moments.whitenings()[0, 0].inverse_covariance, torch.eye(32).double())
     solution = moments.solve((0, 0))
     assert not solution.weight.any()
     torch.testing.assert_close(solution.bias, expected.mean(dim=(0, 2, 3)), check_dtype=False)
@@ -133,7 +133,7 @@ def test_squares_that_overflow_are_not_taken_for_patches_that_are_all_the_same()
     moments = Moments({(0, 0): geometry}, torch.float32)
     moments.add({0: 1e25 * maps_of(geometry.source).float()}, {0: maps_of(geometry.target)})
     assert moments.solve((0, 0)).weight.isnan().all()
-    torch.testing.assert_close(moments.whitenings()[0, 0].inverse, torch.eye(3).double())
+    torch.testing.assert_close(moments.whitenings()[0, 0].inverse_covariance, torch.eye(3).double())
 
 
 def test_moments_that_are_not_finite_give_no_solution_and_no_whitening():

@@ -26,7 +26,7 @@ def test_whitened_muon_is_muon_on_whitened_maps(few_digits, trained, cell):
     moments = Moments({cell: geometry})
     moments.add(maps, maps)
     whitening = moments.whitenings(WHITENING_RIDGE)[cell]
-    matrix = naive.root(whitening.inverse)
+    matrix = naive.root(whitening.inverse_covariance)
     expected = maps[cell[1]]
     deviation = (expected.square().mean() - expected.mean(dim=(0, 2, 3)).square().mean()).sqrt().item()
     assert moments.deviation(cell) == pytest.approx(deviation)
@@ -35,12 +35,12 @@ def test_whitened_muon_is_muon_on_whitened_maps(few_digits, trained, cell):
     shape = (geometry.target.channels, geometry.source.channels, *geometry.kernel)
     weight = torch.randn(shape, dtype=torch.float64, generator=generator).mul_(0.1)
     bias = torch.zeros(shape[0], dtype=torch.float64)
-    stitch = Stitch(weight.clone().requires_grad_(), bias.clone().requires_grad_(), geometry)
+    stitch = Stitch(weight.requires_grad_(), bias.requires_grad_(), geometry)
     optimiser = WhitenedMuon({cell: stitch}, moments)
 
     seen = (patches(maps[cell[0]], geometry.kernel) - whitening.mean) @ matrix
     seen = torch.cat((seen, torch.ones_like(seen[..., :1])), dim=3)
-    start = torch.cat((rows(weight) @ matrix.inverse(), (bias + rows(weight) @ whitening.mean)[:, None]), dim=1)
+    start = naive.WhitenedMuon(stitch, whitening, deviation, MOMENTUM).weight
     linear = start.clone().requires_grad_()
     tall = max(1, len(start) / start.shape[1]) ** 0.5  # torch's own factor
     rate = 0.05 * deviation / min(start.shape) ** 0.5 / tall
@@ -55,14 +55,13 @@ def test_whitened_muon_is_muon_on_whitened_maps(few_digits, trained, cell):
         F.cross_entropy(frozen.suffix(cell[1], stitched), labels).backward()
         muon.step()
     moved = linear.detach()
-    constant = stitch.bias + rows(stitch.weight) @ whitening.mean
-    ours = torch.cat((rows(stitch.weight) @ matrix.inverse(), constant[:, None]), dim=1)
+    ours = naive.WhitenedMuon(stitch, whitening, deviation, MOMENTUM).weight
     # torch orthogonalises in bfloat16.
     assert (ours - moved).norm() < 0.05 * (moved - start).norm()
 
 
-@pytest.mark.parametrize("scale", [1.0, 1e-150, 1e150])
-def test_stitches_move_together_as_each_would_by_its_own_whitened_weights(scale):
+@pytest.mark.parametrize("scale", [1.0, 1e-200, 1e200])  # whose squares vanish or overflow
+def test_stitches_move_together_as_each_alone_whatever_the_scale_of_gradients(scale):
     """Several of a geometry, wide and tall weights, and one whose patches are all the same."""
     shapes = [Shape(3, 8, 8), Shape(5, 8, 8), Shape(5, 8, 8), Shape(6, 4, 4), Shape(6, 4, 4), Shape(40, 2, 2)]
     cells = geometries(dict(enumerate(shapes)), dict(enumerate(shapes)), range(6), range(6))
@@ -84,7 +83,7 @@ def test_stitches_move_together_as_each_would_by_its_own_whitened_weights(scale)
         for cell, stitch in stitches.items()
     }
     optimiser = WhitenedMuon(stitches, moments)
-    assert {group.blocks for group in optimiser.groups} == {(1, 1), (1, 2), (2, 1), (2, 2)}
+    assert {group.layout for group in optimiser.together} == {(1, 1), (1, 2), (2, 1), (2, 2)}
     for rate in (0.1, 0.03, 0.01):
         optimiser.rate = rate
         for cell, stitch in stitches.items():
@@ -103,16 +102,16 @@ def test_a_stitch_whose_gradient_is_zero_stays_and_one_that_overflows_spoils_no_
     moments = Moments(cells)
     moments.add({0: maps}, dict.fromkeys(range(3), maps))
     stitches = {cell: initialise(geometry, 0) for cell, geometry in cells.items()}
-    before = stitches[0, 0].weight.clone()
+    before = [tensor.clone() for tensor in stitches[0, 0][:2]]
     optimiser = WhitenedMuon(stitches, moments)
     optimiser.rate = 0.1
     for (_, j), stitch in stitches.items():
         for tensor in stitch[:2]:
             tensor.grad = torch.full_like(tensor, (0.0, torch.inf, 1.0)[j])
     optimiser.step()
-    assert torch.equal(stitches[0, 0].weight, before)
+    assert all(torch.equal(*tensors) for tensors in zip(stitches[0, 0][:2], before, strict=True))
     assert stitches[0, 1].weight.isnan().any()
-    assert stitches[0, 2].weight.isfinite().all() and not torch.equal(stitches[0, 2].weight, before)
+    assert stitches[0, 2].weight.isfinite().all() and not torch.equal(stitches[0, 2].weight, before[0])
 
 
 @pytest.mark.parametrize("shape", [(4, 9), (9, 4), (5, 5)])
@@ -125,4 +124,4 @@ def test_inverse_roots_keep_the_singular_vectors_and_level_the_values(shape):
     found = left.T @ inverse_roots(matrix @ matrix.T) @ matrix @ right
     diagonal = found.diagonal()
     assert (found - diagonal.diag()).abs().max() < 1e-6
-    assert diagonal.min() > 0.6 and diagonal.max() < 1.25
+    assert diagonal.min() > 0.65 and diagonal.max() < 1.25
