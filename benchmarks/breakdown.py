@@ -4,8 +4,8 @@
 
 A row for each combination: milliseconds a step, and what share of them each kind of work takes. The networks'
 convolutions and the stitches of one pixel count as convolutions; matrix products are the strided stitches (and the
-receiver's head), forward and backward; the sender is its whole pass. What is left, Python, autograd and the profiler
-itself among it, is the rest. The last line is JSON.
+receiver's head), forward and backward; the sender is its whole pass, the optimiser a step of Muon, as in `fast`. What
+is left, Python, autograd and the profiler itself among it, is the rest. The last line is JSON.
 """
 
 from collections import Counter
@@ -44,7 +44,7 @@ def measure(combination: Combination, device: str, repeats: int) -> dict:
     """A row of the table."""
     networks = [random_network(name, combination.width, seed) for seed, name in enumerate(combination[:2])]
     frozen = freeze(networks, combination.dtype, device)
-    engine = Engine(frozen, *random_batch(combination.batch, device, combination.dtype))
+    engine = Engine(frozen, *random_batch(combination.batch, device, combination.dtype), muon=True)
     sender = engine.pair.sender
     sender.representations = named("sender", sender.representations)
     engine.optimiser.step = named("optimiser", engine.optimiser.step)

@@ -23,6 +23,8 @@ from modelstitch import hardware
 from modelstitch.architectures import block_counts, canonical
 from modelstitch.errors import ModelstitchError
 from modelstitch.frozen import FrozenNetwork
+from modelstitch.least_squares import accumulate
+from modelstitch.muon import WhitenedMuon
 from modelstitch.networks import SmallResNet, build
 from modelstitch.optimisers import SGD
 from modelstitch.seeds import seed_of
@@ -108,8 +110,8 @@ def measure_combinations(text: str, measure: Callable[[Combination, str, int], d
     arguments = options.parse_args()
     device = begin(arguments)
     precisions = arguments.precision
-    if "bfloat16" in precisions and not hardware.fast_bfloat16(device):
-        print("bfloat16 is left out: it is no faster than float32 on this device")
+    if "bfloat16" in precisions and not hardware.has_bfloat16(device):
+        print("bfloat16 is left out: this processor has no instructions for it and is several times slower in it")
         precisions = [precision for precision in precisions if precision != "bfloat16"]
     every = itertools.product(architecture_pairs(arguments), arguments.width, arguments.batch, precisions)
     rows = [measure(Combination(*names, *numbers), device, arguments.repeats) for names, *numbers in every]
@@ -149,6 +151,7 @@ class Engine:
         frozen: sender and receiver.
         images, labels: the batch, (N, C, H, W) in the networks' precision and (N,).
         sender_layers: all by default.
+        muon: moves them as the protocol `fast` does, not by SGD.
     """
 
     def __init__(
@@ -157,10 +160,15 @@ class Engine:
         images: Tensor,
         labels: Tensor,
         sender_layers: Sequence[int] | None = None,
+        muon: bool = False,
     ) -> None:
         stitches = fresh_stitches(frozen, images.device.type, sender_layers)
         self.pair = StitchedPair(*frozen, stitches)
-        self.optimiser = SGD(parameters(stitches.values()), MOMENTUM, WEIGHT_DECAY)
+        if muon:
+            shapes = {cell: stitch.geometry for cell, stitch in stitches.items()}
+            self.optimiser = WhitenedMuon(stitches, accumulate(*frozen, shapes, [images], torch.float32))
+        else:
+            self.optimiser = SGD(parameters(stitches.values()), MOMENTUM, WEIGHT_DECAY)
         self.optimiser.rate = RATE
         self.images, self.labels = images, labels
 

@@ -22,6 +22,7 @@ from modelstitch.stitching import cross_entropies
 
 # A layer is compiled for every size of its maps.
 torch._dynamo.config.recompile_limit = 100
+torch._dynamo.config.fail_on_recompile_limit_hit = True
 
 
 class GrowingPass(Engine):
@@ -68,6 +69,7 @@ def compiled(engine: Engine) -> Engine:
 
 def measure(combination: Combination, device: str, repeats: int) -> dict:
     """A row of the table."""
+    torch._dynamo.reset()
     networks = [random_network(name, combination.width, seed) for seed, name in enumerate(combination[:2])]
     batch = random_batch(combination.batch, device, combination.dtype)
     ways = {

@@ -293,6 +293,8 @@ def pair_runs(costs: Costs, cells: Cells, dataset: Dataset, device: str, prepare
     layers = (cells.sender_layers, cells.receiver_layers)
     sizes = (costs.study.networks.width, costs.sizes.image)
     forward, both = (pair_flops(*cells.architectures, *sizes, *layers, passes) for passes in (1, 2))
+    moving = costs.optimiser_flops(cells.objective, cells.sender, cells.receiver, *layers)
+    both += moving / costs.images_seen(cells.objective)
 
     def train(images: int) -> int:
         some = DeviceImages(dataset, first(dataset.train, images), device, dtype)
@@ -301,7 +303,7 @@ def pair_runs(costs: Costs, cells: Cells, dataset: Dataset, device: str, prepare
         for augmented, labels in some.shuffled(batch, 0, settings.augmentation):
             take_step(pair, optimiser, augmented, labels, tally)
         tally.means()  # waits for the device
-        return both * tally.images
+        return round(both * tally.images)
 
     def solve(images: int) -> int:
         some = DeviceImages(dataset, first(dataset.train, images), device, dtype)

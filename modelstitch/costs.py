@@ -72,6 +72,13 @@ def stitch_flops(source: Shape, target: Shape) -> int:
     return _convolution(kernel, source.channels, Shape(target.channels, height, width))
 
 
+def muon_flops(source: Shape, target: Shape) -> int:
+    """Operations of a step that moves a stitch by Muon (`muon`): two products with what it sees, 17 of its outputs."""
+    inputs = source.channels * max(1, math.ceil(source.height / target.height)) ** 2
+    outputs = target.channels
+    return 2 * outputs * inputs * (inputs + 1) + 4 * outputs**2 * (inputs + 1) + 2 * 17 * outputs**3
+
+
 def pair_flops(
     sender: str,
     receiver: str,
@@ -133,7 +140,21 @@ class Costs:
             architecture = NetworkId.parse(receiver).architecture
             asked = sum(layer_flops(architecture, self.study.networks.width, self.sizes.image))
             image_flops += round(SOFT_STEPS * asked)
-        return self.images_seen(objective) * image_flops
+        return self.images_seen(objective) * image_flops + self.optimiser_flops(objective, *cells)
+
+    def optimiser_flops(
+        self, objective: str, sender: str, receiver: str, sender_layers: Sequence[int], receiver_layers: Sequence[int]
+    ) -> int:
+        """Moving the stitches of these cells as often as their training does, where that multiplies matrices."""
+        settings = self.study.stitches.objectives()[objective]
+        if not isinstance(settings, FastStitches):
+            return 0
+        width, image = self.study.networks.width, self.sizes.image
+        sources, targets = (
+            shapes_from_image(NetworkId.parse(name).architecture, width, image) for name in (sender, receiver)
+        )
+        step = sum(muon_flops(sources[i], targets[j]) for i in sender_layers for j in receiver_layers)
+        return self.images_seen(objective) // settings.batch * step
 
     def images_seen(self, objective: str) -> int:
         """How many images stitches are trained on, repetitions counted."""
@@ -294,7 +315,7 @@ class Costs:
         for source in self._shapes(NetworkId.parse(sender).architecture):
             for height, outputs in channels.items():
                 size = source.channels * max(1, math.ceil(source.height / height)) ** 2
-                numbers += (size + 1) * (size + 1 + outputs) + size**2 // 2  # the latter in float32
+                numbers += (size + 1) * (size + 1 + outputs) + size**2  # the latter twice, in float32
                 largest = max(largest, size**2)
         return math.ceil(8 * (numbers + SQUARES_ALIVE * largest) / MIB)
 

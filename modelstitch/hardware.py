@@ -29,7 +29,11 @@ def choose_device(device: str) -> str:
 
 
 def prepare(device: str) -> None:
-    """Let cuDNN choose among its kernels by a stopwatch: the shapes of a job are few and come again and again."""
+    """Let cuDNN choose among its kernels by a stopwatch: the shapes of a job are few and come again and again.
+
+    Products of float32 matrices are exact ones, whatever the surroundings say: `muon` depends on it.
+    """
+    torch.set_float32_matmul_precision("highest")
     if device == "cuda":
         torch.backends.cudnn.benchmark = True
 
@@ -93,18 +97,23 @@ def in_batches(work: Callable[[slice], Result], images: int, size: int) -> Itera
         say(f"the device's memory is exhausted: from here on a batch has {size} images")
 
 
-def fast_bfloat16(device: str) -> bool:
-    """Whether the device computes bfloat16 faster than float32.
-
-    Of processors, those with AMX, and AMD's with AVX512_BF16, whose products are twice as fast. Intel's without AMX may
-    have that too, but at half the rate of float32's (docs/performance.md); all others are several times slower.
-    """
+def has_bfloat16(device: str) -> bool:
+    """Whether the device has instructions for bfloat16: a processor without them is several times slower in it."""
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     # torch has no public names for these two.
-    amx, avx512 = torch.cpu._is_amx_tile_supported(), torch.cpu._is_avx512_bf16_supported()
-    intel = CPUINFO.exists() and b"GenuineIntel" in CPUINFO.read_bytes()
-    return amx or (avx512 and not intel)
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def fast_bfloat16(device: str) -> bool:
+    """Whether the device computes bfloat16 faster than float32.
+
+    Of processors, those with AMX, and AMD's with AVX512_BF16, whose products are twice as fast. Where a virtual machine
+    hides AMX, Intel's processors have AVX512_BF16, but at half the rate of float32 (docs/performance.md).
+    """
+    if device == "cuda" or torch.cpu._is_amx_tile_supported() or not CPUINFO.exists():
+        return has_bfloat16(device)
+    return has_bfloat16(device) and b"GenuineIntel" not in CPUINFO.read_bytes()
 
 
 def choose_precision(precision: str, device: str) -> torch.dtype:

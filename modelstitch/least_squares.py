@@ -151,22 +151,25 @@ class Moments:
     def whitenings(self, ridge: float = RIDGE, dtype: torch.dtype = torch.float64) -> dict[Cell, Whitening]:
         """The whitening of every cell's patches, shared where they are the same.
 
-        Zeros and the identity where patches are not finite, or all the same, or where their covariance with its ridge
-        is not positive definite.
+        Zeros and the identity where patches are not finite, or all the same.
 
         Args:
-            ridge: added to the diagonal of the patches' covariance, as a share of its mean.
+            ridge: added to the diagonal of the patches' covariance, as a share of its mean; ten times that, and so on,
+                where rounding leaves it not positive definite.
             dtype: of what is returned.
         """
         result = {}
         for cells in self.alike.values():
             mean, covariance, _, _ = self.statistics(cells[0])
-            factor, failed = torch.linalg.cholesky_ex(_regularised(covariance, ridge))
-            if failed or not factor.isfinite().all():
-                mean, inverse = torch.zeros_like(mean), torch.eye(len(mean)).to(covariance)
-            else:
-                inverse = torch.cholesky_inverse(factor)
-                inverse /= (inverse * covariance).sum() / len(mean)
+            if not covariance.isfinite().all() or not covariance.any():
+                mean, covariance = torch.zeros_like(mean), torch.eye(len(mean)).to(covariance)
+            enough = ridge
+            factor, failed = torch.linalg.cholesky_ex(_regularised(covariance, enough))
+            while failed:
+                enough = max(10 * enough, RIDGE)
+                factor, failed = torch.linalg.cholesky_ex(_regularised(covariance, enough))
+            inverse = torch.cholesky_inverse(factor)
+            inverse /= (inverse * covariance).sum() / len(mean)
             result |= dict.fromkeys(cells, Whitening(mean.to(dtype), inverse.to(dtype)))
         return result
 

@@ -1,6 +1,7 @@
 """Muon for stitches, as if what they see were whitened: one rate for all, whatever their sizes and scales."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -40,20 +41,39 @@ class WhitenedMuon(Optimiser):
         alike: dict[tuple[Geometry, int], list[list[Cell]]] = {}
         for (_, geometry), cells in sharing.items():
             alike.setdefault((geometry, len(cells)), []).append(cells)
-        self.together = [
-            _Together(
-                [stitches[cell] for cells in several for cell in cells],
-                [whitenings[cells[0]] for cells in several],
-                [moments.deviation(cell) for cells in several for cell in cells],
+        self.together: dict[int, list[_Together]] = {}  # by output channels
+        for (geometry, _), several in alike.items():
+            self.together.setdefault(geometry.target.channels, []).append(
+                _Together(
+                    [stitches[cell] for cells in several for cell in cells],
+                    [whitenings[cells[0]] for cells in several],
+                    [moments.deviation(cell) for cells in several for cell in cells],
+                )
             )
-            for several in alike.values()
-        ]
 
     @torch.no_grad()
     def step(self) -> None:
         self.gradients()  # of every stitch, or none is moved
-        for stitches in self.together:
-            stitches.step(self.rate)
+        for together in self.together.values():
+            momenta = [stitches.momentum() for stitches in together]
+            roots = inverse_roots(torch.cat([momentum.square for momentum in momenta]))
+            parts = roots.split([len(stitches.stitches) for stitches in together])
+            for stitches, momentum, root in zip(together, momenta, parts, strict=True):
+                stitches.move(momentum, root, self.rate)
+
+
+class _Momentum(NamedTuple):
+    """Of stitches that move together, to some scale each, in the terms of `WhitenedMuon`.
+
+    Attributes:
+        solved: H K, (B * n, C_out, D).
+        bias: g, (B * n, C_out, 1).
+        square: S, (B * n, C_out, C_out).
+    """
+
+    solved: Tensor
+    bias: Tensor
+    square: Tensor
 
 
 class _Together:
@@ -69,54 +89,52 @@ class _Together:
         self, stitches: Sequence[Stitch], whitenings: Sequence[Whitening], deviations: Sequence[float]
     ) -> None:
         self.stitches = stitches
-        self.layout = (len(whitenings), len(stitches) // len(whitenings))  # (B, n)
-        self.means = torch.stack([whitening.mean for whitening in whitenings])[:, None, None]  # (B, 1, 1, D)
+        each = len(stitches) // len(whitenings)
         self.inverses = torch.stack([whitening.inverse_covariance for whitening in whitenings])  # (B, D, D)
-        # (B, 1, 1, 1): times D and the largest of H it bounds H P'.
-        self.bounds = self.inverses.diagonal(dim1=1, dim2=2).amax(dim=1).sqrt()[:, None, None, None]
+        self.means = torch.stack([whitening.mean for whitening in whitenings for _ in range(each)])[:, None]
         outputs, inputs = rows(stitches[0].weight).shape
         lengths = [deviation / min(outputs, inputs + 1) ** 0.5 for deviation in deviations]
-        self.lengths = self.means.new_tensor(lengths).view(*self.layout, 1, 1)
-        self.momenta = self.means.new_zeros(*self.layout, outputs, inputs + 1)  # the last column is the bias's
+        self.lengths = self.means.new_tensor(lengths)[:, None, None]
+        self.momenta = self.means.new_zeros(len(stitches), outputs, inputs + 1)  # the last column is the bias's
 
-    def step(self, rate: float) -> None:
-        """Move every stitch once; in the terms of `WhitenedMuon`, (B, n) matrices each.
-
-        H is `centred` (C_out, D), g `bias` (C_out, 1), H K `solved` (C_out, D) and R `roots` (C_out, C_out).
-        """
+    def momentum(self) -> _Momentum:
+        """The Nesterov momentum, with the gradients that the stitches have now."""
         weights = torch.stack([rows(stitch.weight.grad) for stitch in self.stitches])
         biases = torch.stack([stitch.bias.grad for stitch in self.stitches])
-        gradients = torch.cat((weights, biases[:, :, None]), dim=2).unflatten(0, self.layout)
+        gradients = torch.cat((weights, biases[:, :, None]), dim=2)
         self.momenta.mul_(MOMENTUM).add_(gradients)
-        weight, bias = (gradients + MOMENTUM * self.momenta).tensor_split((-1,), dim=3)
+        weight, bias = (gradients + MOMENTUM * self.momenta).tensor_split((-1,), dim=2)
         centred = weight - bias * self.means
         # What is squared below must neither overflow nor vanish.
-        scale = torch.maximum(
-            bias.abs().amax(dim=(2, 3), keepdim=True), centred.abs().amax(dim=(2, 3), keepdim=True) * self.bounds
-        ).clamp_min(torch.finfo(bias.dtype).tiny)
+        scale = torch.maximum(*(part.abs().amax(dim=(1, 2), keepdim=True) for part in (centred, bias)))
+        scale = scale.clamp_min(torch.finfo(scale.dtype).tiny)
         centred, bias = centred / scale, bias / scale
-        solved = (centred.flatten(1, 2) @ self.inverses).view_as(centred)
-        roots = inverse_roots(solved @ centred.mT + bias @ bias.mT) * (rate * self.lengths)
-        weight_steps = roots @ solved
-        bias_steps = (roots @ bias).squeeze(3) - (weight_steps * self.means).sum(dim=3)
-        steps = zip(self.stitches, weight_steps.flatten(0, 1), bias_steps.flatten(0, 1), strict=True)
-        for stitch, weight_step, bias_step in steps:
-            stitch.weight.sub_(from_rows(weight_step, stitch.geometry))
-            stitch.bias.sub_(bias_step)
+        solved = (centred.view(len(self.inverses), -1, centred.shape[2]) @ self.inverses).view_as(centred)
+        return _Momentum(solved, bias, solved @ centred.mT + bias @ bias.mT)
+
+    def move(self, momentum: _Momentum, roots: Tensor, rate: float) -> None:
+        """Move every stitch once, by its inverse root R (B * n, C_out, C_out)."""
+        roots = roots * (rate * self.lengths)
+        weights = roots @ momentum.solved
+        biases = (roots @ momentum.bias - weights @ self.means.mT).squeeze(2)
+        for stitch, weight, bias in zip(self.stitches, weights, biases, strict=True):
+            stitch.weight.sub_(from_rows(weight, stitch.geometry))
+            stitch.bias.sub_(bias)
 
 
 def inverse_roots(squares: Tensor) -> Tensor:
     """About the inverse square roots R (..., n, n) of S = G G' (..., n, n), for any G: R G is about semi-orthogonal.
 
     Its singular values are .7 to 1.2, by five Newton-Schulz steps of the quintic of Jordan et al., whose slope at 0
-    lifts small values fast. Where S is 0, so is R G.
+    lifts small values fast. Where S is 0, so is R G. Rounding in S must stay below a hundred thousandth of its trace:
+    what it makes negative grows without bound. float32 does; TF32 would not.
     """
     traces = squares.diagonal(dim1=-2, dim2=-1).sum(dim=-1)[..., None, None].clamp_min(torch.finfo(squares.dtype).tiny)
-    squares = squares / traces
-    roots = torch.eye(squares.shape[-1], dtype=squares.dtype, device=squares.device)
-    for _ in range(5):
-        levelled = roots @ squares @ roots
+    levelled, roots = squares / traces, None
+    for step in range(5):
         factors = 2.0315 * levelled @ levelled - 4.775 * levelled
         factors.diagonal(dim1=-2, dim2=-1).add_(3.4445)
-        roots = factors @ roots
+        roots = factors if roots is None else factors @ roots
+        if step < 4:
+            levelled = factors @ levelled @ factors
     return roots / traces.sqrt()

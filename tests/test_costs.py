@@ -12,12 +12,23 @@ from torch.utils.flop_counter import FlopCounterMode
 from modelstitch import datasets, networks, records
 from modelstitch.architectures import Shape
 from modelstitch.config import load_study
-from modelstitch.costs import WINOGRAD_BYTES, WINOGRAD_CHANNELS, Costs, Sizes, layer_flops, pair_flops, stitch_flops
+from modelstitch.costs import (
+    WINOGRAD_BYTES,
+    WINOGRAD_CHANNELS,
+    Costs,
+    Sizes,
+    layer_flops,
+    muon_flops,
+    pair_flops,
+    stitch_flops,
+)
 from modelstitch.datasets import Split
 from modelstitch.frozen import FrozenNetwork
+from modelstitch.least_squares import Moments
+from modelstitch.muon import WhitenedMuon
 from modelstitch.networks import build
 from modelstitch.records import Column
-from modelstitch.stitches import Geometry, initialise
+from modelstitch.stitches import Geometry, geometries, initialise
 from modelstitch.stitching import StitchedPair, cross_entropies
 from modelstitch.winograd import CHANNELS, WinogradConvolution
 
@@ -87,13 +98,32 @@ def test_operations_of_a_pair_are_those_that_torch_counts():
         assert counted(call) == len(images) * (expected + passes * head)
 
 
+def test_operations_of_muon_are_those_that_torch_counts():
+    shapes = FrozenNetwork(build("R1112", 4, 3, 10, seed=0).eval()).shapes((3, 32, 32))
+    cells = geometries(shapes, shapes, (-1, 0, 2), range(6))
+    stitches = {cell: initialise(geometry, 0) for cell, geometry in cells.items()}
+    moments = Moments(cells)
+    moments.add(*(({layer: torch.rand(2, *shape) for layer, shape in shapes.items()}),) * 2)
+    optimiser = WhitenedMuon(stitches, moments)
+    for tensor in optimiser.parameters:
+        tensor.grad = torch.ones_like(tensor)
+    step = sum(muon_flops(shapes[i], shapes[j]) for i, j in cells)
+    assert step == counted(optimiser.step)
+    laptop = costs("cifar10-laptop.yaml")
+    steps = 12_500 // 64
+    shapes = FrozenNetwork(build("R1112", 8, 3, 10, seed=0).eval()).shapes((3, 32, 32))
+    step = sum(muon_flops(shapes[i], shapes[j]) for i in range(6) for j in (2, 3))
+    assert laptop.optimiser_flops("task", "R1112_trained_s0", "R1112_random_s0", range(6), (2, 3)) == steps * step
+
+
 def test_an_evaluation_costs_a_forward_pass_of_each_cell_over_the_whole_test_set():
     laptop = costs("cifar10-laptop.yaml")
     pair = ("R1111_trained_s0", "R1112_random_s0", range(5), range(6))
     training, evaluation = laptop.training_flops("task", *pair), laptop.evaluation_flops(*pair)
     forward = sum(layer_flops("R1111", 8, (3, 32, 32)))
     soft_labels = sum(layer_flops("R1112", 8, (3, 32, 32))) / 2
-    assert training / 12_500 - forward - soft_labels == 2 * (evaluation / 10_000 - forward) > 0
+    moving = laptop.optimiser_flops("task", *pair)
+    assert (training - moving) / 12_500 - forward - soft_labels == 2 * (evaluation / 10_000 - forward) > 0
     assert laptop.network_flops("R1111_trained_s0") == forward * (10 * (3 * 50_000 + 10_000) + 10_000)
     assert laptop.network_flops("R1111_random_s0") == forward * 10_000
 

@@ -119,6 +119,7 @@ def test_what_waits_is_seen(wait):
         ("AuthenticAMD", False, False, torch.float32),
         ("GenuineIntel", True, True, torch.bfloat16),
         ("GenuineIntel", True, False, torch.float32),  # half the rate of float32
+        (None, True, False, torch.bfloat16),
         (None, False, False, torch.float32),
     ],
 )

@@ -128,6 +128,23 @@ def test_from_a_network_to_itself_it_is_the_identity(digits, trained):
         torch.testing.assert_close(solution.weight[alive][:, alive, 0, 0], identity[alive][:, alive], rtol=0, atol=2e-2)
 
 
+def test_a_covariance_that_rounding_leaves_not_positive_definite_gets_a_larger_ridge():
+    geometry = Geometry.between(Shape(6, 4, 4), Shape(2, 4, 4))
+    maps = maps_of(geometry.source)
+    moments = moments_of({(0, 0): geometry}, [maps], [maps_of(geometry.target, seed=1)])
+    mean, covariance, _, _ = moments.statistics((0, 0))
+    values, vectors = torch.linalg.eigh(covariance)
+    (products,) = moments.products.values()
+    # As rounding would: the smallest variance becomes less than minus a ridge.
+    error = values[0] + 0.3 * values.mean()
+    products[:6, :6] -= products[6, 6] * error * torch.outer(vectors[:, 0], vectors[:, 0])
+    found, inverse = moments.whitenings(ridge=0.1)[0, 0]
+    torch.testing.assert_close(found, mean)
+    ridged = covariance - error * torch.outer(vectors[:, 0], vectors[:, 0])
+    ridged = ridged + ridged.diagonal().mean() * torch.eye(6)
+    torch.testing.assert_close(inverse / inverse.norm(), ridged.inverse() / ridged.inverse().norm())
+
+
 def test_squares_that_overflow_are_not_taken_for_patches_that_are_all_the_same():
     geometry = Geometry.between(Shape(3, 4, 4), Shape(2, 4, 4))
     moments = Moments({(0, 0): geometry}, torch.float32)

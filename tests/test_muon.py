@@ -83,7 +83,8 @@ def test_stitches_move_together_as_each_alone_whatever_the_scale_of_gradients(sc
         for cell, stitch in stitches.items()
     }
     optimiser = WhitenedMuon(stitches, moments)
-    assert {group.layout for group in optimiser.together} == {(1, 1), (1, 2), (2, 1), (2, 2)}
+    counts = {(len(one.inverses), len(one.stitches)) for several in optimiser.together.values() for one in several}
+    assert counts == {(1, 1), (1, 2), (2, 2), (2, 4)}  # whitenings and stitches that move together
     for rate in (0.1, 0.03, 0.01):
         optimiser.rate = rate
         for cell, stitch in stitches.items():
@@ -94,6 +95,32 @@ def test_stitches_move_together_as_each_alone_whatever_the_scale_of_gradients(sc
         weight, bias = slow[cell].stitch()
         torch.testing.assert_close(stitch.weight, from_rows(weight, stitch.geometry), rtol=1e-6, atol=1e-9)
         torch.testing.assert_close(stitch.bias, bias, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
+def test_float32_is_exact_enough_for_wide_stitches_of_unequal_variances(scale):
+    """512 channels whose variances fall from 1 to a 260,000th, in a random basis, beside means of their size."""
+    geometry = Geometry.between(Shape(512, 4, 4), Shape(16, 4, 4))
+    generator = torch.Generator().manual_seed(0)
+    basis, _ = torch.linalg.qr(torch.randn(512, 512, dtype=torch.float64, generator=generator))
+    pixels = torch.randn(1600, 512, dtype=torch.float64, generator=generator) / torch.arange(1, 513) + 1
+    pixels = scale * pixels @ basis
+    maps = pixels.unflatten(0, (100, 4, 4)).permute(0, 3, 1, 2)
+    expected = torch.randn(100, 16, 4, 4, dtype=torch.float64, generator=generator)
+    moved = []
+    for dtype in (torch.float64, torch.float32):
+        moments = Moments({(0, 0): geometry})
+        moments.add({0: maps}, {0: expected})
+        start = Stitch(*(torch.zeros(size, dtype=dtype) for size in ((16, 512, 1, 1), (16,))), geometry)
+        optimiser = WhitenedMuon({(0, 0): start}, moments)
+        directions = torch.Generator().manual_seed(1)
+        for optimiser.rate in (0.1, 0.05):
+            errors = torch.randn(1600, 16, dtype=torch.float64, generator=directions)
+            start.weight.grad = (errors.T @ pixels)[..., None, None].to(dtype)
+            start.bias.grad = errors.sum(dim=0).to(dtype)
+            optimiser.step()
+        moved.append(pixels @ start.weight[..., 0, 0].T.double() + start.bias)
+    assert (moved[1] - moved[0]).norm() < 0.01 * moved[0].norm()
 
 
 def test_a_stitch_whose_gradient_is_zero_stays_and_one_that_overflows_spoils_no_other():
