@@ -209,7 +209,8 @@ class FastStitches(TrainedStitches):
     protocol: Literal["fast"] = Field(description="how a stitch is trained")
     learning_rate: float = Field(
         gt=0,
-        description="how far the first step moves what a stitch gives, in standard deviations of what it should give",
+        description="how far the first step moves what a stitch gives, in standard deviations of what it should give; "
+        "up to five times as far where the receiver guesses",
     )
     statistics_images: int = Field(
         ge=1,

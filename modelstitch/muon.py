@@ -30,10 +30,12 @@ class WhitenedMuon(Optimiser):
     Args:
         stitches: moved in place.
         moments: of their cells: whitening and standard deviations.
+        stretch: how many times as long as that steps are.
     """
 
-    def __init__(self, stitches: Mapping[Cell, Stitch], moments: Moments) -> None:
+    def __init__(self, stitches: Mapping[Cell, Stitch], moments: Moments, stretch: float = 1.0) -> None:
         super().__init__(parameters(stitches.values()))
+        self.stretch = stretch
         whitenings = moments.whitenings(WHITENING_RIDGE, self.parameters[0].dtype)
         sharing: dict[tuple[int, Geometry], list[Cell]] = {}  # of cells that see the same patches
         for cell, stitch in stitches.items():
@@ -59,7 +61,7 @@ class WhitenedMuon(Optimiser):
             roots = inverse_roots(torch.cat([momentum.square for momentum in momenta]))
             parts = roots.split([len(stitches.stitches) for stitches in together])
             for stitches, momentum, root in zip(together, momenta, parts, strict=True):
-                stitches.move(momentum, root, self.rate)
+                stitches.move(momentum, root, self.stretch * self.rate)
 
 
 class _Momentum(NamedTuple):

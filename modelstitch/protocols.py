@@ -24,6 +24,7 @@ from modelstitch.seeds import seed_of
 from modelstitch.stitches import Cell, Geometry, Stitch, initialise, parameters
 
 STATISTICS_BATCH = 100
+GUESSING_STRETCH = 5.0  # of steps into a receiver that guesses
 
 
 class Beginning(NamedTuple):
@@ -94,7 +95,17 @@ def begin(
             stitch.bias.data.copy_(nearest.bias)
     if published:
         return Beginning(stitches, sgd(stitches, settings), 0.0)
-    return Beginning(stitches, WhitenedMuon(stitches, moments), reliability(receiver, images, chosen))
+    share = reliability(receiver, images, chosen)
+    return Beginning(stitches, WhitenedMuon(stitches, moments, stretch(share)), share)
+
+
+def stretch(reliability: float) -> float:
+    """How much longer steps are for a receiver of some reliability: 5 times for one that guesses, 1 for a perfect one.
+
+    Least squares is a poor start for a receiver that knows nothing, since what it expects leads nowhere: its best
+    stitches are far away.
+    """
+    return GUESSING_STRETCH ** ((1 - reliability) ** 2)
 
 
 @torch.no_grad()

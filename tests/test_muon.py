@@ -78,18 +78,19 @@ def test_stitches_move_together_as_each_alone_whatever_the_scale_of_gradients(sc
         cell: Stitch(*(tensor.detach().double().requires_grad_() for tensor in initialise(geometry, 0)[:2]), geometry)
         for cell, geometry in cells.items()
     }
+    stretch = 3.0
     slow = {
         cell: naive.WhitenedMuon(stitch, moments.whitenings(WHITENING_RIDGE)[cell], moments.deviation(cell), MOMENTUM)
         for cell, stitch in stitches.items()
     }
-    optimiser = WhitenedMuon(stitches, moments)
+    optimiser = WhitenedMuon(stitches, moments, stretch)
     counts = {(len(one.inverses), len(one.stitches)) for several in optimiser.together.values() for one in several}
     assert counts == {(1, 1), (1, 2), (2, 2), (2, 4)}  # whitenings and stitches that move together
     for rate in (0.1, 0.03, 0.01):
         optimiser.rate = rate
         for cell, stitch in stitches.items():
             stitch.weight.grad, stitch.bias.grad = (scale * random(*tensor.shape) for tensor in stitch[:2])
-            slow[cell].step(rate, rows(stitch.weight.grad), stitch.bias.grad)
+            slow[cell].step(stretch * rate, rows(stitch.weight.grad), stitch.bias.grad)
         optimiser.step()
     for cell, stitch in stitches.items():
         weight, bias = slow[cell].stitch()

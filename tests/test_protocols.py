@@ -101,6 +101,21 @@ def test_stitches_learn_from_the_receiver_as_far_as_it_beats_guessing(digits, tr
     assert published.soft_share == 0
 
 
+def test_steps_are_longer_the_less_a_receiver_knows(digits, trained, random_networks):
+    images = DeviceImages(digits, digits.train)
+    shapes = FrozenNetwork(trained).shapes((1, 32, 32))
+    cells = {(4, 4): Geometry.between(shapes[4], shapes[4])}
+    stretches = []
+    for receiver in (trained, random_networks[0]):
+        _, optimiser, share = protocols.begin(
+            FAST, FrozenNetwork(trained), FrozenNetwork(receiver), cells, images, (0,)
+        )
+        assert optimiser.stretch == protocols.stretch(share)
+        stretches.append(optimiser.stretch)
+    assert 1 <= stretches[0] < 1.1 and 4 < stretches[1] <= 5
+    assert protocols.stretch(0) == 5 and protocols.stretch(1) == 1
+
+
 @pytest.mark.parametrize("classes", [1, 2])
 def test_a_receiver_that_always_says_the_same_is_not_believed(few_digits, trained, classes):
     """Nine of ten labels are what it says, or all."""
