@@ -99,13 +99,13 @@ def begin(
     return Beginning(stitches, WhitenedMuon(stitches, moments, stretch(share)), share)
 
 
-def stretch(reliability: float) -> float:
-    """How much longer steps are for a receiver of some reliability: 5 times for one that guesses, 1 for a perfect one.
+def stretch(share: float) -> float:
+    """How much longer steps are for a receiver of some `reliability`: 5 times if it guesses, 1 if it is always right.
 
     Least squares is a poor start for a receiver that knows nothing, since what it expects leads nowhere: its best
     stitches are far away.
     """
-    return GUESSING_STRETCH ** ((1 - reliability) ** 2)
+    return GUESSING_STRETCH ** ((1 - share) ** 2)
 
 
 @torch.no_grad()
