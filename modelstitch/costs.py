@@ -73,7 +73,10 @@ def stitch_flops(source: Shape, target: Shape) -> int:
 
 
 def muon_flops(source: Shape, target: Shape) -> int:
-    """Operations of a step that moves a stitch by Muon (`muon`): two products with what it sees, 17 of its outputs."""
+    """Operations of a step that moves a stitch by Muon (`muon`).
+
+    A product with the square matrix of its inputs, two between that and its outputs, and 17 of the outputs' own.
+    """
     inputs = source.channels * max(1, math.ceil(source.height / target.height)) ** 2
     outputs = target.channels
     return 2 * outputs * inputs * (inputs + 1) + 4 * outputs**2 * (inputs + 1) + 2 * 17 * outputs**3
@@ -154,7 +157,8 @@ class Costs:
             shapes_from_image(NetworkId.parse(name).architecture, width, image) for name in (sender, receiver)
         )
         step = sum(muon_flops(sources[i], targets[j]) for i in sender_layers for j in receiver_layers)
-        return self.images_seen(objective) // settings.batch * step
+        steps = max(1, round(settings.epochs * (self.sizes.train_images // settings.batch)))
+        return steps * step
 
     def images_seen(self, objective: str) -> int:
         """How many images stitches are trained on, repetitions counted."""

@@ -108,8 +108,9 @@ def has_bfloat16(device: str) -> bool:
 def fast_bfloat16(device: str) -> bool:
     """Whether the device computes bfloat16 faster than float32.
 
-    Of processors, those with AMX, and AMD's with AVX512_BF16, whose products are twice as fast. Where a virtual machine
-    hides AMX, Intel's processors have AVX512_BF16, but at half the rate of float32 (docs/performance.md).
+    Of processors, those with AMX, and AMD's with AVX512_BF16, whose products are twice as fast. Intel's with
+    AVX512_BF16 but without AMX, which a virtual machine may hide, ran it at half the rate of float32
+    (docs/performance.md). Where no /proc/cpuinfo tells the maker, the instructions are believed.
     """
     if device == "cuda" or torch.cpu._is_amx_tile_supported() or not CPUINFO.exists():
         return has_bfloat16(device)

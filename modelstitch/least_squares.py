@@ -155,7 +155,7 @@ class Moments:
 
         Args:
             ridge: added to the diagonal of the patches' covariance, as a share of its mean; ten times that, and so on,
-                where rounding leaves it not positive definite.
+                where rounding leaves it not positive definite, or hardly so.
             dtype: of what is returned.
         """
         result = {}
@@ -163,13 +163,14 @@ class Moments:
             mean, covariance, _, _ = self.statistics(cells[0])
             if not covariance.isfinite().all() or not covariance.any():
                 mean, covariance = torch.zeros_like(mean), torch.eye(len(mean)).to(covariance)
-            enough = ridge
-            factor, failed = torch.linalg.cholesky_ex(_regularised(covariance, enough))
-            while failed:
-                enough = max(10 * enough, RIDGE)
+            enough, variance = ridge, 0.0
+            while not variance > 0:
                 factor, failed = torch.linalg.cholesky_ex(_regularised(covariance, enough))
-            inverse = torch.cholesky_inverse(factor)
-            inverse /= (inverse * covariance).sum() / len(mean)
+                if not failed:
+                    inverse = torch.cholesky_inverse(factor)
+                    variance = (inverse * covariance).sum() / len(mean)
+                enough = max(10 * enough, RIDGE)
+            inverse /= variance
             result |= dict.fromkeys(cells, Whitening(mean.to(dtype), inverse.to(dtype)))
         return result
 

@@ -27,6 +27,7 @@ from modelstitch.frozen import FrozenNetwork
 from modelstitch.least_squares import Moments
 from modelstitch.muon import WhitenedMuon
 from modelstitch.networks import build
+from modelstitch.protocols import count_steps
 from modelstitch.records import Column
 from modelstitch.stitches import Geometry, geometries, initialise
 from modelstitch.stitching import StitchedPair, cross_entropies
@@ -109,11 +110,11 @@ def test_operations_of_muon_are_those_that_torch_counts():
         tensor.grad = torch.ones_like(tensor)
     step = sum(muon_flops(shapes[i], shapes[j]) for i, j in cells)
     assert step == counted(optimiser.step)
-    laptop = costs("cifar10-laptop.yaml")
-    steps = 12_500 // 64
-    shapes = FrozenNetwork(build("R1112", 8, 3, 10, seed=0).eval()).shapes((3, 32, 32))
+    digits = costs("config.yaml")
+    shapes = FrozenNetwork(build("R1112", 4, 1, 10, seed=0).eval()).shapes(digits.sizes.image)
     step = sum(muon_flops(shapes[i], shapes[j]) for i in range(6) for j in (2, 3))
-    assert laptop.optimiser_flops("task", "R1112_trained_s0", "R1112_random_s0", range(6), (2, 3)) == steps * step
+    steps = count_steps(digits.study.stitches.task, digits.sizes.train_images)
+    assert digits.optimiser_flops("task", "R1112_trained_s0", "R1112_random_s0", range(6), (2, 3)) == steps * step
 
 
 def test_an_evaluation_costs_a_forward_pass_of_each_cell_over_the_whole_test_set():

@@ -134,6 +134,15 @@ def test_bfloat16_is_chosen_where_the_processor_gains_by_it(tmp_path, monkeypatc
     assert hardware.choose_precision("bfloat16", "cpu") == torch.bfloat16
 
 
+def test_products_of_float32_are_exact_whatever_the_surroundings_say():
+    torch.set_float32_matmul_precision("high")
+    try:
+        hardware.prepare("cpu")
+        assert torch.get_float32_matmul_precision() == "highest"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
 def test_memory_of_a_processor_is_not_counted():
     assert hardware.free_memory("cpu") is None
     hardware.release_memory()

@@ -128,15 +128,17 @@ def test_from_a_network_to_itself_it_is_the_identity(digits, trained):
         torch.testing.assert_close(solution.weight[alive][:, alive, 0, 0], identity[alive][:, alive], rtol=0, atol=2e-2)
 
 
-def test_a_covariance_that_rounding_leaves_not_positive_definite_gets_a_larger_ridge():
+@pytest.mark.parametrize("smallest", [-0.3, -0.0995])
+def test_a_covariance_that_rounding_leaves_hardly_positive_definite_gets_a_larger_ridge(smallest):
+    """The smallest variance becomes less than minus a ridge, or so near that the others do not outweigh it."""
     geometry = Geometry.between(Shape(6, 4, 4), Shape(2, 4, 4))
     maps = maps_of(geometry.source)
     moments = moments_of({(0, 0): geometry}, [maps], [maps_of(geometry.target, seed=1)])
     mean, covariance, _, _ = moments.statistics((0, 0))
     values, vectors = torch.linalg.eigh(covariance)
     (products,) = moments.products.values()
-    # As rounding would: the smallest variance becomes less than minus a ridge.
-    error = values[0] + 0.3 * values.mean()
+    # So that the smallest is that share of the mean that is left.
+    error = (values[0] - smallest * values.mean()) / (1 - smallest / 6)
     products[:6, :6] -= products[6, 6] * error * torch.outer(vectors[:, 0], vectors[:, 0])
     found, inverse = moments.whitenings(ridge=0.1)[0, 0]
     torch.testing.assert_close(found, mean)
