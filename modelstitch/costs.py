@@ -13,7 +13,7 @@ from modelstitch.architectures import Block, Shape, blocks, count_layers, layer_
 from modelstitch.config import FastStitches, LeastSquares, PaperStitches, Study
 from modelstitch.grouping import CPU_MAP_BYTES
 from modelstitch.identifiers import NetworkId
-from modelstitch.schedule import SOFT_STEPS
+from modelstitch.schedule import SOFT_STEPS, count_steps
 
 MIB = 2**20
 
@@ -67,7 +67,7 @@ def layer_flops(architecture: str, width: int, image: tuple[int, int, int]) -> l
 
 def stitch_flops(source: Shape, target: Shape) -> int:
     """Operations of a stitch's forward pass for one image: k x k with stride k, or 1 x 1 before upsampling."""
-    kernel = max(1, math.ceil(source.height / target.height))
+    kernel = _kernel(source, target)
     height, width = min(source.height, target.height), min(source.width, target.width)
     return _convolution(kernel, source.channels, Shape(target.channels, height, width))
 
@@ -77,7 +77,7 @@ def muon_flops(source: Shape, target: Shape) -> int:
 
     A product with the square matrix of its inputs, two between that and its outputs, and 17 of the outputs' own.
     """
-    inputs = source.channels * max(1, math.ceil(source.height / target.height)) ** 2
+    inputs = source.channels * _kernel(source, target) ** 2
     outputs = target.channels
     return 2 * outputs * inputs * (inputs + 1) + 4 * outputs**2 * (inputs + 1) + 2 * 17 * outputs**3
 
@@ -157,8 +157,7 @@ class Costs:
             shapes_from_image(NetworkId.parse(name).architecture, width, image) for name in (sender, receiver)
         )
         step = sum(muon_flops(sources[i], targets[j]) for i in sender_layers for j in receiver_layers)
-        steps = max(1, round(settings.epochs * (self.sizes.train_images // settings.batch)))
-        return steps * step
+        return count_steps(settings, self.sizes.train_images) * step
 
     def images_seen(self, objective: str) -> int:
         """How many images stitches are trained on, repetitions counted."""
@@ -340,6 +339,11 @@ class Costs:
         cpu = core * self.study.jobs.threads
         speed = FLOPS_PER_SECOND_OF_GPU if self.study.jobs.device == "cuda" else cpu
         return 10 + math.ceil(flops / speed / 60)
+
+
+def _kernel(source: Shape, target: Shape) -> int:
+    """Side of a stitch's kernel."""
+    return max(1, math.ceil(source.height / target.height))
 
 
 def _convolution(kernel: int, in_channels: int, output: Shape) -> int:

@@ -19,7 +19,7 @@ from modelstitch.images import DeviceImages, drawn
 from modelstitch.least_squares import accumulate
 from modelstitch.muon import WhitenedMuon
 from modelstitch.optimisers import SGD, Optimiser
-from modelstitch.schedule import warmup_cosine
+from modelstitch.schedule import count_steps, warmup_cosine
 from modelstitch.seeds import seed_of
 from modelstitch.stitches import Cell, Geometry, Stitch, initialise, parameters
 
@@ -128,11 +128,6 @@ def reliability(receiver: FrozenNetwork, images: DeviceImages, chosen: Tensor) -
 def sgd(stitches: Mapping[Cell, Stitch], settings: PaperStitches) -> SGD:
     """The paper's optimiser, of all stitches together."""
     return SGD(parameters(stitches.values()), settings.momentum, settings.weight_decay)
-
-
-def count_steps(settings: TrainedStitches, images: int) -> int:
-    """Steps of the training on so many images: full batches only, at least one."""
-    return max(1, round(settings.epochs * (images // settings.batch)))
 
 
 def steps(

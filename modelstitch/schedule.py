@@ -1,10 +1,17 @@
-"""What a step depends on as training goes on: its learning rate, and whether its labels are soft."""
+"""How many steps a training has, and what each depends on: its learning rate, and whether its labels are soft."""
 
 import math
+
+from modelstitch.config import TrainedStitches
 
 # Of all steps, the share with soft labels, the first. The others are for the task alone, whose best stitch may beat the
 # receiver.
 SOFT_STEPS = 0.5
+
+
+def count_steps(settings: TrainedStitches, images: int) -> int:
+    """Steps of the training on so many images: full batches only, at least one."""
+    return max(1, round(settings.epochs * (images // settings.batch)))
 
 
 def warmup_cosine(step: int, steps: int, warmup_steps: int) -> float:

@@ -16,7 +16,8 @@ from modelstitch.frozen import FrozenNetwork
 from modelstitch.images import DeviceImages
 from modelstitch.least_squares import accumulate, targets
 from modelstitch.progress import track
-from modelstitch.protocols import Fit, count_steps
+from modelstitch.protocols import Fit
+from modelstitch.schedule import count_steps
 from modelstitch.seeds import seed_of
 from modelstitch.stitches import Cell, Geometry, Stitch, initialise
 

@@ -24,8 +24,8 @@ from modelstitch.hardware import enough_memory, free_memory, release_memory
 from modelstitch.images import DeviceImages
 from modelstitch.optimisers import Optimiser
 from modelstitch.progress import say, track
-from modelstitch.protocols import Fit, count_steps
-from modelstitch.schedule import SOFT_STEPS
+from modelstitch.protocols import Fit
+from modelstitch.schedule import SOFT_STEPS, count_steps
 from modelstitch.stitches import Cell, Geometry, Stitch
 
 

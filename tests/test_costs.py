@@ -27,8 +27,8 @@ from modelstitch.frozen import FrozenNetwork
 from modelstitch.least_squares import Moments
 from modelstitch.muon import WhitenedMuon
 from modelstitch.networks import build
-from modelstitch.protocols import count_steps
 from modelstitch.records import Column
+from modelstitch.schedule import count_steps
 from modelstitch.stitches import Geometry, geometries, initialise
 from modelstitch.stitching import StitchedPair, cross_entropies
 from modelstitch.winograd import CHANNELS, WinogradConvolution

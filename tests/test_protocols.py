@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from sklearn.metrics import cohen_kappa_score
 
-from modelstitch import pairs, protocols, stitching
+from modelstitch import pairs, protocols, schedule, stitching
 from modelstitch.frozen import FrozenNetwork
 from modelstitch.images import DeviceImages
 from modelstitch.networks import build
@@ -134,7 +134,7 @@ def test_fit_asks_the_receiver_in_the_first_half_of_the_steps(few_digits, traine
     images = DeviceImages(few_digits, few_digits.train)
     stitching.fit(FrozenNetwork(trained), receiver, {(4, 4): Geometry.between(shape, shape)}, images, FAST, (0,), "")
     measured = -(-FAST.statistics_images // protocols.STATISTICS_BATCH)
-    assert len(asked) == measured + -(-protocols.count_steps(FAST, len(images)) // 2)
+    assert len(asked) == measured + -(-schedule.count_steps(FAST, len(images)) // 2)
 
 
 def test_a_network_that_overflows_starts_at_random_and_spoils_no_other_cell(few_digits, trained):

@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from modelstitch.config import load_study
-from modelstitch.protocols import count_steps, rates
-from modelstitch.schedule import warmup_cosine
+from modelstitch.protocols import rates
+from modelstitch.schedule import count_steps, warmup_cosine
 
 
 def study(name):

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from modelstitch import pairs, protocols, stitching
+from modelstitch import pairs, protocols, schedule, stitching
 from modelstitch.errors import ModelstitchError
 from modelstitch.frozen import FrozenNetwork
 from modelstitch.grouping import GPU_MAP_BYTES, map_limit
@@ -151,11 +151,11 @@ def test_the_second_half_of_the_steps_is_for_the_labels_alone(few_digits, traine
     images, asked = DeviceImages(few_digits, few_digits.train), []
     receiver.register_forward_hook(lambda *_: asked.append(True))
     stitching.train(pair, images, settings, protocols.sgd(stitches, settings), ORDER, soft_share=0.5)
-    count = protocols.count_steps(settings, len(images))
+    count = schedule.count_steps(settings, len(images))
     assert len(asked) == -(-count // 2) < count
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-6), (torch.float32, 1e-2)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-6), (torch.float32, 1e-3)])
 @pytest.mark.parametrize(("epochs", "warmup_epochs"), [(1, 0.5), (0.6, 2.0)])
 def test_merged_cells_equal_cells_trained_alone(
     few_digits, trained, random_networks, dtype, tolerance, epochs, warmup_epochs
@@ -180,8 +180,10 @@ def test_merged_cells_equal_cells_trained_alone(
         )
         assert loss == pytest.approx(np.mean(expected), rel=tolerance)
         for found, reference in zip(merged[cell][:2], alone[cell][:2], strict=True):
-            # Not one by one: rounding decides about a ReLU here and there.
-            assert (found - reference).norm() <= tolerance * reference.norm()
+            if dtype == torch.float64:
+                torch.testing.assert_close(found, reference, rtol=tolerance, atol=tolerance)
+            else:  # rounding decides about a ReLU here and there
+                assert (found - reference).norm() <= 10 * tolerance * reference.norm()
 
 
 @pytest.mark.parametrize("backward", [False, True])
