@@ -123,12 +123,12 @@ class Pair:
         """Test accuracy of every cell (cells,), and the seconds of processor time that training took."""
         began = time.process_time()
         names = ("benchmark", seed)
-        stitches, optimiser, soft_share = protocols.begin(
+        stitches, optimiser, teacher = protocols.begin(
             settings, self.sender, self.receiver, self.geometries, self.train, names, start
         )
         pair = stitching.StitchedPair(self.sender, self.receiver, stitches)
         label = f"{settings.protocol} {settings.epochs:g}"
-        stitching.train(pair, self.train, settings, optimiser, names, label, soft_share)
+        stitching.train(pair, self.train, settings, optimiser, names, label, teacher)
         seconds = time.process_time() - began
         _, predictions = stitching.predict(pair, self.test)
         return (predictions == self.test.labels.cpu().numpy()).mean(axis=1), seconds

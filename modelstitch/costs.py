@@ -13,7 +13,7 @@ from modelstitch.architectures import Block, Shape, blocks, count_layers, layer_
 from modelstitch.config import FastStitches, LeastSquares, PaperStitches, Study
 from modelstitch.grouping import CPU_MAP_BYTES
 from modelstitch.identifiers import NetworkId
-from modelstitch.schedule import SOFT_STEPS, count_steps
+from modelstitch.schedule import count_steps
 
 MIB = 2**20
 
@@ -139,11 +139,17 @@ class Costs:
         if objective == "similarity":
             return self.images_seen(objective) * self.similarity_flops(*cells, isinstance(settings, LeastSquares))
         image_flops = self._pair_flops(*cells, passes=2)
-        if isinstance(settings, FastStitches):  # soft labels: the whole receiver
-            architecture = NetworkId.parse(receiver).architecture
-            asked = sum(layer_flops(architecture, self.study.networks.width, self.sizes.image))
-            image_flops += round(SOFT_STEPS * asked)
+        if isinstance(settings, FastStitches):
+            image_flops += self.teaching_flops(sender, receiver, sender_layers)
         return self.images_seen(objective) * image_flops + self.optimiser_flops(objective, *cells)
+
+    def teaching_flops(self, sender: str, receiver: str, sender_layers: Sequence[int]) -> int:
+        """Soft labels of an image, of trained networks: the sender's layers that no stitch sees, the whole receiver."""
+        width, image = self.study.networks.width, self.sizes.image
+        source, target = NetworkId.parse(sender), NetworkId.parse(receiver)
+        unseen = layer_flops(source.architecture, width, image)[max(sender_layers) + 1 :]
+        asked = layer_flops(target.architecture, width, image)
+        return (source.recipe == "trained") * sum(unseen) + (target.recipe == "trained") * sum(asked)
 
     def optimiser_flops(
         self, objective: str, sender: str, receiver: str, sender_layers: Sequence[int], receiver_layers: Sequence[int]

@@ -1,7 +1,7 @@
 """How stitches are trained: where they start, what moves them, and at which rate.
 
 `paper` is the published protocol (arXiv 2303.11277). `fast` reaches the converged matrix with a fraction of the images:
-it starts from least squares, learns from the receiver's own predictions beside the labels, and moves by Muon as if
+it starts from least squares, learns from the networks' own predictions beside the labels, and moves by Muon as if
 senders were whitened. How near it comes: docs/protocols.md.
 """
 
@@ -22,9 +22,10 @@ from modelstitch.optimisers import SGD, Optimiser
 from modelstitch.schedule import count_steps, warmup_cosine
 from modelstitch.seeds import seed_of
 from modelstitch.stitches import Cell, Geometry, Stitch, initialise, parameters
+from modelstitch.teaching import Teacher, reliability
 
 STATISTICS_BATCH = 100
-GUESSING_STRETCH = 5.0  # of steps into a receiver that guesses
+GUESSING_STRETCH = 10.0  # of steps into a receiver that guesses
 
 
 class Beginning(NamedTuple):
@@ -33,12 +34,12 @@ class Beginning(NamedTuple):
     Attributes:
         stitches: of every cell.
         optimiser: moves them.
-        soft_share: of the receiver's own prediction in what the stitches learn, beside the label; 0 is the label alone.
+        teacher: whose predictions the stitches learn beside the labels; None for the labels alone.
     """
 
     stitches: dict[Cell, Stitch]
     optimiser: Optimiser
-    soft_share: float
+    teacher: Teacher | None
 
 
 class Fit(NamedTuple):
@@ -82,7 +83,7 @@ def begin(
     published = isinstance(settings, PaperStitches)
     start = start or ("random" if published else "least-squares")
     if published and start == "random":
-        return Beginning(stitches, sgd(stitches, settings), 0.0)
+        return Beginning(stitches, sgd(stitches, settings), None)
     count = len(images) if published else settings.statistics_images
     chosen = drawn(len(images), count, seed_of(*seed, "statistics")).to(images.device)
     batches = (images.normalised(part).to(images.dtype) for part in chosen.split(STATISTICS_BATCH))
@@ -94,35 +95,20 @@ def begin(
             stitch.weight.data.copy_(nearest.weight)
             stitch.bias.data.copy_(nearest.bias)
     if published:
-        return Beginning(stitches, sgd(stitches, settings), 0.0)
-    share = reliability(receiver, images, chosen)
-    return Beginning(stitches, WhitenedMuon(stitches, moments, stretch(share)), share)
+        return Beginning(stitches, sgd(stitches, settings), None)
+    believed = (reliability(sender, images, chosen), reliability(receiver, images, chosen))
+    teacher = Teacher(sender, receiver, believed, len(stitches), images.device)
+    optimiser = WhitenedMuon(stitches, moments, stretch(believed[1]))
+    return Beginning(stitches, optimiser, teacher if teacher.share else None)
 
 
 def stretch(share: float) -> float:
-    """How much longer steps are for a receiver of some `reliability`: 5 times if it guesses, 1 if it is always right.
+    """How much longer steps are for a receiver of some `reliability`: 10 times if it guesses, 1 if it is always right.
 
     Least squares is a poor start for a receiver that knows nothing, since what it expects leads nowhere: its best
     stitches are far away.
     """
     return GUESSING_STRETCH ** ((1 - share) ** 2)
-
-
-@torch.no_grad()
-def reliability(receiver: FrozenNetwork, images: DeviceImages, chosen: Tensor) -> float:
-    """How much better than guessing a network is on images of some indices (N,): 0 as good or worse, 1 always right.
-
-    Cohen's kappa between its classes and the labels; 0 where it overflows, or all is of one class.
-    """
-    parts = chosen.split(STATISTICS_BATCH)
-    logits = torch.cat([receiver(images.normalised(part).to(images.dtype)) for part in parts])
-    if not logits.isfinite().all():
-        return 0.0
-    classes, labels = logits.argmax(dim=1), images.labels[chosen]
-    counts = (torch.bincount(values, minlength=receiver.classes).double() for values in (classes, labels))
-    chance = torch.dot(*counts).item() / len(chosen) ** 2
-    agreement = (classes == labels).double().mean().item()
-    return max(0.0, (agreement - chance) / (1 - chance)) if chance < 1 else 0.0
 
 
 def sgd(stitches: Mapping[Cell, Stitch], settings: PaperStitches) -> SGD:

@@ -1,12 +1,8 @@
-"""How many steps a training has, and what each depends on: its learning rate, and whether its labels are soft."""
+"""How many steps a training has, and how the learning rate goes."""
 
 import math
 
 from modelstitch.config import TrainedStitches
-
-# Of all steps, the share with soft labels, the first. The others are for the task alone, whose best stitch may beat the
-# receiver.
-SOFT_STEPS = 0.5
 
 
 def count_steps(settings: TrainedStitches, images: int) -> int:

@@ -25,8 +25,9 @@ from modelstitch.images import DeviceImages
 from modelstitch.optimisers import Optimiser
 from modelstitch.progress import say, track
 from modelstitch.protocols import Fit
-from modelstitch.schedule import SOFT_STEPS, count_steps
+from modelstitch.schedule import count_steps
 from modelstitch.stitches import Cell, Geometry, Stitch
+from modelstitch.teaching import Teacher
 
 
 class GroupOutput(NamedTuple):
@@ -56,14 +57,16 @@ class StitchedPair:
         self.largest_map: int | None = None
         self.current_group: Group | None = None
 
-    def passes(self, images: Tensor) -> Iterator[tuple[int, Group, Tensor]]:
+    def passes(
+        self, images: Tensor, representations: Mapping[int, Tensor] | None = None
+    ) -> Iterator[tuple[int, Group, Tensor]]:
         """Logits of every cell for normalised images (N, C, H, W), a group at a time: its column, itself, its logits.
 
-        The logits (cells, images of the group, classes) carry the gradient of their own stitches only.
+        The logits (cells, images of the group, classes) carry the gradient of their own stitches only. The sender's
+        `representations`, by layer, are not made again where they are given.
         """
         suffixes = self.suffix_shapes(images)
-        self.largest_map = self.largest_map or self.limit_for(images)
-        representations = self.sender.representations(images, self.last_sender_layer)
+        representations = self.represent(images) if representations is None else representations
         for j, sender_layers in self.columns.items():
             groups = group_column(suffixes[j], sender_layers, len(images), images.element_size(), self.largest_map)
             for group in groups:
@@ -72,6 +75,11 @@ class StitchedPair:
                 logits = self.receiver.suffix(j, torch.cat(maps) if len(maps) > 1 else maps[0])
                 yield j, group, logits.float().unflatten(0, (len(maps), -1))
         self.current_group = None
+
+    def represent(self, images: Tensor, whole: bool = False) -> dict[int, Tensor]:
+        """The sender's representations of images (N, C, H, W) by layer: those that stitches see, or the `whole`."""
+        self.largest_map = self.largest_map or self.limit_for(images)
+        return self.sender.representations(images, None if whole else self.last_sender_layer)
 
     def suffix_shapes(self, images: Tensor) -> dict[int, list[Shape]]:
         """Of every column, the shapes of the receiver's maps from its layer to the last, for images (N, C, H, W)."""
@@ -132,18 +140,6 @@ class Tally:
         return self.loss.cpu().numpy() / self.images, self.correct.cpu().numpy() / self.images
 
 
-@torch.no_grad()
-def soft_labels(receiver: FrozenNetwork, images: Tensor, labels: Tensor, share: float) -> Tensor:
-    """Class probabilities (N, classes): a share of what the receiver says of images (N, C, H, W), the rest labels (N,).
-
-    What a network says of an image tells more than its class, so gradients are less noisy (Hinton et al., "Distilling
-    the Knowledge in a Neural Network", 2015).
-    """
-    own = receiver(images).float().softmax(dim=1)
-    hard = torch.zeros_like(own).scatter_(1, labels[:, None], 1.0)
-    return torch.lerp(hard, own, share)
-
-
 def cross_entropies(logits: Tensor, targets: Tensor) -> Tensor:
     """Cross-entropy (cells, images) of logits (cells, images, classes) for labels (images,) or (images, classes)."""
     expected = targets.expand(len(logits), *targets.shape)
@@ -176,9 +172,9 @@ def fit(
     Raises:
         ModelstitchError: if there are fewer training images than one batch, or the device has too little memory.
     """
-    stitches, optimiser, soft_share = protocols.begin(settings, sender, receiver, geometries, images, seed, start)
+    stitches, optimiser, teacher = protocols.begin(settings, sender, receiver, geometries, images, seed, start)
     pair = StitchedPair(sender, receiver, stitches)
-    loss, accuracy = train(pair, images, settings, optimiser, (*seed, "order"), label, soft_share)
+    loss, accuracy = train(pair, images, settings, optimiser, (*seed, "order"), label, teacher)
     return Fit(pair.stitches, loss, accuracy, count_steps(settings, len(images)) * settings.batch)
 
 
@@ -189,7 +185,7 @@ def train(
     optimiser: Optimiser,
     order: Sequence[object],
     label: str = "stitches",
-    soft_share: float = 0.0,
+    teacher: Teacher | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Train the stitches for the task, in place (arXiv 2303.11277).
 
@@ -200,7 +196,7 @@ def train(
         optimiser: moves the pair's stitches; its rate is the protocol's.
         order: what the order of the images is seeded with, beside the epoch.
         label: names the work in its progress.
-        soft_share: of the receiver's own prediction in what the stitches learn in the first of the steps, `SOFT_STEPS`.
+        teacher: of the pair's cells, in their order: whose predictions they learn beside the labels.
 
     Returns:
         Mean loss and accuracy (epochs, cells) of the augmented training images, as they were when they were trained on;
@@ -210,46 +206,54 @@ def train(
         ModelstitchError: if there are fewer training images than one batch, or the device has too little memory.
     """
     tallies: list[Tally] = []
-    count = count_steps(settings, len(images))
-    steps = track(protocols.steps(images, settings, order), label, count)
-    for step, (epoch, rate, batch, labels) in enumerate(steps):
+    steps = track(protocols.steps(images, settings, order), label, count_steps(settings, len(images)))
+    for epoch, rate, batch, labels in steps:
         if epoch == len(tallies):
             tallies.append(Tally(list(pair.stitches), images.device))
         optimiser.rate = rate
-        take_step(pair, optimiser, batch, labels, tallies[-1], soft_share if step < SOFT_STEPS * count else 0.0)
+        take_step(pair, optimiser, batch, labels, tallies[-1], teacher)
     losses, accuracies = zip(*(tally.means() for tally in tallies), strict=True)
     return np.stack(losses), np.stack(accuracies)
 
 
 @enough_memory("stitches.task.batch or networks.width")
 def take_step(
-    pair: StitchedPair, optimiser: Optimiser, images: Tensor, labels: Tensor, tally: Tally, soft_share: float = 0.0
+    pair: StitchedPair,
+    optimiser: Optimiser,
+    images: Tensor,
+    labels: Tensor,
+    tally: Tally,
+    teacher: Teacher | None = None,
 ) -> None:
     """Move every stitch once, by the mean cross-entropy of its own logits with labels (N,), on images (N, C, H, W).
 
-    A `soft_share` above 0 mixes the receiver's own prediction into the labels; the tally's losses are of the labels.
+    Where a `teacher` is heard, by that with its soft labels; the tally's losses are of the labels.
 
     Raises:
         ModelstitchError: if the device has too little memory.
     """
+    representations = pair.represent(images, whole=teacher is not None)
+    lesson = teacher.lesson(images, labels, representations) if teacher else None
 
     def step(images: Tensor, labels: Tensor) -> list[GroupOutput]:
         optimiser.zero_grad()
         counts = []
-        targets = soft_labels(pair.receiver, images, labels, soft_share) if soft_share else labels
-        for j, group, logits in pair.passes(images):
-            losses = cross_entropies(logits, targets[group.images])
-            (losses.sum() / len(labels)).backward()
-            logits = logits.detach()
-            if soft_share:
-                losses = cross_entropies(logits, labels[group.images])
-            counts.append(GroupOutput(j, group, losses.detach(), logits.argmax(dim=2)))
+        for j, group, logits in pair.passes(images, representations):
+            losses = learnt = cross_entropies(logits, labels[group.images])
+            if lesson:
+                soft = cross_entropies(logits, lesson.labels[group.images])
+                learnt = torch.lerp(losses, soft, lesson.heard[tally.rows(j, group), None])
+            (learnt.sum() / len(labels)).backward()
+            counts.append(GroupOutput(j, group, losses.detach(), logits.detach().argmax(dim=2)))
         optimiser.step()
         return counts
 
+    before = tally.correct.clone()
     for j, group, losses, classes in pair.within_memory(step, images, labels):
         tally.add(j, group, losses, classes, labels[group.images])
     tally.images += len(labels)
+    if teacher and lesson:
+        teacher.compare(lesson, (tally.correct - before) / len(labels))
 
 
 @enough_memory("networks.width")

@@ -7,6 +7,7 @@ from modelstitch.frozen import FrozenNetwork
 from modelstitch.networks import build
 from modelstitch.stitches import geometries, initialise
 from modelstitch.stitching import StitchedPair, Tally
+from modelstitch.teaching import Teacher
 from tests.settings import WIDTH
 
 
@@ -37,12 +38,13 @@ def train_watched(pair, optimiser, images, settings, watch):
     """An epoch with soft labels, watched but for its first step, which makes what is made once. Returns the tally."""
     steps = protocols.steps(images, settings, ("order",))
     tally = Tally(list(pair.stitches), images.device)
+    teacher = Teacher(pair.sender, pair.receiver, (0.5, 0.5), len(pair.stitches), images.device)
     _, _, *first = next(steps)
-    stitching.take_step(pair, optimiser, *first, tally, soft_share=0.5)
+    stitching.take_step(pair, optimiser, *first, tally, teacher)
     with watch:
         for _, rate, batch, labels in steps:
             optimiser.rate = rate
-            stitching.take_step(pair, optimiser, batch, labels, tally, soft_share=0.5)
+            stitching.take_step(pair, optimiser, batch, labels, tally, teacher)
     return tally
 
 

@@ -119,12 +119,16 @@ def test_operations_of_muon_are_those_that_torch_counts():
 
 def test_an_evaluation_costs_a_forward_pass_of_each_cell_over_the_whole_test_set():
     laptop = costs("cifar10-laptop.yaml")
-    pair = ("R1111_trained_s0", "R1112_random_s0", range(5), range(6))
+    pair = ("R1111_trained_s0", "R1112_trained_s0", range(5), range(6))
     training, evaluation = laptop.training_flops("task", *pair), laptop.evaluation_flops(*pair)
     forward = sum(layer_flops("R1111", 8, (3, 32, 32)))
-    soft_labels = sum(layer_flops("R1112", 8, (3, 32, 32))) / 2
+    soft_labels = sum(layer_flops("R1112", 8, (3, 32, 32)))
     moving = laptop.optimiser_flops("task", *pair)
     assert (training - moving) / 12_500 - forward - soft_labels == 2 * (evaluation / 10_000 - forward) > 0
+    assert laptop.teaching_flops("R1111_trained_s0", "R1112_random_s0", range(5)) == 0
+    unseen = sum(layer_flops("R1111", 8, (3, 32, 32))[3:])
+    assert laptop.teaching_flops("R1111_trained_s0", "R1112_trained_s0", [0, 2]) == unseen + soft_labels
+    assert laptop.teaching_flops("R1111_random_s0", "R1112_random_s0", [0, 2]) == 0
     assert laptop.network_flops("R1111_trained_s0") == forward * (10 * (3 * 50_000 + 10_000) + 10_000)
     assert laptop.network_flops("R1111_random_s0") == forward * 10_000
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from modelstitch import pairs, protocols, schedule, stitching
+from modelstitch import pairs, protocols, stitching
 from modelstitch.errors import ModelstitchError
 from modelstitch.frozen import FrozenNetwork
 from modelstitch.grouping import GPU_MAP_BYTES, map_limit
@@ -16,6 +16,7 @@ from modelstitch.schedule import warmup_cosine
 from modelstitch.seeds import seed_of
 from modelstitch.stitches import Geometry, identity, initialise
 from modelstitch.stitching import StitchedPair, Tally
+from modelstitch.teaching import Teacher
 from tests import naive
 from tests.settings import initialised, stitch_settings
 
@@ -123,36 +124,48 @@ def test_logits_and_gradients_of_any_grouping_are_those_of_each_cell_alone(
 
 
 @pytest.mark.parametrize("largest_map", GROUPS)
-def test_soft_labels_are_what_the_receiver_says_and_losses_are_of_the_labels(
-    few_digits, trained, random_networks, largest_map
+@pytest.mark.parametrize("reliabilities", [(0.75, 0.5), (0.25, 0.75), (0.75, 0.0), (0.0, 0.5)])
+def test_cells_that_listen_learn_what_reliable_networks_say_and_losses_are_of_the_labels(
+    few_digits, trained, random_networks, largest_map, reliabilities
 ):
     sender, receiver = exact(random_networks[0]), exact(trained)
     images, labels = next(DeviceImages(few_digits, few_digits.train, dtype=torch.float64).in_order())
     images, labels = images[:29], labels[:29]
-    merged, alone = (new_stitches(sender, receiver, torch.float64) for _ in range(2))
+    merged, alone = (new_stitches(sender, receiver, torch.float64, [0, 3], [1, 4]) for _ in range(2))
     pair = engine(sender, receiver, merged, torch.float64)
     pair.largest_map = largest_map
-    tally = Tally(list(pair.stitches), "cpu")
-    stitching.take_step(pair, protocols.sgd(merged, stitch_settings()), images, labels, tally, soft_share=0.75)
+    teacher, tally = Teacher(pair.sender, pair.receiver, reliabilities, 4, "cpu"), Tally(list(pair.stitches), "cpu")
+    teacher.lead[1:3] = 0.01
+    stitching.take_step(pair, protocols.sgd(merged, stitch_settings()), images, labels, tally, teacher)
+    hard = F.one_hot(labels, 10)
     with torch.no_grad():
-        shares = 0.75 * receiver(images).softmax(dim=1) + 0.25 * F.one_hot(labels, 10)
+        said = [network(images).softmax(dim=1) for network in (sender, receiver)]
+    own = sum(reliability * one for reliability, one in zip(reliabilities, said, strict=True)) / sum(reliabilities)
+    soft = max(reliabilities) * own + (1 - max(reliabilities)) * hard
     for place, cell in enumerate(pair.stitches):
         logits = naive.stitched(sender, receiver, cell, alone[cell], images)
-        (-(shares * logits.log_softmax(dim=1)).sum() / 29).backward()
+        (-((hard if place in (1, 2) else soft) * logits.log_softmax(dim=1)).sum() / 29).backward()
         for found, expected in zip(merged[cell][:2], alone[cell][:2], strict=True):
             torch.testing.assert_close(found.grad, expected.grad, rtol=1e-4, atol=1e-6)
         assert tally.means()[0][place] == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-5)
+        lead = 0.01 if place in (1, 2) else 1.0
+        behind = (own.argmax(dim=1) == labels).double().mean() - (logits.argmax(dim=1) == labels).double().mean()
+        assert teacher.lead[place] == pytest.approx(0.95 * lead + 0.05 * behind.item(), abs=1e-6)
 
 
-def test_the_second_half_of_the_steps_is_for_the_labels_alone(few_digits, trained):
-    stitches, settings = new_stitches(trained, trained, torch.float32, [1], [2]), stitch_settings(epochs=1)
-    receiver = FrozenNetwork(trained)
-    pair = StitchedPair(FrozenNetwork(trained), receiver, stitches)
-    images, asked = DeviceImages(few_digits, few_digits.train), []
-    receiver.register_forward_hook(lambda *_: asked.append(True))
-    stitching.train(pair, images, settings, protocols.sgd(stitches, settings), ORDER, soft_share=0.5)
-    count = schedule.count_steps(settings, len(images))
-    assert len(asked) == -(-count // 2) < count
+def test_a_cell_that_beats_a_weak_teacher_learns_from_the_labels_alone(few_digits, trained):
+    """The identity in the last column is as good as the network, which is the teacher; a random stitch is far worse."""
+    shapes = FrozenNetwork(trained).shapes((1, 32, 32))
+    stitches = {(4, 4): identity(shapes[4]), (0, 0): initialise(Geometry.between(shapes[0], shapes[0]), 0)}
+    for tensor in stitches[4, 4][:2]:
+        tensor.requires_grad_()
+    pair = engine(trained, trained, stitches)
+    teacher = Teacher(pair.sender, pair.receiver, (0.9, 0.9), 2, "cpu")
+    settings, images = stitch_settings(epochs=20, learning_rate=1e-9), DeviceImages(few_digits, few_digits.train)
+    stitching.train(pair, images, settings, protocols.sgd(stitches, settings), ORDER, teacher=teacher)
+    batch, labels = next(images.in_order())
+    lesson = teacher.lesson(batch, labels, pair.represent(batch, whole=True))
+    assert list(pair.stitches) == [(0, 0), (4, 4)] and lesson.heard.tolist() == [1, 0]
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-6), (torch.float32, 1e-3)])
@@ -236,26 +249,25 @@ def test_a_group_that_exhausts_the_memory_is_halved_once_and_stays_so(digits, tr
     assert groups == {500}
 
 
-@pytest.mark.parametrize("what", ["a single map", "the sender", "the optimiser", "soft labels, after a group"])
+@pytest.mark.parametrize("what", ["a single map", "the sender", "the optimiser", "soft labels"])
 def test_memory_that_no_smaller_group_fits_says_what_to_lower(few_digits, trained, caplog, what):
     caplog.set_level("INFO")
-    most = {"a single map": 0, "soft labels, after a group": 50}.get(what, 2**40)
-    receiver = Crowded(trained, 3, most)
+    receiver = Crowded(trained, 3, 0 if what == "a single map" else 2**40)
     stitches = new_stitches(trained, trained, torch.float64, [1, 2], [0, 3])
     pair = StitchedPair(FrozenNetwork(trained, torch.float64), receiver, stitches)
-    optimiser = protocols.sgd(stitches, stitch_settings())
+    optimiser, teacher = protocols.sgd(stitches, stitch_settings()), None
     if what == "the sender":
         pair.sender.representations = receiver.fail
     elif what == "the optimiser":
         optimiser.step = receiver.fail
-    elif what == "soft labels, after a group":
-        receiver.register_forward_pre_hook(lambda *_: receiver.fail() if receiver.failures else None)
+    elif what == "soft labels":
+        receiver.register_forward_pre_hook(receiver.fail)
+        teacher = Teacher(pair.sender, receiver, (0.0, 0.5), len(stitches), "cpu")
     images, labels = next(DeviceImages(few_digits, few_digits.train, dtype=torch.float64).in_order(29))
     tally = Tally(list(stitches), "cpu")
     with pytest.raises(ModelstitchError, match=r"memory is exhausted: lower stitches\.task\.batch or networks\.width$"):
-        stitching.take_step(pair, optimiser, images, labels, tally, 0.5 if what.startswith("soft") else 0.0)
-    # Of 58 maps, 29, 9, 3 and 1; of 58 maps and of soft labels; once.
-    assert receiver.failures == {"a single map": 5, "soft labels, after a group": 2}.get(what, 1)
+        stitching.take_step(pair, optimiser, images, labels, tally, teacher)
+    assert receiver.failures == (5 if what == "a single map" else 1)  # of 58 maps, 29, 9, 3 and 1
     assert caplog.text.count("exhausted") == receiver.failures - 1
     assert tally.images == 0 and not tally.loss.any()
 
