@@ -210,7 +210,7 @@ class FastStitches(TrainedStitches):
     learning_rate: float = Field(
         gt=0,
         description="how far the first step moves what a stitch gives, in standard deviations of what it should give; "
-        "up to five times as far where the receiver guesses",
+        "up to ten times as far where the receiver guesses",
     )
     statistics_images: int = Field(
         ge=1,
