@@ -96,19 +96,19 @@ def begin(
             stitch.bias.data.copy_(nearest.bias)
     if published:
         return Beginning(stitches, sgd(stitches, settings), None)
-    believed = (reliability(sender, images, chosen), reliability(receiver, images, chosen))
-    teacher = Teacher(sender, receiver, believed, len(stitches), images.device)
-    optimiser = WhitenedMuon(stitches, moments, stretch(believed[1]))
+    reliabilities = (reliability(sender, images, chosen), reliability(receiver, images, chosen))
+    teacher = Teacher(sender, receiver, reliabilities, len(stitches), images.device)
+    optimiser = WhitenedMuon(stitches, moments, stretch(reliabilities[1]))
     return Beginning(stitches, optimiser, teacher if teacher.share else None)
 
 
-def stretch(share: float) -> float:
+def stretch(reliability: float) -> float:
     """How much longer steps are for a receiver of some `reliability`: 10 times if it guesses, 1 if it is always right.
 
     Least squares is a poor start for a receiver that knows nothing, since what it expects leads nowhere: its best
     stitches are far away.
     """
-    return GUESSING_STRETCH ** ((1 - share) ** 2)
+    return GUESSING_STRETCH ** ((1 - reliability) ** 2)
 
 
 def sgd(stitches: Mapping[Cell, Stitch], settings: PaperStitches) -> SGD:

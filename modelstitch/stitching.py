@@ -76,10 +76,10 @@ class StitchedPair:
                 yield j, group, logits.float().unflatten(0, (len(maps), -1))
         self.current_group = None
 
-    def represent(self, images: Tensor, whole: bool = False) -> dict[int, Tensor]:
-        """The sender's representations of images (N, C, H, W) by layer: those that stitches see, or the `whole`."""
+    def represent(self, images: Tensor) -> dict[int, Tensor]:
+        """The sender's representations of images (N, C, H, W) by layer, up to the last that a stitch sees."""
         self.largest_map = self.largest_map or self.limit_for(images)
-        return self.sender.representations(images, None if whole else self.last_sender_layer)
+        return self.sender.representations(images, self.last_sender_layer)
 
     def suffix_shapes(self, images: Tensor) -> dict[int, list[Shape]]:
         """Of every column, the shapes of the receiver's maps from its layer to the last, for images (N, C, H, W)."""
@@ -232,7 +232,7 @@ def take_step(
     Raises:
         ModelstitchError: if the device has too little memory.
     """
-    representations = pair.represent(images, whole=teacher is not None)
+    representations = pair.represent(images)
     lesson = teacher.lesson(images, labels, representations) if teacher else None
 
     def step(images: Tensor, labels: Tensor) -> list[GroupOutput]:
@@ -240,7 +240,7 @@ def take_step(
         counts = []
         for j, group, logits in pair.passes(images, representations):
             losses = learnt = cross_entropies(logits, labels[group.images])
-            if lesson:
+            if lesson is not None:
                 soft = cross_entropies(logits, lesson.labels[group.images])
                 learnt = torch.lerp(losses, soft, lesson.heard[tally.rows(j, group), None])
             (learnt.sum() / len(labels)).backward()

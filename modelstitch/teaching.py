@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 
 from modelstitch.frozen import FrozenNetwork
+from modelstitch.hardware import in_batches
 from modelstitch.images import EVALUATION_BATCH, DeviceImages
 
 GUESSING = 0.05  # a network whose reliability is less is not asked
-NEAR = 0.05  # a cell whose accuracy is as near as this to the teacher's learns from the labels alone
-MEMORY = 0.95  # of the lead, a step
+NEAR = 0.1  # a cell whose accuracy is as near as this to the teacher's learns from the labels alone
+MEMORY = 0.95  # what stays of the lead a step: it is a mean over some 20 steps
 
 
 class Lesson(NamedTuple):
@@ -36,10 +37,10 @@ class Teacher:
     teacher is clearly more accurate on the same images.
 
     Args:
-        sender, receiver: of the cells.
-        reliabilities: theirs, as `reliability` finds them.
-        cells: how many there are.
-        device: theirs.
+        sender, receiver: the frozen networks.
+        reliabilities: of the two, as `reliability` finds them.
+        cells: how many cells learn.
+        device: of networks and cells.
 
     Attributes:
         share: of the teacher's probabilities in soft labels: the larger reliability; 0 if both networks guess.
@@ -62,8 +63,16 @@ class Teacher:
 
     @torch.no_grad()
     def lesson(self, images: Tensor, labels: Tensor, representations: Mapping[int, Tensor]) -> Lesson:
-        """Of images (N, C, H, W), their labels (N,) and all the sender's representations of them, by layer."""
-        last = len(self.sender.layers) - 1
+        """What the teacher says of images (N, C, H, W) with labels (N,); a network that overflows there says nothing.
+
+        Args:
+            images, labels: of a batch.
+            representations: the sender's of them, by layer, up to any.
+
+        Raises:
+            RuntimeError: if there is no teacher, since both networks guess.
+        """
+        last = max(representations)
         weighted = []
         for network, reliability in self.believed:
             logits = network.suffix(last, representations[last]) if network is self.sender else network(images)
@@ -71,11 +80,12 @@ class Teacher:
         own = torch.stack(weighted).sum(dim=0) / sum(reliability for _, reliability in self.believed)
         hard = torch.zeros_like(own).scatter_(1, labels[:, None], 1.0)
         accuracy = (own.argmax(dim=1) == labels).float().mean()
-        return Lesson(torch.lerp(hard, own, self.share), accuracy, (self.lead > NEAR).float())
+        soft = torch.where(own.isfinite().all(dim=1, keepdim=True), torch.lerp(hard, own, self.share), hard)
+        return Lesson(soft, accuracy, (self.lead > NEAR).float())
 
     def compare(self, lesson: Lesson, accuracy: Tensor) -> None:
         """Follow the lead, after a batch on which each cell had some `accuracy` (cells,)."""
-        self.lead.lerp_((lesson.accuracy - accuracy).to(self.lead.dtype), 1 - MEMORY)
+        self.lead.lerp_(lesson.accuracy - accuracy, 1 - MEMORY)
 
 
 @torch.no_grad()
@@ -84,8 +94,11 @@ def reliability(network: FrozenNetwork, images: DeviceImages, chosen: Tensor) ->
 
     Cohen's kappa between its classes and the labels; 0 where it overflows, or all is of one class.
     """
-    parts = chosen.split(EVALUATION_BATCH)
-    logits = torch.cat([network(images.normalised(part).to(images.dtype)) for part in parts])
+
+    def classify(part: slice) -> Tensor:
+        return network(images.normalised(chosen[part]).to(images.dtype))
+
+    logits = torch.cat(list(in_batches(classify, len(chosen), EVALUATION_BATCH)))
     if not logits.isfinite().all():
         return 0.0
     classes, labels = logits.argmax(dim=1), images.labels[chosen]

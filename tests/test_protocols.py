@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from sklearn.metrics import cohen_kappa_score
 
-from modelstitch import pairs, protocols, teaching
+from modelstitch import pairs, protocols, schedule, stitching, teaching
 from modelstitch.frozen import FrozenNetwork
 from modelstitch.images import DeviceImages
 from modelstitch.networks import build
@@ -104,7 +104,8 @@ def test_stitches_learn_from_the_networks_as_far_as_they_beat_guessing(digits, t
             believed = [network for network, name in zip(pair, (sender, receiver), strict=True) if name == "trained"]
             assert believed == ([network for network, _ in teacher.believed] if teacher else [])
             assert not teacher or teacher.share == pytest.approx(kappas["trained"], abs=0.03)
-    assert protocols.begin(stitch_settings(), *pair, cells, images, (0,)).teacher is None
+    both = [FrozenNetwork(trained)] * 2
+    assert protocols.begin(stitch_settings(), *both, cells, images, (0,)).teacher is None
 
 
 def test_steps_are_longer_the_less_a_receiver_knows(digits, trained, random_networks):
@@ -128,6 +129,15 @@ def test_a_receiver_that_always_says_the_same_is_not_believed(few_digits, traine
     network.head.weight.data.zero_()
     network.head.bias.data[:1] = 1.0
     assert teaching.reliability(FrozenNetwork(network), images, torch.arange(100)) == 0
+
+
+def test_fit_asks_the_receiver_in_every_step(few_digits, trained):
+    receiver, asked = FrozenNetwork(trained), []
+    receiver.register_forward_hook(lambda *_: asked.append(True))
+    shape = receiver.shapes((1, 32, 32))[4]
+    images = DeviceImages(few_digits, few_digits.train)
+    stitching.fit(FrozenNetwork(trained), receiver, {(4, 4): Geometry.between(shape, shape)}, images, FAST, (0,), "")
+    assert len(asked) == 1 + schedule.count_steps(FAST, len(images))  # once for its reliability
 
 
 def test_a_network_that_overflows_starts_at_random_and_spoils_no_other_cell(few_digits, trained):
