@@ -63,7 +63,7 @@ class StitchedPair:
         """Logits of every cell for normalised images (N, C, H, W), a group at a time: its column, itself, its logits.
 
         The logits (cells, images of the group, classes) carry the gradient of their own stitches only. The sender's
-        `representations`, by layer, are not made again where they are given.
+        `representations`, as `represent` gives them, are not made again where they are given.
         """
         suffixes = self.suffix_shapes(images)
         representations = self.represent(images) if representations is None else representations
