@@ -63,7 +63,7 @@ class Teacher:
 
     @torch.no_grad()
     def lesson(self, images: Tensor, labels: Tensor, representations: Mapping[int, Tensor]) -> Lesson:
-        """What the teacher says of images (N, C, H, W) with labels (N,): of one on which a network overflows, its label.
+        """What the teacher says of images (N, C, H, W) with labels (N,), and their labels where it overflows.
 
         Args:
             images, labels: of a batch.
