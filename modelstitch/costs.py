@@ -67,7 +67,7 @@ def layer_flops(architecture: str, width: int, image: tuple[int, int, int]) -> l
 
 def stitch_flops(source: Shape, target: Shape) -> int:
     """Operations of a stitch's forward pass for one image: k x k with stride k, or 1 x 1 before upsampling."""
-    kernel = _kernel(source, target)
+    kernel = _kernel(source.height, target.height)
     height, width = min(source.height, target.height), min(source.width, target.width)
     return _convolution(kernel, source.channels, Shape(target.channels, height, width))
 
@@ -77,7 +77,7 @@ def muon_flops(source: Shape, target: Shape) -> int:
 
     A product with the square matrix of its inputs, two between that and its outputs, and 17 of the outputs' own.
     """
-    inputs = source.channels * _kernel(source, target) ** 2
+    inputs = source.channels * _kernel(source.height, target.height) ** 2
     outputs = target.channels
     return 2 * outputs * inputs * (inputs + 1) + 4 * outputs**2 * (inputs + 1) + 2 * 17 * outputs**3
 
@@ -306,7 +306,7 @@ class Costs:
         architecture = max(self.study.networks.architectures, key=count_layers)
         shapes = self._shapes(architecture)
         weights = sum(
-            source.channels * target.channels * max(1, source.height // target.height) ** 2
+            source.channels * target.channels * _kernel(source.height, target.height) ** 2
             for source in shapes
             for target in shapes
         )
@@ -323,7 +323,7 @@ class Costs:
         numbers, largest = 0, 0
         for source in self._shapes(NetworkId.parse(sender).architecture):
             for height, outputs in channels.items():
-                size = source.channels * max(1, math.ceil(source.height / height)) ** 2
+                size = source.channels * _kernel(source.height, height) ** 2
                 numbers += (size + 1) * (size + 1 + outputs) + size**2  # the latter twice, in float32
                 largest = max(largest, size**2)
         return math.ceil(8 * (numbers + SQUARES_ALIVE * largest) / MIB)
@@ -347,9 +347,9 @@ class Costs:
         return 10 + math.ceil(flops / speed / 60)
 
 
-def _kernel(source: Shape, target: Shape) -> int:
-    """Side of a stitch's kernel."""
-    return max(1, math.ceil(source.height / target.height))
+def _kernel(source: int, target: int) -> int:
+    """Side of a stitch's kernel, from the heights of the maps that it sees and gives."""
+    return max(1, math.ceil(source / target))
 
 
 def _convolution(kernel: int, in_channels: int, output: Shape) -> int:

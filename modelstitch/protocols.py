@@ -102,13 +102,13 @@ def begin(
     return Beginning(stitches, optimiser, teacher if teacher.share else None)
 
 
-def stretch(reliability: float) -> float:
-    """How much longer steps are for a receiver of some `reliability`: 10 times if it guesses, 1 if it is always right.
+def stretch(kappa: float) -> float:
+    """How much longer steps are for a receiver of reliability `kappa`: 10 times if it guesses, 1 if always right.
 
     Least squares is a poor start for a receiver that knows nothing, since what it expects leads nowhere: its best
     stitches are far away.
     """
-    return GUESSING_STRETCH ** ((1 - reliability) ** 2)
+    return GUESSING_STRETCH ** ((1 - kappa) ** 2)
 
 
 def sgd(stitches: Mapping[Cell, Stitch], settings: PaperStitches) -> SGD:

@@ -95,10 +95,10 @@ def reliability(network: FrozenNetwork, images: DeviceImages, chosen: Tensor) ->
     Cohen's kappa between its classes and the labels; 0 where it overflows, or all is of one class.
     """
 
-    def classify(part: slice) -> Tensor:
+    def logits_of(part: slice) -> Tensor:
         return network(images.normalised(chosen[part]).to(images.dtype))
 
-    logits = torch.cat(list(in_batches(classify, len(chosen), EVALUATION_BATCH)))
+    logits = torch.cat(list(in_batches(logits_of, len(chosen), EVALUATION_BATCH)))
     if not logits.isfinite().all():
         return 0.0
     classes, labels = logits.argmax(dim=1), images.labels[chosen]
