@@ -20,8 +20,8 @@ import torch
 
 from modelstitch import hardware, protocols, similarity, training
 from modelstitch.config import FastStitches, LeastSquares, Study
-from modelstitch.costs import Costs, Sizes, layer_flops, pair_flops
-from modelstitch.datasets import Dataset, Split
+from modelstitch.costs import Costs, layer_flops, pair_flops
+from modelstitch.datasets import Dataset, Sizes, Split
 from modelstitch.errors import ModelstitchError
 from modelstitch.frozen import FrozenNetwork
 from modelstitch.identifiers import NetworkId

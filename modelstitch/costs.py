@@ -7,24 +7,15 @@ scheduler kills what asks for too little. `modelstitch.forecast` measures the ti
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from modelstitch.architectures import Block, Shape, blocks, count_layers, layer_shapes, shapes_from_image
 from modelstitch.config import FastStitches, LeastSquares, PaperStitches, Study
+from modelstitch.datasets import Sizes
 from modelstitch.grouping import CPU_MAP_BYTES
 from modelstitch.identifiers import NetworkId
 from modelstitch.schedule import count_steps
 
 MIB = 2**20
-
-
-class Sizes(NamedTuple):
-    """Of a data set: an image (C, H, W), and how many images and classes."""
-
-    image: tuple[int, int, int]
-    train_images: int
-    test_images: int
-    classes: int
 
 
 # An image folder is not known before it was read.
@@ -67,9 +58,9 @@ def layer_flops(architecture: str, width: int, image: tuple[int, int, int]) -> l
 
 def stitch_flops(source: Shape, target: Shape) -> int:
     """Operations of a stitch's forward pass for one image: k x k with stride k, or 1 x 1 before upsampling."""
-    kernel = _kernel(source.height, target.height)
+    kernel = _kernel(source, target)
     height, width = min(source.height, target.height), min(source.width, target.width)
-    return _convolution(kernel, source.channels, Shape(target.channels, height, width))
+    return 2 * math.prod(kernel) * source.channels * target.channels * height * width
 
 
 def muon_flops(source: Shape, target: Shape) -> int:
@@ -77,7 +68,7 @@ def muon_flops(source: Shape, target: Shape) -> int:
 
     A product with the square matrix of its inputs, two between that and its outputs, and 17 of the outputs' own.
     """
-    inputs = source.channels * _kernel(source.height, target.height) ** 2
+    inputs = source.channels * math.prod(_kernel(source, target))
     outputs = target.channels
     return 2 * outputs * inputs * (inputs + 1) + 4 * outputs**2 * (inputs + 1) + 2 * 17 * outputs**3
 
@@ -123,11 +114,11 @@ class Costs:
         _, train_images, test_images, _ = self.sizes
         architecture, recipe, _ = NetworkId.parse(network)
         epochs = self.study.networks.training.epochs
-        images = {
-            "trained": epochs * (3 * train_images + test_images) + test_images,
-            "random": test_images,
-            "calibrated": train_images + test_images,
-        }[recipe]
+        images = test_images
+        if recipe == "trained":
+            images += epochs * (3 * train_images + test_images)
+        elif recipe == "calibrated":
+            images += train_images
         return images * sum(layer_flops(architecture, self.study.networks.width, self.sizes.image))
 
     def training_flops(
@@ -170,7 +161,7 @@ class Costs:
         settings = self.study.stitches.objectives()[objective]
         if isinstance(settings, LeastSquares):
             return self.sizes.train_images
-        return max(round(settings.epochs * self.sizes.train_images), settings.batch)
+        return count_steps(settings, self.sizes.train_images) * settings.batch
 
     def evaluation_flops(
         self, sender: str, receiver: str, sender_layers: Sequence[int], receiver_layers: Sequence[int]
@@ -209,7 +200,7 @@ class Costs:
         """The trained stitches of these cells, float32."""
         sources, targets = (self._shapes(NetworkId.parse(network).architecture) for network in (sender, receiver))
         return sum(
-            4 * targets[j].channels * (sources[i].channels * math.ceil(sources[i].height / targets[j].height) ** 2 + 1)
+            4 * targets[j].channels * (sources[i].channels * math.prod(_kernel(sources[i], targets[j])) + 1)
             + 2 * TENSOR_BYTES
             for i in sender_layers
             for j in receiver_layers
@@ -252,12 +243,11 @@ class Costs:
         return self._base_mb() + group + stitches + self._winograd_mb() + maps_mb
 
     def pair_minutes(
-        self, sender: str, receiver: str, sender_layers: Sequence[int], receiver_layers: Sequence[int]
+        self, objective: str, sender: str, receiver: str, sender_layers: Sequence[int], receiver_layers: Sequence[int]
     ) -> int:
-        """These cells of a pair, trained and evaluated."""
+        """These cells of a pair, trained for an objective and evaluated."""
         cells = (sender, receiver, sender_layers, receiver_layers)
-        training = max(self.training_flops(objective, *cells) for objective in self.study.objectives())
-        return self._minutes(training + self.evaluation_flops(*cells))
+        return self._minutes(self.training_flops(objective, *cells) + self.evaluation_flops(*cells))
 
     @property
     def sizes(self) -> Sizes:
@@ -286,7 +276,7 @@ class Costs:
         for i in sender_layers:
             for j in receiver_layers:
                 stitch = stitch_flops(sources[i], targets[j])
-                size = sources[i].channels * max(1, math.ceil(sources[i].height / targets[j].height)) ** 2
+                size = sources[i].channels * math.prod(_kernel(sources[i], targets[j]))
                 flops += 2 * (stitch + stitch * size // targets[j].channels) if moments else 2 * stitch
         return flops
 
@@ -306,7 +296,7 @@ class Costs:
         architecture = max(self.study.networks.architectures, key=count_layers)
         shapes = self._shapes(architecture)
         weights = sum(
-            source.channels * target.channels * _kernel(source.height, target.height) ** 2
+            source.channels * target.channels * math.prod(_kernel(source, target))
             for source in shapes
             for target in shapes
         )
@@ -317,14 +307,15 @@ class Costs:
         if all(isinstance(settings, PaperStitches) for settings in self.study.stitches.objectives().values()):
             return 0
         receiver = max(self.study.networks.architectures, key=count_layers)
-        channels: dict[int, int] = {}  # by height
+        outputs: dict[Shape, int] = {}  # channels, by the size of a map of one channel
         for shape in self._shapes(receiver):
-            channels[shape.height] = channels.get(shape.height, 0) + shape.channels
+            place = shape._replace(channels=1)
+            outputs[place] = outputs.get(place, 0) + shape.channels
         numbers, largest = 0, 0
         for source in self._shapes(NetworkId.parse(sender).architecture):
-            for height, outputs in channels.items():
-                size = source.channels * _kernel(source.height, height) ** 2
-                numbers += (size + 1) * (size + 1 + outputs) + size**2  # the latter twice, in float32
+            for target, channels in outputs.items():
+                size = source.channels * math.prod(_kernel(source, target))
+                numbers += (size + 1) * (size + 1 + channels) + size**2  # the latter twice, in float32
                 largest = max(largest, size**2)
         return math.ceil(8 * (numbers + SQUARES_ALIVE * largest) / MIB)
 
@@ -347,9 +338,9 @@ class Costs:
         return 10 + math.ceil(flops / speed / 60)
 
 
-def _kernel(source: int, target: int) -> int:
-    """Side of a stitch's kernel, from the heights of the maps that it sees and gives."""
-    return max(1, math.ceil(source / target))
+def _kernel(source: Shape, target: Shape) -> tuple[int, int]:
+    """Height and width of a stitch's kernel, from the maps that it sees and gives."""
+    return math.ceil(source.height / target.height), math.ceil(source.width / target.width)
 
 
 def _convolution(kernel: int, in_channels: int, output: Shape) -> int:

@@ -1,8 +1,11 @@
 """One labelled image data set in one HDF5 file: what every source becomes, and what networks and stitches read."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 import numpy as np
@@ -24,6 +27,15 @@ class Split:
 
     images: np.ndarray
     labels: np.ndarray
+
+
+class Sizes(NamedTuple):
+    """Of a data set: an image (C, H, W), and how many images and classes."""
+
+    image: tuple[int, int, int]
+    train_images: int
+    test_images: int
+    classes: int
 
 
 @dataclass(frozen=True)
@@ -81,25 +93,44 @@ def read(path: Path | str) -> Dataset:
     Raises:
         ModelstitchError: if the file is missing, damaged, or of another format.
     """
+    with _opened(path) as file:
+        train, test = (Split(file[f"{name}/images"][()], file[f"{name}/labels"][()]) for name in ("train", "test"))
+        return Dataset(
+            name=file.attrs["name"],
+            train=train,
+            test=test,
+            classes=tuple(file["classes"].asstr()[()]),
+            mean=file["mean"][()].astype(np.float32),
+            std=file["std"][()].astype(np.float32),
+            digest=file.attrs["digest"],
+        )
+
+
+@contextmanager
+def _opened(path: Path | str) -> Iterator[h5py.File]:
     try:
         with h5py.File(path, "r") as file:
             version = file.attrs["format_version"]
             if version != FORMAT_VERSION:
                 raise ModelstitchError(f"{path}: format version {version}, expected {FORMAT_VERSION}: convert it again")
-            train, test = (Split(file[f"{name}/images"][()], file[f"{name}/labels"][()]) for name in ("train", "test"))
-            return Dataset(
-                name=file.attrs["name"],
-                train=train,
-                test=test,
-                classes=tuple(file["classes"].asstr()[()]),
-                mean=file["mean"][()].astype(np.float32),
-                std=file["std"][()].astype(np.float32),
-                digest=file.attrs["digest"],
-            )
+            yield file
     except (OSError, KeyError) as error:
         raise ModelstitchError(
             f"{path}: not a readable data set ({error}): expected an HDF5 file of modelstitch, convert it again"
         ) from error
+
+
+def read_sizes(path: Path | str) -> Sizes | None:
+    """Sizes of a data set's file without its images; None if it is not there.
+
+    Raises:
+        ModelstitchError: as `read`.
+    """
+    if not Path(path).exists():
+        return None
+    with _opened(path) as file:
+        train_images, *image = file["train/images"].shape
+        return Sizes(tuple(image), train_images, len(file["test/images"]), len(file["classes"]))
 
 
 def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -15,7 +15,8 @@ from torch import Tensor
 from modelstitch.datasets import Dataset
 from modelstitch.depth import corresponding
 from modelstitch.frozen import FrozenNetwork
-from modelstitch.hardware import enough_memory, in_batches, prepare
+from modelstitch.hardware import choose_precision, enough_memory, in_batches, prepare
+from modelstitch.identifiers import NetworkId
 from modelstitch.images import DeviceImages
 from modelstitch.networks import SmallResNet
 from modelstitch.stitches import from_tensors
@@ -44,6 +45,7 @@ def measure_pair(
     vanilla: Mapping[str, Tensor],
     similar: Mapping[str, Tensor],
     device: str = "cpu",
+    precision: str = "float32",
 ) -> pd.DataFrame:
     """Distances of every cell over the whole test set, one row a cell, with `COLUMNS`.
 
@@ -55,13 +57,15 @@ def measure_pair(
         sender, receiver: the networks.
         dataset: whose test images are counted.
         vanilla, similar: the pair's stitches for `task` and for `similarity`, as `stitches.to_tensors` names them.
+        precision: that of the stitches for `task`, as a study names it.
 
     Raises:
         ModelstitchError: if the device has too little memory.
     """
     prepare(device)
-    images = DeviceImages(dataset, dataset.test, device)
-    frozen = FrozenNetwork(sender, device=device), FrozenNetwork(receiver, device=device)
+    dtype = choose_precision(precision, device)
+    images = DeviceImages(dataset, dataset.test, device, dtype)
+    frozen = FrozenNetwork(sender, dtype, device), FrozenNetwork(receiver, dtype, device)
     shapes = [network.shapes(tuple(dataset.test.images.shape[1:])) for network in frozen]
     cells = sorted({tuple(int(part) for part in name.split(".")[:2]) for name in vanilla})
     stitches = {
@@ -72,7 +76,7 @@ def measure_pair(
     totals = torch.zeros(len(cells), 2, len(DISTANCES), dtype=torch.float64, device=device)
 
     def measure(batch: slice) -> tuple[dict[int, Tensor], Tensor]:
-        inputs = images.normalised(batch)
+        inputs = images.normalised(batch).to(dtype)
         sender_maps, receiver_maps = (network.representations(inputs) for network in frozen)
         between = [
             sums_between(receiver_maps[j], *(stitches[kind][i, j](sender_maps[i]) for kind in ("vanilla", "similar")))
@@ -127,7 +131,9 @@ def summarise(distances: pd.DataFrame) -> pd.DataFrame:
     distance, plain, over the expected representation's variance, and as a cosine. `published.beside_summary` has the
     paper's numbers.
     """
-    recipes = {f"{role}_recipe": distances[role].str.split("_").str[1] for role in ("sender", "receiver")}
+    recipes = {
+        f"{role}_recipe": [NetworkId.parse(name).recipe for name in distances[role]] for role in ("sender", "receiver")
+    }
     table = distances.assign(**recipes)
     rows = []
     for stitches, chosen in (("corresponding", table[table["corresponding"]]), ("all", table)):

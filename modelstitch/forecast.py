@@ -12,7 +12,7 @@ from modelstitch import datasets
 from modelstitch.architectures import count_layers
 from modelstitch.calibration import Calibration, Cells, calibrate, cells_of, rate
 from modelstitch.config import Study
-from modelstitch.costs import Costs, Sizes
+from modelstitch.costs import Costs
 from modelstitch.hardware import choose_device
 from modelstitch.identifiers import NetworkId
 from modelstitch.progress import say
@@ -70,7 +70,7 @@ def forecast(
     Raises:
         ModelstitchError: if a process of the measurement fails.
     """
-    sizes = read_sizes(dataset)
+    sizes = datasets.read_sizes(dataset)
     start = time.process_time()  # this process has imported what a job imports, and read what it reads
     costs = Costs(study, sizes)
     device = "cpu" if study.jobs.device == "cuda" and not torch.cuda.is_available() else study.jobs.device
@@ -95,15 +95,6 @@ def forecast(
         notes.append("jobs.device is cuda, but torch finds no GPU here: the times are those of the processor.")
     found = stages(costs, calibration, dataset_jobs, table_jobs)
     return "\n".join([table(found, at_once, calibration.share), "", *notes])
-
-
-def read_sizes(path: Path | str) -> Sizes | None:
-    """Sizes of a data set's file, if it is there."""
-    if not Path(path).exists():
-        return None
-    dataset = datasets.read(path)
-    image = dataset.train.images.shape[1:]
-    return Sizes(image, len(dataset.train.labels), len(dataset.test.labels), len(dataset.classes))
 
 
 def stages(costs: Costs, calibration: Calibration, dataset_jobs: int, table_jobs: int) -> list[Stage]:

@@ -21,7 +21,7 @@ from modelstitch import tables
 from modelstitch.datasets import Dataset, Split
 from modelstitch.files import replacing
 from modelstitch.frozen import FrozenNetwork
-from modelstitch.hardware import enough_memory, in_batches, prepare
+from modelstitch.hardware import choose_precision, enough_memory, in_batches, prepare
 from modelstitch.identifiers import NetworkId
 from modelstitch.images import DeviceImages
 from modelstitch.networks import SmallResNet
@@ -72,6 +72,7 @@ def measure_pair(
     images: int,
     shown: int,
     device: str = "cpu",
+    precision: str = "float32",
 ) -> tuple[pd.DataFrame, Shown]:
     """How near the generated images are to the originals, and what both networks read in them: one row a sender layer.
 
@@ -82,6 +83,7 @@ def measure_pair(
         record: of these stitches.
         images: PSNR and SSIM are means over the first so many test images.
         shown: how many generated images are returned, by `choose`.
+        precision: that of the stitches, as a study names it.
 
     Returns:
         A table with `COLUMNS`, NaN where a stitch diverged; and the images for the figures.
@@ -92,8 +94,9 @@ def measure_pair(
     prepare(device)
     (column,) = record.columns
     layers, image = column.sender_layers, dataset.test.images.shape[1:]
-    test = DeviceImages(dataset, dataset.test, device)
-    frozen, reader = (FrozenNetwork(network, device=device) for network in (sender, receiver))
+    dtype = choose_precision(precision, device)
+    test = DeviceImages(dataset, dataset.test, device, dtype)
+    frozen, reader = (FrozenNetwork(network, dtype, device) for network in (sender, receiver))
     shapes = frozen.shapes(tuple(image))
     painters = from_tensors(stitches, [(i, INPUT) for i in layers], shapes, shapes, device)
     chosen = choose(dataset.test, shown)
@@ -101,14 +104,14 @@ def measure_pair(
 
     def measure(batch: slice) -> tuple[np.ndarray, np.ndarray]:
         likeness, counts = np.empty((len(layers), 2)), np.empty((len(layers), 4), np.int64)
-        inputs, labels = test.normalised(batch), test.labels[batch]
+        inputs, labels = test.normalised(batch).to(dtype), test.labels[batch]
         maps, original_classes = frozen.representations(inputs, max(layers)), reader(inputs).argmax(dim=1)
         originals = dataset.test.images[batch.start : min(batch.stop, images)]
         places = np.flatnonzero((chosen >= batch.start) & (chosen < batch.stop))
         for row, ((i, _), paint) in enumerate(painters.items()):
-            pixels = (paint(maps[i]) * test.std + test.mean) * 255
+            pixels = (paint(maps[i]).float() * test.std + test.mean) * 255
             painted = as_bytes(pixels)
-            seen = (painted / 255 - test.mean) / test.std
+            seen = ((painted / 255 - test.mean) / test.std).to(dtype)
             classes, by_sender = (network(seen).argmax(dim=1) for network in (reader, frozen))
             changed = (pixels < -0.5) | (pixels > 255.5)
             hits = (classes == labels, classes == original_classes, by_sender == labels, changed)

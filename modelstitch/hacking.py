@@ -24,7 +24,7 @@ from modelstitch.config import Hacking
 from modelstitch.datasets import Dataset
 from modelstitch.errors import ModelstitchError
 from modelstitch.frozen import FrozenNetwork
-from modelstitch.hardware import enough_memory, in_batches, prepare
+from modelstitch.hardware import choose_precision, enough_memory, in_batches, prepare
 from modelstitch.identifiers import NetworkId
 from modelstitch.images import EVALUATION_BATCH, DeviceImages, drawn
 from modelstitch.networks import SmallResNet
@@ -152,8 +152,12 @@ def divergence(
     both = torch.cat([stitched, expected[0] + signs[:, :, None, None] * (stitched - expected[0])])
     rows = []
     for maps, right in zip(stages_from(receiver, layer, both), expected, strict=True):
-        errors = (maps.unflatten(0, (2, -1)) - right).square().flatten(1).sum(dim=1, dtype=torch.float64)
-        cosine = torch.cosine_similarity(maps[: len(right)].flatten(1), right.flatten(1)).sum(dtype=torch.float64)
+        errors = (
+            (maps.unflatten(0, (2, -1)).float() - right.float()).square().flatten(1).sum(dim=1, dtype=torch.float64)
+        )
+        cosine = torch.cosine_similarity(maps[: len(right)].flatten(1).float(), right.flatten(1).float()).sum(
+            dtype=torch.float64
+        )
         rows.append(torch.cat([errors, cosine[None]]))
     return torch.stack(rows).cpu().numpy()
 
@@ -176,7 +180,7 @@ def divergences(
     }
 
     def measure(batch: slice) -> tuple[list[Tensor], dict[Cell, np.ndarray]]:
-        inputs = images.normalised(chosen[batch])
+        inputs = images.normalised(chosen[batch]).to(images.dtype)
         sent, expected = sender.representations(inputs), stages_from(receiver, -1, inputs)[1:]
         return [moments_of(maps) for maps in expected], {
             (i, j): divergence(receiver, j, stitch(sent[i]), expected[j:], signs[i, j][batch].to(inputs))
@@ -222,10 +226,10 @@ def pooled_features(
     """
 
     def measure(batch: slice) -> dict[Cell | int, np.ndarray]:
-        inputs = images.normalised(chosen[batch])
+        inputs = images.normalised(chosen[batch]).to(images.dtype)
         sent, expected = sender.representations(inputs), receiver.representations(inputs)
         maps = ((cell, stitch(sent[cell[0]])) for cell, stitch in stitches.items())
-        return {key: pooled(values).cpu().numpy() for key, values in chain(expected.items(), maps)}
+        return {key: pooled(values.float()).cpu().numpy() for key, values in chain(expected.items(), maps)}
 
     parts = list(in_batches(measure, len(chosen), BATCH))
     return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
@@ -280,7 +284,9 @@ def amplification(suffix: np.ndarray) -> dict[str, float]:
 @torch.no_grad()
 def predict(network: FrozenNetwork, images: DeviceImages) -> np.ndarray:
     """Classes (N,) that a network gives a split's images."""
-    classes = in_batches(lambda batch: network(images.normalised(batch)).argmax(dim=1), len(images), EVALUATION_BATCH)
+    classes = in_batches(
+        lambda batch: network(images.normalised(batch).to(images.dtype)).argmax(dim=1), len(images), EVALUATION_BATCH
+    )
     return torch.cat(list(classes)).cpu().numpy()
 
 
@@ -295,6 +301,7 @@ def measure_pair(
     settings: Hacking,
     study_seed: int,
     device: str = "cpu",
+    precision: str = "float32",
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Every measure of every cell of a pair.
 
@@ -308,6 +315,7 @@ def measure_pair(
         weights: the stitches, as `stitches.to_tensors` names them.
         settings: how many images and neighbours.
         study_seed: seed of the study.
+        precision: that of the stitches, as a study names it.
 
     Returns:
         A row a cell, with `COLUMNS`; and a row for each cell and stage of the suffix, with `SUFFIX_COLUMNS`.
@@ -318,7 +326,8 @@ def measure_pair(
     """
     prepare(device)
     objective, *names = (record.attributes[key] for key in CELL[:3])
-    frozen = FrozenNetwork(sender, device=device), FrozenNetwork(receiver, device=device)
+    dtype = choose_precision(precision, device)
+    frozen = FrozenNetwork(sender, dtype, device), FrozenNetwork(receiver, dtype, device)
     shapes = [network.shapes(tuple(dataset.train.images.shape[1:])) for network in frozen]
     cells = [
         (i, column.receiver_layer)
@@ -327,7 +336,7 @@ def measure_pair(
         if not np.isnan(accuracy)
     ]
     stitches = from_tensors(weights, cells, *shapes, device)
-    train, test = (DeviceImages(dataset, split, device) for split in (dataset.train, dataset.test))
+    train, test = (DeviceImages(dataset, split, device, dtype) for split in (dataset.train, dataset.test))
     chosen, chosen_test = (
         drawn(len(images), settings.images, seed_of(study_seed, "hacking", split))
         for split, images in (("train", train), ("test", test))

@@ -40,17 +40,23 @@ def train_pair(
 ) -> tuple[list[Column], dict[str, Tensor], dict[str, Any]]:
     """Train and evaluate the stitches of an ordered pair's cells: `sender_layers` x `receiver_layers`.
 
-    A cell depends on its own seed and on the pair's order of images only, not on which other cells are trained with it.
-    Receiver layer -1 is its input, where the expected representation is the normalised image. Stitches for the task may
-    have another `start` than their protocol's own.
+    A cell depends on its own seed and on the pair's order of images only, not on which other cells are trained with it,
+    nor on the order in which layers are named. Receiver layer -1 is its input, where the expected representation is the
+    normalised image. Stitches for the task may have another `start` than their protocol's own.
 
     Returns:
-        A column for each receiver layer; the stitches, as `stitches.to_tensors` names them; and what a record says
-        of how they were made.
+        A column for each receiver layer, in ascending order, as are its sender layers; the stitches, as
+        `stitches.to_tensors` names them; and what a record says of how they were made.
 
     Raises:
+        ValueError: if a network's `about` lacks its id or its accuracy, or another objective than `task` has a `start`.
         ModelstitchError: if the device's memory can't hold a batch, or there are fewer training images than one.
     """
+    if start is not None and objective != "task":
+        raise ValueError(f"start {start!r}: only the objective task has one, not {objective}")
+    for role, network in (("sender", sender), ("receiver", receiver)):
+        if missing := [key for key in ("network", "accuracy") if key not in network.about]:
+            raise ValueError(f"{role}.about lacks {', '.join(missing)}: expected what training or networks.load gives")
     begun, worked = time.monotonic(), time.process_time()
     dtype = choose_precision(settings.precision, device)
     prepare(device)
@@ -60,17 +66,19 @@ def train_pair(
     frozen = FrozenNetwork(sender, dtype, device), FrozenNetwork(receiver, dtype, device)
     image = tuple(dataset.train.images.shape[1:])
     sender_shapes, receiver_shapes = (network.shapes(image) for network in frozen)
-    cells = geometries(sender_shapes, receiver_shapes, sender_layers, receiver_layers)
+    shapes = geometries(sender_shapes, receiver_shapes, sender_layers, receiver_layers)
     train = FITS[objective] if start is None else partial(stitching.fit, start=start)
-    fit = train(*frozen, cells, train_images, settings, (study_seed, *names, objective), " → ".join(names))
+    fit = train(*frozen, shapes, train_images, settings, (study_seed, *names, objective), " → ".join(names))
     trained_seconds = time.monotonic() - begun
     test_loss, predictions = stitching.predict(StitchedPair(*frozen, fit.stitches), test_images)
     seconds = time.monotonic() - begun
+    cells = list(fit.stitches)
     columns = []
-    for index, j in enumerate(receiver_layers):
-        rows = slice(index * len(sender_layers), (index + 1) * len(sender_layers))
+    for j in sorted(set(receiver_layers)):
+        rows = [place for place, (_, column_layer) in enumerate(cells) if column_layer == j]
+        senders = tuple(cells[row][0] for row in rows)
         training = (fit.loss[:, rows].T, fit.accuracy[:, rows].T)
-        columns.append(column(j, tuple(sender_layers), *training, test_loss[rows], predictions[rows], dataset))
+        columns.append(column(j, senders, *training, test_loss[rows], predictions[rows], dataset))
     attributes = {
         "objective": objective,
         "sender": names[0],

@@ -16,7 +16,7 @@ from modelstitch.architectures import count_layers
 from modelstitch.datasets import Dataset, Split
 from modelstitch.errors import ModelstitchError
 from modelstitch.frozen import FrozenNetwork
-from modelstitch.hardware import enough_memory, in_batches, prepare
+from modelstitch.hardware import choose_precision, enough_memory, in_batches, prepare
 from modelstitch.identifiers import NetworkId
 from modelstitch.images import EVALUATION_BATCH, DeviceImages, drawn
 from modelstitch.networks import SmallResNet
@@ -33,7 +33,14 @@ COMPARED = ("sender", "receiver", "sender_layer", "probe_accuracy", "last_column
 
 
 @enough_memory("networks.width")
-def measure(network: SmallResNet, dataset: Dataset, images: int, seed: int, device: str = "cpu") -> pd.DataFrame:
+def measure(
+    network: SmallResNet,
+    dataset: Dataset,
+    images: int,
+    seed: int,
+    device: str = "cpu",
+    precision: str = "float32",
+) -> pd.DataFrame:
     """A probe on each layer: a row with `COLUMNS`, `accuracy` on the whole test set.
 
     Args:
@@ -41,6 +48,7 @@ def measure(network: SmallResNet, dataset: Dataset, images: int, seed: int, devi
         images: training images of a probe, all where there are fewer. Which ones depends on the seed alone, so that all
             networks of a study have the same.
         seed: of the study.
+        precision: that of the stitches which probes are compared with, as a study names it.
 
     Raises:
         ModelstitchError: if the images are of one class only, or the device has too little memory.
@@ -50,8 +58,11 @@ def measure(network: SmallResNet, dataset: Dataset, images: int, seed: int, devi
     train, test = Split(dataset.train.images[chosen], dataset.train.labels[chosen]), dataset.test
     if len(np.unique(train.labels)) < 2:
         raise ModelstitchError(f"measures.probes.images: {images} are of one class only: expected more")
-    frozen = FrozenNetwork(network, device=device)
-    train_features, test_features = (features(frozen, DeviceImages(dataset, split, device)) for split in (train, test))
+    dtype = choose_precision(precision, device)
+    frozen = FrozenNetwork(network, dtype, device)
+    train_features, test_features = (
+        features(frozen, DeviceImages(dataset, split, device, dtype)) for split in (train, test)
+    )
     rows = []
     for layer, values in train_features.items():
         probe = fit(values, train.labels)
@@ -71,8 +82,11 @@ def features(network: FrozenNetwork, images: DeviceImages) -> dict[int, np.ndarr
     kernels = {layer: Geometry.between(shapes[layer], shapes[last]).kernel for layer in range(last + 1)}
 
     def means(batch: slice) -> dict[int, np.ndarray]:
-        maps = network.representations(images.normalised(batch))
-        return {layer: patches(maps[layer], kernel).mean(dim=(1, 2)).cpu().numpy() for layer, kernel in kernels.items()}
+        maps = network.representations(images.normalised(batch).to(images.dtype))
+        return {
+            layer: patches(maps[layer], kernel).float().mean(dim=(1, 2)).cpu().numpy()
+            for layer, kernel in kernels.items()
+        }
 
     parts = list(in_batches(means, len(images), EVALUATION_BATCH))
     return {layer: np.concatenate([part[layer] for part in parts]) for layer in kernels}

@@ -46,9 +46,9 @@ class Fit(NamedTuple):
     """Stitches that were trained for an objective.
 
     Attributes:
-        stitches: of every cell, columns after each other.
-        loss, accuracy: of the training images, (epochs, cells); the last row may stand for a part of an epoch. Accuracy
-            is NaN where training ran no suffix.
+        stitches: of every cell, `in_order`.
+        loss, accuracy: of the training images, (epochs, cells), in the order of the stitches; the last row may stand
+            for a part of an epoch. Accuracy is NaN where training ran no suffix.
         images: how many were trained on.
     """
 

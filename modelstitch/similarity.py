@@ -37,7 +37,7 @@ def fit(
 
     Args:
         sender, receiver: the frozen networks.
-        geometries: of the cells' stitches, columns after each other.
+        geometries: of the cells' stitches, `in_order`.
         images: the training images; the closed form takes them as they are, without augmentation.
         settings: the protocol and its numbers.
         seed: what random numbers are seeded with.

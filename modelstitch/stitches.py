@@ -4,6 +4,7 @@ From a map that is k times larger, k x k with stride k; from one of the same siz
 nearest upsampling, which equals upsampling first and is up to k**2 times cheaper (arXiv 2303.11277).
 """
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -49,18 +50,24 @@ class Geometry(NamedTuple):
         return cls(source, target, kernel, scale)
 
 
+def in_order(cells: Iterable[Cell]) -> list[Cell]:
+    """Cells as every array along cells has them: columns after each other, each from the first sender layer on."""
+    return sorted(set(cells), key=lambda cell: (cell[1], cell[0]))
+
+
 def geometries(
     sources: Mapping[int, Shape],
     targets: Mapping[int, Shape],
     sender_layers: Iterable[int],
     receiver_layers: Iterable[int],
 ) -> dict[Cell, Geometry]:
-    """Geometry of every cell of some layers, columns after each other, from the shapes of both networks' layers.
+    """Geometry of every cell of some layers, `in_order`, from the shapes of both networks' layers.
 
     Raises:
         ModelstitchError: as of `Geometry.between`.
     """
-    return {(i, j): Geometry.between(sources[i], targets[j]) for j in receiver_layers for i in sender_layers}
+    cells = in_order(itertools.product(sender_layers, receiver_layers))
+    return {(i, j): Geometry.between(sources[i], targets[j]) for i, j in cells}
 
 
 class Stitch(NamedTuple):

@@ -26,7 +26,7 @@ from modelstitch.optimisers import Optimiser
 from modelstitch.progress import say, track
 from modelstitch.protocols import Fit
 from modelstitch.schedule import count_steps
-from modelstitch.stitches import Cell, Geometry, Stitch
+from modelstitch.stitches import Cell, Geometry, Stitch, in_order
 from modelstitch.teaching import Teacher
 
 
@@ -49,10 +49,10 @@ class StitchedPair:
 
     def __init__(self, sender: FrozenNetwork, receiver: FrozenNetwork, stitches: dict[Cell, Stitch]) -> None:
         self.sender, self.receiver = sender, receiver
-        self.stitches = {cell: stitches[cell] for cell in sorted(stitches, key=lambda cell: (cell[1], cell[0]))}
+        self.stitches = {cell: stitches[cell] for cell in in_order(stitches)}
         self.last_sender_layer = max(i for i, _ in stitches)
         self.columns: dict[int, list[int]] = {}
-        for i, j in stitches:
+        for i, j in self.stitches:
             self.columns.setdefault(j, []).append(i)
         self.largest_map: int | None = None
         self.current_group: Group | None = None

@@ -14,6 +14,7 @@ from modelstitch.architectures import blocks
 from modelstitch.code import fingerprint
 from modelstitch.config import check_repeated_keys, load_study
 from modelstitch.costs import Costs
+from modelstitch.datasets import read_sizes
 from modelstitch.errors import ModelstitchError
 from modelstitch.identifiers import NetworkId
 
@@ -52,7 +53,7 @@ SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
 # How work is run never re-runs it, so it is given as resources, not as params.
 DEVICE = STUDY.jobs.device
 GPUS = 1 if DEVICE == "cuda" else 0
-COSTS = Costs(STUDY)
+COSTS = Costs(STUDY, read_sizes(DATASET))
 
 OBJECTIVES = STUDY.objectives()
 PAIRS = STUDY.ordered_pairs()
@@ -101,6 +102,10 @@ def settings_of(wildcards):
     return settings.model_copy(update={"keep_stitches": False}).model_dump(mode="json")
 
 
+def precision_of(wildcards):
+    return getattr(STUDY.stitches, wildcards.objective).precision
+
+
 def sender_layers(wildcards):
     return STUDY.sender_layers(wildcards.objective, NetworkId.parse(wildcards.sender))
 
@@ -131,12 +136,12 @@ def memory_of_pair(wildcards, attempt):
 
 def minutes_of_pair(wildcards, attempt):
     layers = (sender_layers(wildcards), receiver_layers(wildcards))
-    return COSTS.pair_minutes(wildcards.sender, wildcards.receiver, *layers) * attempt
+    return COSTS.pair_minutes(wildcards.objective, wildcards.sender, wildcards.receiver, *layers) * attempt
 
 
 def minutes_of_block(wildcards, attempt):
     layers = (sender_layers(wildcards), blocks_of(wildcards)[wildcards.block])
-    return COSTS.pair_minutes(wildcards.sender, wildcards.receiver, *layers) * attempt
+    return COSTS.pair_minutes(wildcards.objective, wildcards.sender, wildcards.receiver, *layers) * attempt
 
 
 def task_with(epochs):
@@ -151,8 +156,8 @@ def layers_of_task(wildcards):
 
 def minutes_of_budget(wildcards, attempt):
     stitches = STUDY.stitches.model_copy(update={"task": task_with(wildcards.epochs)})
-    costs = Costs(STUDY.model_copy(update={"stitches": stitches}))
-    return costs.pair_minutes(wildcards.sender, wildcards.receiver, *layers_of_task(wildcards)) * attempt
+    costs = Costs(STUDY.model_copy(update={"stitches": stitches}), COSTS.known_sizes)
+    return costs.pair_minutes("task", wildcards.sender, wildcards.receiver, *layers_of_task(wildcards)) * attempt
 
 
 def memory_of_probes(wildcards, attempt):

@@ -46,7 +46,9 @@ if IMAGES_MEASURED:
         resources:
             mem_mb=memory_of_pair,
             runtime=lambda wildcards, attempt: attempt
-            * COSTS.pair_minutes(wildcards.sender, wildcards.receiver, sender_layers(wildcards), [-1]),
+            * COSTS.pair_minutes(
+                wildcards.objective, wildcards.sender, wildcards.receiver, sender_layers(wildcards), [-1]
+            ),
             gpu=GPUS,
             device=DEVICE,
         params:
@@ -84,6 +86,7 @@ if IMAGES_MEASURED:
         params:
             images=IMAGES_MEASURED.images,
             shown=IMAGES_MEASURED.shown,
+            precision=precision_of,
             code=code_of("measure_generation.py"),
         script:
             "../workflow_scripts/measure_generation.py"

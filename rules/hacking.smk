@@ -57,6 +57,7 @@ if HACKED:
         params:
             settings=HACKED.model_dump(mode="json"),
             seed=STUDY.seed,
+            precision=precision_of,
             code=code_of("measure_hacking.py"),
         script:
             "../workflow_scripts/measure_hacking.py"

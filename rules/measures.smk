@@ -59,6 +59,7 @@ if MEASURED:
             gpu=GPUS,
             device=DEVICE,
         params:
+            precision=STUDY.stitches.task.precision,
             code=code_of("measure_distances.py"),
         script:
             "../workflow_scripts/measure_distances.py"

@@ -1,6 +1,8 @@
 """Linear probes: what can be read from each sender layer without a receiver."""
 
 PROBING = STUDY.measures.probes
+# Compared with stitches for the task, where there are some.
+PROBING_PRECISION = getattr(STUDY.stitches.task, "precision", "float32")
 SENDERS = list(dict.fromkeys(pair.sender for pair in PAIRS)) if PROBING else []
 NETWORK_PROBES = [f"{RESULTS}/measures/probes/{sender}.csv" for sender in SENDERS]
 PROBES = [f"{RESULTS}/tables/probes.csv"] if PROBING else []
@@ -29,6 +31,7 @@ if PROBING:
         params:
             images=PROBING.images,
             seed=STUDY.seed,
+            precision=PROBING_PRECISION,
             code=code_of("probe_network.py"),
         script:
             "../workflow_scripts/probe_network.py"

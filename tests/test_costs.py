@@ -16,14 +16,14 @@ from modelstitch.costs import (
     WINOGRAD_BYTES,
     WINOGRAD_CHANNELS,
     Costs,
-    Sizes,
     layer_flops,
     muon_flops,
     pair_flops,
     stitch_flops,
 )
-from modelstitch.datasets import Split
+from modelstitch.datasets import Sizes, Split
 from modelstitch.frozen import FrozenNetwork
+from modelstitch.identifiers import RECIPES
 from modelstitch.least_squares import Moments
 from modelstitch.muon import WhitenedMuon
 from modelstitch.networks import build
@@ -124,7 +124,7 @@ def test_an_evaluation_costs_a_forward_pass_of_each_cell_over_the_whole_test_set
     forward = sum(layer_flops("R1111", 8, (3, 32, 32)))
     soft_labels = sum(layer_flops("R1112", 8, (3, 32, 32)))
     moving = laptop.optimiser_flops("task", *pair)
-    assert (training - moving) / 12_500 - forward - soft_labels == 2 * (evaluation / 10_000 - forward) > 0
+    assert (training - moving) / (195 * 64) - forward - soft_labels == 2 * (evaluation / 10_000 - forward) > 0
     assert laptop.teaching_flops("R1111_trained_s0", "R1112_random_s0", range(5)) == 0
     unseen = sum(layer_flops("R1111", 8, (3, 32, 32))[3:])
     assert laptop.teaching_flops("R1111_trained_s0", "R1112_trained_s0", [0, 2]) == unseen + soft_labels
@@ -182,7 +182,7 @@ def test_requests_cover_what_was_measured():
     """Of R1122 to itself in the laptop study: 4.2 minutes of one busy AVX2 core and 1,075 MB; 8.6 to train R1122."""
     laptop = costs("cifar10-laptop.yaml")
     pair = ("R1122_trained_s0", "R1122_trained_s0", range(7), range(7))
-    assert 2 * 4.2 < laptop.pair_minutes(*pair) < 20 * 4.2
+    assert 2 * 4.2 < laptop.pair_minutes("task", *pair) < 20 * 4.2
     assert 1075 < laptop.pair_mb(pair[0]) < 4 * 1075
     assert 2 * 8.6 < laptop.network_minutes() < 20 * 8.6
 
@@ -190,7 +190,7 @@ def test_requests_cover_what_was_measured():
 def test_a_job_of_the_paper_asks_for_more_than_one_of_the_default_study():
     paper, default = costs("paper.yaml"), costs("config.yaml")
     pair = ("R1111_trained_s0", "R1111_trained_s0", range(5), range(5))
-    assert paper.pair_minutes(*pair) > default.pair_minutes(*pair)
+    assert paper.pair_minutes("task", *pair) > default.pair_minutes("task", *pair)
     assert paper.pair_mb(pair[0]) > default.pair_mb(pair[0])
     assert paper.network_mb() > default.network_mb()
 
@@ -205,3 +205,43 @@ def test_the_transformed_weights_of_wide_networks_are_counted():
     wide = WinogradConvolution(torch.nn.Conv2d(128, 128, 3, padding=1).double())
     held = sum(tensor.nbytes for tensor in (wide.weights, wide.turned, wide.exact))
     assert held == WINOGRAD_BYTES * 128**2
+
+
+def test_operations_of_stitches_between_maps_that_are_not_square_are_those_that_torch_counts():
+    for source, target in (
+        (Shape(4, 32, 64), Shape(8, 16, 16)),
+        (Shape(4, 16, 8), Shape(8, 4, 16)),
+        (Shape(2, 8, 32), Shape(2, 8, 8)),
+    ):
+        stitch = initialise(Geometry.between(source, target), seed=0)
+        assert stitch_flops(source, target) == counted(stitch, torch.zeros(1, *source))
+        moments = Moments({(0, 0): stitch.geometry})
+        moments.add({0: torch.rand(3, *source)}, {0: torch.rand(3, *target)})
+        optimiser = WhitenedMuon({(0, 0): stitch}, moments)
+        for tensor in optimiser.parameters:
+            tensor.grad = torch.ones_like(tensor)
+        assert muon_flops(source, target) == counted(optimiser.step)
+
+
+@pytest.mark.parametrize("epochs", [0.001, 0.37, 1, 2.3])
+def test_images_that_stitches_are_trained_on_are_those_of_the_engines_steps(epochs):
+    laptop = costs("cifar10-laptop.yaml")
+    task = laptop.study.stitches.task.model_copy(update={"epochs": epochs})
+    study = laptop.study.model_copy(update={"stitches": laptop.study.stitches.model_copy(update={"task": task})})
+    assert Costs(study).images_seen("task") == count_steps(task, 50_000) * task.batch
+
+
+def test_each_objective_reserves_for_itself():
+    laptop = costs("paper-laptop.yaml")
+    pair = ("R1112_trained_s0", "R1112_trained_s0", range(6), range(6))
+    minutes = {objective: laptop.pair_minutes(objective, *pair) for objective in ("task", "similarity")}
+    for objective, asked in minutes.items():
+        alone = laptop.study.stitches.model_copy(update={other: None for other in minutes if other != objective})
+        assert asked == Costs(laptop.study.model_copy(update={"stitches": alone})).pair_minutes(objective, *pair)
+    assert len(set(minutes.values())) == 2
+
+
+def test_a_recipe_that_is_not_trained_costs_its_evaluation():
+    laptop = costs("cifar10-laptop.yaml")
+    recipes = {recipe: laptop.network_flops(f"R1111_{recipe}_s0") for recipe in RECIPES}
+    assert min(recipes.values()) == recipes["random"] > 0

@@ -109,3 +109,10 @@ def test_corresponding_layers_are_nearest_in_relative_depth():
     assert [corresponding(layer, 5, 9) for layer in range(5)] == [0, 2, 4, 6, 8]
     assert [corresponding(layer, 9, 5) for layer in range(9)] == [0, 0, 1, 1, 2, 2, 3, 3, 4]
     assert [corresponding(layer, 5, 6) for layer in range(5)] == [0, 1, 2, 4, 5]
+
+
+def test_distances_are_in_the_precision_of_the_stitches(few_digits, trained, random_networks, measured):
+    stitches, exact = measured
+    rounded = distances.measure_pair(trained, random_networks[0], few_digits, *stitches, precision="bfloat16")
+    assert (rounded.EV != exact.EV).all()
+    np.testing.assert_allclose(rounded.EV, exact.EV, rtol=0.05)

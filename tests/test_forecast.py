@@ -20,7 +20,8 @@ from modelstitch.calibration import (
     until,
 )
 from modelstitch.config import Study
-from modelstitch.costs import Costs, Sizes
+from modelstitch.costs import Costs
+from modelstitch.datasets import Sizes
 from modelstitch.errors import ModelstitchError
 from modelstitch.forecast import Job, Stage, duration, forecast, stages, table
 from tests.settings import stitch_settings

@@ -239,3 +239,13 @@ def test_figures_are_files_with_equal_bytes(study, tmp_path):
         for kind in ("png", "svg"):
             files = [tmp_path / run / f"{name}.{kind}" for run in ("one", "other")]
             assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_an_image_is_read_in_the_precision_of_the_stitch(few_digits, trained, trained_for):
+    exact, rounded = (
+        generation.measure_pair(
+            trained, trained, few_digits, *trained_for["task"], images=40, shown=1, precision=precision
+        )[0]
+        for precision in ("float32", "bfloat16")
+    )
+    assert (exact.psnr != rounded.psnr).all() and (exact.psnr - rounded.psnr).abs().max() < 0.1

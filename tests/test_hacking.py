@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -282,3 +285,27 @@ def test_a_figure_an_objective_shows_every_cell_in_every_panel(tmp_path, measure
 def test_images_that_cannot_be_measured_on_are_refused_by_key(images, neighbours, labels, key):
     with pytest.raises(ModelstitchError, match=key):
         hacking.check(*images, neighbours, np.array(labels))
+
+
+def test_a_figure_has_a_colour_for_any_number_of_recipes(tmp_path, measured):
+    """Checked in a process of its own: colours are given at import."""
+    code = (
+        "from modelstitch import identifiers; identifiers.RECIPES = tuple('abcdefg')\n"
+        "from modelstitch.figures.hacking import COLOURS; print(len(COLOURS))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert found.stdout == "49\n", found.stderr
+
+
+def test_networks_are_asked_in_the_precision_of_the_stitches(few_digits, trained):
+    """At the last layer an identity gives the receiver's own predictions, to the last mistake."""
+    frozen = FrozenNetwork(trained, torch.bfloat16)
+    own = hacking.predict(frozen, DeviceImages(few_digits, few_digits.test, dtype=torch.bfloat16))
+    stitches = {4: identity(frozen.shapes((1, 32, 32))[4])}
+    record = record_of(trained, trained, few_digits, own, [4])
+    found, other = (
+        hacking.measure_pair(trained, trained, few_digits, record, named(stitches), SETTINGS, 0, precision=precision)[0]
+        for precision in ("bfloat16", "float32")
+    )
+    assert found.kappa_receiver[0] == 1
+    assert found.mahalanobis[0] == found.mahalanobis_expected[0] != other.mahalanobis[0]

@@ -132,3 +132,12 @@ def test_each_sender_layer_is_compared_with_the_last_column_of_each_receiver():
     assert table.probe_accuracy.tolist() == [0.5, 0.7, 0.5, 0.7]
     np.testing.assert_allclose(table.last_column_accuracy, [0.4, 0.8, 0.5, np.nan])
     np.testing.assert_allclose(table.difference, [-0.1, 0.1, 0, np.nan], atol=1e-12)
+
+
+def test_features_are_in_the_precision_of_the_stitches(few_digits, trained):
+    exact, rounded = (
+        probes.features(FrozenNetwork(trained, dtype), DeviceImages(few_digits, few_digits.test, dtype=dtype))[2]
+        for dtype in (torch.float32, torch.bfloat16)
+    )
+    assert exact.dtype == rounded.dtype == np.float32 and 0 < np.abs(exact - rounded).max() < 0.05 * exact.max()
+    assert len(probes.measure(trained, few_digits, 200, 0, precision="bfloat16")) == 5

@@ -435,3 +435,33 @@ def test_a_part_of_an_epoch_is_that_many_steps(few_digits, trained):
 def test_fewer_images_than_a_batch_are_refused(few_digits, trained):
     with pytest.raises(ModelstitchError, match=r"batch: 204 is more than the 203 training images"):
         record(trained, trained, few_digits, batch=204)
+
+
+def test_the_order_in_which_layers_are_named_changes_nothing(few_digits, trained, random_networks, reference):
+    columns, _, _ = record(
+        trained, random_networks[0], few_digits, sender_layers=[4, 0, 2, 1, 3], receiver_layers=[3, 1, 5, 0, 2, 4]
+    )
+    for found, expected in zip(columns, reference[0], strict=True):
+        assert_same_column(found, expected)
+
+
+def test_a_start_that_the_objective_does_not_have_is_refused(few_digits, trained):
+    with pytest.raises(ValueError, match="only the objective task has one, not similarity"):
+        pairs.train_pair(
+            trained,
+            trained,
+            few_digits,
+            stitch_settings(),
+            objective="similarity",
+            study_seed=0,
+            sender_layers=[0],
+            receiver_layers=[0],
+            start="random",
+        )
+
+
+def test_a_network_without_an_id_is_refused_by_its_role(few_digits, trained):
+    unnamed = copy.deepcopy(trained)
+    unnamed.about = {}
+    with pytest.raises(ValueError, match=r"^receiver\.about lacks network, accuracy"):
+        record(trained, unnamed, few_digits, sender_layers=[0], receiver_layers=[0])

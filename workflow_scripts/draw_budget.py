@@ -6,5 +6,10 @@ from modelstitch import tables
 from modelstitch.figures import budget, canvas
 
 job.begin(snakemake)
-figure = budget.draw(*map(tables.read, snakemake.input), snakemake.params.colormap)
+figure = budget.draw(
+    tables.read(snakemake.input.cells),
+    tables.read(snakemake.input.summary),
+    tables.read(snakemake.input.networks),
+    snakemake.params.colormap,
+)
 canvas.save(figure, snakemake.output)

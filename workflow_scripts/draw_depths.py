@@ -6,4 +6,14 @@ from modelstitch import tables
 from modelstitch.figures import matrices
 
 job.begin(snakemake)
-matrices.draw_all_depths(*map(tables.read, snakemake.input), *snakemake.params[:5])
+params = snakemake.params
+matrices.draw_all_depths(
+    tables.read(snakemake.input.cells),
+    tables.read(snakemake.input.networks),
+    tables.read(snakemake.input.triangle),
+    folder=params.folder,
+    objective=params.objective,
+    recipes=params.recipes,
+    colormap=params.colormap,
+    formats=params.formats,
+)

@@ -13,5 +13,6 @@ cells = distances.measure_pair(
     load_file(snakemake.input.vanilla),
     load_file(snakemake.input.similar),
     hardware.choose_device(snakemake.resources.device),
+    snakemake.params.precision,
 )
 tables.write_csv(cells, snakemake.output[0])

@@ -15,6 +15,7 @@ table, shown = generation.measure_pair(
     snakemake.params.images,
     snakemake.params.shown,
     hardware.choose_device(snakemake.resources.device),
+    snakemake.params.precision,
 )
 generation.write_images(shown, snakemake.output.images)
 tables.write_csv(table, snakemake.output.table)

@@ -16,6 +16,7 @@ cells, suffixes = hacking.measure_pair(
     Hacking.model_validate(snakemake.params.settings),
     snakemake.params.seed,
     hardware.choose_device(snakemake.resources.device),
+    snakemake.params.precision,
 )
 tables.write_csv(cells, snakemake.output.cells)
 tables.write_csv(suffixes, snakemake.output.suffixes)

@@ -11,5 +11,6 @@ measured = probes.measure(
     snakemake.params.images,
     snakemake.params.seed,
     hardware.choose_device(snakemake.resources.device),
+    snakemake.params.precision,
 )
 tables.write_csv(measured, snakemake.output[0])

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import cycle, product
 from pathlib import Path
 
 import pandas as pd
@@ -26,14 +26,9 @@ from modelstitch.figures.canvas import (
 )
 from modelstitch.identifiers import RECIPES
 
-# Okabe and Ito's colours, which colour-blind readers tell apart, each always of the same recipes.
-COLOURS = dict(
-    zip(
-        product(RECIPES, RECIPES),
-        ("#0072b2", "#e69f00", "#56b4e9", "#d55e00", "#8a8a8a", "#f0e442", "#009e73", "#cc79a7", "#000000"),
-        strict=True,
-    )
-)
+# Okabe and Ito's colours, which colour-blind readers tell apart, each always of the same recipes as long as they last.
+PALETTE = ("#0072b2", "#e69f00", "#56b4e9", "#d55e00", "#8a8a8a", "#f0e442", "#009e73", "#cc79a7", "#000000")
+COLOURS = dict(zip(product(RECIPES, RECIPES), cycle(PALETTE), strict=False))
 PANEL, ACROSS, GAP = 2.05, 5, 0.3  # inches
 LEFT, TOP, BELOW = 0.68, 1.2, 0.62
 NAMES = 5  # in a row of the legend
