@@ -20,16 +20,16 @@ import torch
 from torch import Tensor
 
 from modelstitch import hardware
-from modelstitch.architectures import block_counts, canonical
+from modelstitch.engine.frozen import FrozenNetwork
+from modelstitch.engine.stitching import StitchedPair, Tally, take_step
 from modelstitch.errors import ModelstitchError
-from modelstitch.frozen import FrozenNetwork
-from modelstitch.least_squares import accumulate
-from modelstitch.muon import WhitenedMuon
-from modelstitch.networks import SmallResNet, build
-from modelstitch.optimisers import SGD
+from modelstitch.fitting.muon import WhitenedMuon
+from modelstitch.fitting.optimisers import SGD
+from modelstitch.networks.architectures import block_counts, canonical
+from modelstitch.networks.small_resnet import SmallResNet, build
 from modelstitch.seeds import seed_of
-from modelstitch.stitches import Cell, Stitch, geometries, initialise, parameters
-from modelstitch.stitching import StitchedPair, Tally, take_step
+from modelstitch.stitches.linear import Cell, Stitch, geometries, initialise, parameters
+from modelstitch.stitches.normal_equations import accumulate
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGE, CLASSES = (3, 32, 32), 10  # CIFAR-10's

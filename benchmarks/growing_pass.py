@@ -17,8 +17,8 @@ from common import Combination, Engine, freeze, measure_combinations, random_bat
 from torch import Tensor
 from torch._dynamo.exc import TorchDynamoException
 
-from modelstitch.grouping import even_parts
-from modelstitch.stitching import cross_entropies
+from modelstitch.engine.grouping import even_parts
+from modelstitch.engine.stitching import cross_entropies
 
 # A layer is compiled for every size of its maps.
 torch._dynamo.config.recompile_limit = 100

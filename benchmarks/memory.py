@@ -30,11 +30,13 @@ from common import (
 )
 from overhead import write_noise
 
-from modelstitch import datasets, hardware, pairs
-from modelstitch.architectures import count_layers
+from modelstitch import hardware
 from modelstitch.config import Study, load_study
-from modelstitch.costs import Costs
-from modelstitch.images import EVALUATION_BATCH
+from modelstitch.data import datasets
+from modelstitch.data.images import EVALUATION_BATCH
+from modelstitch.fitting import pairs
+from modelstitch.networks.architectures import count_layers
+from modelstitch.planning.costs import Costs
 
 CONFIGS = {"fast": "cifar10-laptop", "paper": "paper"}  # studies whose stitches are trained by the protocol
 STEPS = 3

@@ -22,16 +22,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from modelstitch import datasets
-from modelstitch.datasets import Split
+from modelstitch.data import datasets
+from modelstitch.data.datasets import Split
 
 ROOT = Path(__file__).resolve().parents[1]
-IMPORTS = "from modelstitch import datasets, networks, pairs, records"
+IMPORTS = """
+from modelstitch import records
+from modelstitch.data import datasets
+from modelstitch.fitting import pairs
+"""
 STEPS = {
     "python": "pass",
     "python, torch": "import torch",
     "python, torch, modelstitch": IMPORTS,
-    "python, torch, modelstitch, data": f"{IMPORTS}; datasets.read('dataset.h5')",
+    "python, torch, modelstitch, data": f"{IMPORTS}\ndatasets.read('dataset.h5')",
 }
 SNAKEFILE = """
 rule all:

@@ -20,12 +20,16 @@ import numpy as np
 import pandas as pd
 import torch
 
-from modelstitch import datasets, hardware, networks, protocols, records, stitching
+from modelstitch import hardware, records
+from modelstitch.analysis.depth import relative_depth
 from modelstitch.config import STARTS, Augmentation, FastStitches, PaperStitches, Start
-from modelstitch.depth import relative_depth
-from modelstitch.frozen import FrozenNetwork
-from modelstitch.images import DeviceImages
-from modelstitch.stitches import geometries
+from modelstitch.data import datasets
+from modelstitch.data.images import DeviceImages
+from modelstitch.engine import stitching
+from modelstitch.engine.frozen import FrozenNetwork
+from modelstitch.fitting import protocols
+from modelstitch.networks import small_resnet
+from modelstitch.stitches.linear import geometries
 
 COMMON = {
     "augmentation": Augmentation(flip=True, shift=2, cutout=4),
@@ -108,7 +112,7 @@ class Pair:
         self.precision = str(dtype).removeprefix("torch.")
         self.train, self.test = (DeviceImages(dataset, split, device, dtype) for split in (dataset.train, dataset.test))
         files = [arguments.results / f"networks/{network}.safetensors" for network in arguments.pair]
-        self.sender, self.receiver = (FrozenNetwork(networks.load(file), dtype, device) for file in files)
+        self.sender, self.receiver = (FrozenNetwork(small_resnet.load(file), dtype, device) for file in files)
         sources, targets = (net.shapes(tuple(self.train.images.shape[1:])) for net in (self.sender, self.receiver))
         self.depths = [len(net.layers) for net in (self.sender, self.receiver)]
         self.geometries = geometries(

@@ -29,8 +29,8 @@ from common import (
     timed,
 )
 
-from modelstitch.architectures import count_layers
-from modelstitch.costs import pair_flops
+from modelstitch.networks.architectures import count_layers
+from modelstitch.planning.costs import pair_flops
 
 PAIRS = (1, 2, 4)
 

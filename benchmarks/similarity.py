@@ -27,11 +27,12 @@ import pandas as pd
 import torch
 from protocols import COMMON, Pair
 
-from modelstitch import similarity, stitching
+from modelstitch.analysis.depth import corresponding, relative_depth
 from modelstitch.config import PaperStitches
-from modelstitch.depth import corresponding, relative_depth
-from modelstitch.least_squares import Moments, accumulate
-from modelstitch.stitches import Cell, Stitch
+from modelstitch.engine import stitching
+from modelstitch.fitting import similarity
+from modelstitch.stitches.linear import Cell, Stitch
+from modelstitch.stitches.normal_equations import Moments, accumulate
 
 
 def main() -> None:

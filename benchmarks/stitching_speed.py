@@ -36,10 +36,10 @@ from common import (
 )
 from torch import Tensor, nn
 
-from modelstitch.architectures import count_layers
-from modelstitch.costs import pair_flops
-from modelstitch.stitches import Cell, Stitch, parameters
-from modelstitch.winograd import WinogradConvolution
+from modelstitch.engine.winograd import WinogradConvolution
+from modelstitch.networks.architectures import count_layers
+from modelstitch.planning.costs import pair_flops
+from modelstitch.stitches.linear import Cell, Stitch, parameters
 from tests.naive import stitched
 
 MATMUL_SIZES = {"cpu": (512, 1024, 2048), "cuda": (2048, 4096, 8192)}

@@ -3,8 +3,8 @@
 import re
 from typing import NamedTuple
 
-from modelstitch.architectures import PATTERN
 from modelstitch.errors import ModelstitchError
+from modelstitch.networks.architectures import PATTERN
 
 RECIPES = ("trained", "random", "calibrated")
 

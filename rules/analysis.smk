@@ -129,7 +129,7 @@ rule compare_published:
         mem_mb=4000,
         runtime=60,
     params:
-        numbers=digest_of([(Path(workflow.basedir) / "modelstitch/published/accuracies.csv").read_text()]),
+        numbers=digest_of([(Path(workflow.basedir) / "modelstitch/analysis/published/accuracies.csv").read_text()]),
         code=code_of("compare_published.py"),
     script:
         "../workflow_scripts/compare_published.py"

@@ -9,12 +9,12 @@ from pathlib import Path
 import yaml
 from snakemake.utils import update_config
 
-from modelstitch.architectures import PATTERN as ARCHITECTURE
-from modelstitch.architectures import blocks
-from modelstitch.code import fingerprint
+from modelstitch.networks.architectures import PATTERN as ARCHITECTURE
+from modelstitch.networks.architectures import blocks
+from modelstitch.planning.fingerprint import fingerprint
 from modelstitch.config import check_repeated_keys, load_study
-from modelstitch.costs import Costs
-from modelstitch.datasets import read_sizes
+from modelstitch.planning.costs import Costs
+from modelstitch.data.datasets import read_sizes
 from modelstitch.errors import ModelstitchError
 from modelstitch.identifiers import NetworkId
 

@@ -1,6 +1,6 @@
 """The data set: an archive or a folder becomes one HDF5 file."""
 
-from modelstitch import sources
+from modelstitch.data import sources
 
 SOURCE = STUDY.dataset.model_dump(mode="json")
 

@@ -1,6 +1,6 @@
 """Does a stitch preserve the expected representation, or hack the receiver?"""
 
-from modelstitch.architectures import count_layers
+from modelstitch.networks.architectures import count_layers
 
 HACKED = STUDY.measures.hacking
 PAIRS_HACKED = [

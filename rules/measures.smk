@@ -91,7 +91,7 @@ if MEASURED:
             runtime=60,
         params:
             pairs=digest_of(MEASURES),
-            numbers=digest_of([(Path(workflow.basedir) / "modelstitch/published/squared_errors.csv").read_text()]),
+            numbers=digest_of([(Path(workflow.basedir) / "modelstitch/analysis/published/squared_errors.csv").read_text()]),
             code=code_of("summarise_distances.py"),
         script:
             "../workflow_scripts/summarise_distances.py"

@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from modelstitch import datasets, training
-from modelstitch.datasets import Split
+from modelstitch.data import datasets
+from modelstitch.data.datasets import Split
+from modelstitch.data.sources import digits as source
 from modelstitch.identifiers import NetworkId
-from modelstitch.sources import digits as source
+from modelstitch.networks import training
 from tests.settings import WIDTH, initialised, training_settings
 
 torch.set_num_threads(1)

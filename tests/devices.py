@@ -2,12 +2,13 @@
 
 import torch
 
-from modelstitch import protocols, stitching
-from modelstitch.frozen import FrozenNetwork
-from modelstitch.networks import build
-from modelstitch.stitches import geometries, initialise
-from modelstitch.stitching import StitchedPair, Tally
-from modelstitch.teaching import Teacher
+from modelstitch.engine import stitching
+from modelstitch.engine.frozen import FrozenNetwork
+from modelstitch.engine.stitching import StitchedPair, Tally
+from modelstitch.fitting import protocols
+from modelstitch.fitting.distillation import Teacher
+from modelstitch.networks.small_resnet import build
+from modelstitch.stitches.linear import geometries, initialise
 from tests.settings import WIDTH
 
 

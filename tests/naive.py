@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from modelstitch.least_squares import Whitening
-from modelstitch.networks import SmallResNet
-from modelstitch.stitches import Stitch, rows
+from modelstitch.networks.small_resnet import SmallResNet
+from modelstitch.stitches.linear import Stitch, rows
+from modelstitch.stitches.normal_equations import Whitening
 
 
 def train_alone(

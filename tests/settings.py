@@ -1,7 +1,7 @@
 """Settings that many tests share, and networks by them."""
 
-from modelstitch import training
 from modelstitch.config import Augmentation, FastStitches, PaperStitches, Training
+from modelstitch.networks import training
 
 WIDTH = 4
 

@@ -5,15 +5,15 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from modelstitch import hardware
-from modelstitch.architectures import count_layers
-from modelstitch.costs import layer_flops, pair_flops
+from modelstitch.networks.architectures import count_layers
+from modelstitch.planning.costs import layer_flops, pair_flops
+from tests.checkout import ROOT
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+BENCHMARKS = ROOT / "benchmarks"
 IMAGE, WIDTH, BATCH = (3, 32, 32), 4, 3
 SENDER, RECEIVER = "R1111", "R1112"
 ROWS, COLUMNS = (range(count_layers(name)) for name in (SENDER, RECEIVER))

@@ -7,17 +7,19 @@ import pandas as pd
 import pytest
 import torch
 
-from modelstitch import distances, generation, hacking, pairs, probes, protocols, training
+from modelstitch.data.images import DeviceImages
+from modelstitch.engine.stitching import StitchedPair, Tally, take_step
+from modelstitch.fitting import pairs, protocols
+from modelstitch.fitting.optimisers import SGD
 from modelstitch.hardware import in_batches, prepare
-from modelstitch.images import DeviceImages
-from modelstitch.networks import build
-from modelstitch.optimisers import SGD
+from modelstitch.measures import distances, generation, hacking, probes
+from modelstitch.networks import training
+from modelstitch.networks.small_resnet import build
 from modelstitch.records import PairRecord
-from modelstitch.stitches import parameters
-from modelstitch.stitching import StitchedPair, Tally, take_step
+from modelstitch.stitches.linear import parameters
 from tests.devices import Still, new_pair, train_watched
+from tests.measures.test_hacking import SETTINGS
 from tests.settings import AUGMENTATION, FAST, STITCHES, WIDTH
-from tests.test_hacking import SETTINGS
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU here")
 

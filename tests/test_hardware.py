@@ -6,15 +6,17 @@ from torch._subclasses import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from modelstitch import hardware, pairs, protocols, training
+from modelstitch import hardware
+from modelstitch.data.images import DeviceImages
+from modelstitch.engine.frozen import FrozenNetwork
+from modelstitch.engine.stitching import StitchedPair
 from modelstitch.errors import ModelstitchError
-from modelstitch.frozen import FrozenNetwork
+from modelstitch.fitting import pairs, protocols
+from modelstitch.fitting.optimisers import SGD
 from modelstitch.identifiers import NetworkId
-from modelstitch.images import DeviceImages
-from modelstitch.networks import SmallResNet, build
-from modelstitch.optimisers import SGD
-from modelstitch.stitches import parameters
-from modelstitch.stitching import StitchedPair
+from modelstitch.networks import training
+from modelstitch.networks.small_resnet import SmallResNet, build
+from modelstitch.stitches.linear import parameters
 from tests.devices import Still, exhausted, limited, new_pair, train_watched
 from tests.settings import AUGMENTATION, FAST, STITCHES, WIDTH, training_settings
 

@@ -2,7 +2,8 @@
 
 import job
 
-from modelstitch import probes, tables
+from modelstitch.analysis import tables
+from modelstitch.measures import probes
 
 job.begin(snakemake)
 compared = probes.compare(tables.read_all(snakemake.input.probes), tables.read(snakemake.input.cells))

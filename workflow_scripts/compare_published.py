@@ -2,7 +2,7 @@
 
 import job
 
-from modelstitch import published, tables
+from modelstitch.analysis import published, tables
 
 job.begin(snakemake)
 cells, networks = tables.read(snakemake.input.cells), tables.read(snakemake.input.networks)

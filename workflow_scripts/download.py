@@ -2,7 +2,7 @@
 
 import job
 
-from modelstitch.sources import cifar
+from modelstitch.data.sources import cifar
 
 job.begin(snakemake)
 cifar.fetch(snakemake.params.settings)

@@ -2,7 +2,7 @@
 
 import job
 
-from modelstitch import tables
+from modelstitch.analysis import tables
 from modelstitch.figures import matrices
 
 job.begin(snakemake)

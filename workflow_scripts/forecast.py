@@ -3,7 +3,7 @@
 import job
 
 from modelstitch.config import Study
-from modelstitch.forecast import forecast
+from modelstitch.planning.forecast import forecast
 
 job.begin(snakemake)
 print(forecast(Study.model_validate(snakemake.params.study), **snakemake.params.circumstances))

@@ -2,7 +2,8 @@
 
 import job
 
-from modelstitch import generation, tables
+from modelstitch.analysis import tables
+from modelstitch.measures import generation
 
 job.begin(snakemake)
 tables.write_csv(generation.gather(snakemake.input), snakemake.output[0])

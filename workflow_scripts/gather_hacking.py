@@ -2,7 +2,7 @@
 
 import job
 
-from modelstitch import tables
+from modelstitch.analysis import tables
 
 job.begin(snakemake)
 tables.write_csv(tables.read_all(snakemake.input.cells), snakemake.output.cells)

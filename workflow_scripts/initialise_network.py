@@ -2,8 +2,10 @@
 
 import job
 
-from modelstitch import datasets, hardware, networks, training
+from modelstitch import hardware
+from modelstitch.data import datasets
 from modelstitch.identifiers import NetworkId
+from modelstitch.networks import small_resnet, training
 
 job.begin(snakemake)
 network, about = training.initialise(
@@ -13,5 +15,5 @@ network, about = training.initialise(
     snakemake.params.seed,
     device=hardware.choose_device(snakemake.resources.device),
 )
-networks.save(snakemake.output.weights, network, about)
+small_resnet.save(snakemake.output.weights, network, about)
 job.write_json(snakemake.output.about, about)

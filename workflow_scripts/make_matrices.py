@@ -2,7 +2,7 @@
 
 import job
 
-from modelstitch import matrices, tables
+from modelstitch.analysis import matrices, tables
 
 job.begin(snakemake)
 matrices.write_all(tables.read(snakemake.input.cells), snakemake.params.folder)

@@ -2,7 +2,7 @@
 
 import job
 
-from modelstitch import tables
+from modelstitch.analysis import tables
 
 job.begin(snakemake)
 cells = tables.cells(snakemake.input.records)

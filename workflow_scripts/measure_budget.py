@@ -2,9 +2,10 @@
 
 import job
 
-from modelstitch import budget, tables
+from modelstitch.analysis import tables
+from modelstitch.measures import training_budget
 
 job.begin(snakemake)
-cells = budget.cells(snakemake.input)
+cells = training_budget.cells(snakemake.input)
 tables.write_csv(cells, snakemake.output.cells)
-tables.write_csv(budget.measure(cells), snakemake.output.summary)
+tables.write_csv(training_budget.measure(cells), snakemake.output.summary)

@@ -3,12 +3,16 @@
 import job
 from safetensors.torch import load_file
 
-from modelstitch import datasets, distances, hardware, networks, tables
+from modelstitch import hardware
+from modelstitch.analysis import tables
+from modelstitch.data import datasets
+from modelstitch.measures import distances
+from modelstitch.networks import small_resnet
 
 job.begin(snakemake)
 cells = distances.measure_pair(
-    networks.load(snakemake.input.sender),
-    networks.load(snakemake.input.receiver),
+    small_resnet.load(snakemake.input.sender),
+    small_resnet.load(snakemake.input.receiver),
     datasets.read(snakemake.input.dataset),
     load_file(snakemake.input.vanilla),
     load_file(snakemake.input.similar),

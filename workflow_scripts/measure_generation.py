@@ -3,12 +3,16 @@
 import job
 from safetensors.torch import load_file
 
-from modelstitch import datasets, generation, hardware, networks, records, tables
+from modelstitch import hardware, records
+from modelstitch.analysis import tables
+from modelstitch.data import datasets
+from modelstitch.measures import generation
+from modelstitch.networks import small_resnet
 
 job.begin(snakemake)
 table, shown = generation.measure_pair(
-    networks.load(snakemake.input.sender),
-    networks.load(snakemake.input.receiver),
+    small_resnet.load(snakemake.input.sender),
+    small_resnet.load(snakemake.input.receiver),
     datasets.read(snakemake.input.dataset),
     load_file(snakemake.input.stitches),
     records.read_pair(snakemake.input.record),

@@ -3,13 +3,17 @@
 import job
 from safetensors.torch import load_file
 
-from modelstitch import datasets, hacking, hardware, networks, records, tables
+from modelstitch import hardware, records
+from modelstitch.analysis import tables
 from modelstitch.config import Hacking
+from modelstitch.data import datasets
+from modelstitch.measures import hacking
+from modelstitch.networks import small_resnet
 
 job.begin(snakemake)
 cells, suffixes = hacking.measure_pair(
-    networks.load(snakemake.input.sender),
-    networks.load(snakemake.input.receiver),
+    small_resnet.load(snakemake.input.sender),
+    small_resnet.load(snakemake.input.receiver),
     datasets.read(snakemake.input.dataset),
     records.read_pair(snakemake.input.record),
     load_file(snakemake.input.stitches),

@@ -2,7 +2,7 @@
 
 import job
 
-from modelstitch import tables, triangle
+from modelstitch.analysis import tables, triangle
 
 job.begin(snakemake)
 measured = triangle.measure(snakemake.input.records, snakemake.input.dataset, snakemake.params.seed)

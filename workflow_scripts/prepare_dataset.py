@@ -2,7 +2,7 @@
 
 import job
 
-from modelstitch import sources
+from modelstitch.data import sources
 
 job.begin(snakemake)
 sources.prepare(snakemake.params.settings, snakemake.output[0])

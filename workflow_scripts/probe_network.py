@@ -2,11 +2,15 @@
 
 import job
 
-from modelstitch import datasets, hardware, networks, probes, tables
+from modelstitch import hardware
+from modelstitch.analysis import tables
+from modelstitch.data import datasets
+from modelstitch.measures import probes
+from modelstitch.networks import small_resnet
 
 job.begin(snakemake)
 measured = probes.measure(
-    networks.load(snakemake.input.network),
+    small_resnet.load(snakemake.input.network),
     datasets.read(snakemake.input.dataset),
     snakemake.params.images,
     snakemake.params.seed,

@@ -3,13 +3,16 @@
 import job
 from safetensors.torch import save_file
 
-from modelstitch import datasets, files, hardware, networks, pairs, records
+from modelstitch import files, hardware, records
 from modelstitch.config import objective_settings
+from modelstitch.data import datasets
+from modelstitch.fitting import pairs
+from modelstitch.networks import small_resnet
 
 job.begin(snakemake)
 columns, stitches, attributes = pairs.train_pair(
-    networks.load(snakemake.input.sender),
-    networks.load(snakemake.input.receiver),
+    small_resnet.load(snakemake.input.sender),
+    small_resnet.load(snakemake.input.receiver),
     datasets.read(snakemake.input.dataset),
     objective_settings(snakemake.wildcards.objective, snakemake.params.settings),
     objective=snakemake.wildcards.objective,

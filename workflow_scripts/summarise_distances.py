@@ -2,7 +2,8 @@
 
 import job
 
-from modelstitch import distances, published, tables
+from modelstitch.analysis import published, tables
+from modelstitch.measures import distances
 
 job.begin(snakemake)
 cells = tables.read_all(snakemake.input)

@@ -2,13 +2,16 @@
 
 import job
 
-from modelstitch import datasets, hardware, networks, pairs, records
+from modelstitch import hardware, records
 from modelstitch.config import objective_settings
+from modelstitch.data import datasets
+from modelstitch.fitting import pairs
+from modelstitch.networks import small_resnet
 
 job.begin(snakemake)
 columns, _, attributes = pairs.train_pair(
-    networks.load(snakemake.input.sender),
-    networks.load(snakemake.input.receiver),
+    small_resnet.load(snakemake.input.sender),
+    small_resnet.load(snakemake.input.receiver),
     datasets.read(snakemake.input.dataset),
     objective_settings("task", snakemake.params.settings),
     study_seed=snakemake.params.seed,

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import job
 
-from modelstitch import datasets, hardware, networks, training
+from modelstitch import hardware
 from modelstitch.config import Training
+from modelstitch.data import datasets
 from modelstitch.identifiers import NetworkId
+from modelstitch.networks import small_resnet, training
 
 job.begin(snakemake)
 network, about = training.train(
@@ -19,6 +21,6 @@ network, about = training.train(
     device=hardware.choose_device(snakemake.resources.device),
     code=snakemake.params.code,
 )
-networks.save(snakemake.output.weights, network, about)
+small_resnet.save(snakemake.output.weights, network, about)
 job.write_json(snakemake.output.about, about)
 Path(snakemake.params.checkpoint).unlink(missing_ok=True)  # a job that outlived its killed run may have been here

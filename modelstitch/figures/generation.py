@@ -12,8 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from modelstitch.architectures import count_layers
-from modelstitch.depth import relative_depth
+from modelstitch.analysis.depth import relative_depth
 from modelstitch.figures.canvas import (
     FAILED,
     FAINT,
@@ -33,6 +32,7 @@ from modelstitch.figures.canvas import (
     write_title,
 )
 from modelstitch.identifiers import NetworkId
+from modelstitch.networks.architectures import count_layers
 
 # Inches, as all that follow; at 200 dots an inch, an image of 32 pixels is three times as large.
 IMAGE, GAP = 0.48, 0.04

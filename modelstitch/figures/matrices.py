@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path as Outline
 
-from modelstitch.depth import average
+from modelstitch.analysis.depth import average
 from modelstitch.errors import ModelstitchError
 from modelstitch.figures.canvas import (
     BAR_SPACE,

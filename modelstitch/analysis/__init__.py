@@ -1,0 +1,1 @@
+"""What records and tables say: no network is run here."""

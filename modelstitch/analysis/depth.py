@@ -1,0 +1,70 @@
+"""Relative depth: where a layer stands in its network, whatever the number of layers."""
+
+import numpy as np
+import pandas as pd
+
+from modelstitch.analysis.matrices import matrices
+from modelstitch.identifiers import NetworkId
+from modelstitch.networks.architectures import count_layers
+
+
+def relative_depth(layer: int, layers: int) -> float:
+    """Position of a layer in its network, 0 for the stem and 1 for the last layer.
+
+    By this, not by index, the triangle of arXiv 2303.11277 is said to have its boundary on the diagonal.
+
+    Raises:
+        ValueError: if `layer` is not in `0 .. layers - 1`, or the network has a single layer.
+    """
+    if layers < 2 or not 0 <= layer < layers:
+        raise ValueError(f"layer {layer} of {layers}: expected one of 0 .. {layers - 1}, of at least 2 layers")
+    return layer / (layers - 1)
+
+
+def corresponding(layer: int, layers: int, others: int) -> int:
+    """The layer of a network of `others` layers that is nearest in relative depth; the earlier of two.
+
+    The paper's "corresponding layers": the same index where networks are equally deep.
+    """
+    depth = relative_depth(layer, layers)
+    return min(range(others), key=lambda other: (round(abs(relative_depth(other, others) - depth), 9), other))
+
+
+def on_depth_axes(matrix: pd.DataFrame, sender_layers: int, receiver_layers: int, size: int) -> np.ndarray:
+    """A matrix on a common grid of relative depth: each point has the value of the nearest cell.
+
+    Nothing is interpolated: every value was measured, and a cell without a result stays one.
+
+    Args:
+        matrix: rows by sender layer, columns by receiver layer, in ascending order; layers may be left out.
+        sender_layers, receiver_layers: how many the networks have.
+        size: points along each axis, in the middle of as many equal parts of 0 .. 1.
+
+    Returns:
+        (size, size), sender depth down, receiver depth to the right.
+    """
+    rows, columns = (
+        _nearest([relative_depth(layer, layers) for layer in axis], size)
+        for axis, layers in ((matrix.index, sender_layers), (matrix.columns, receiver_layers))
+    )
+    return matrix.to_numpy()[np.ix_(rows, columns)]
+
+
+def average(cells: pd.DataFrame, size: int) -> np.ndarray:
+    """Mean accuracy over the pairs of a cells table, on axes of relative depth; NaN where no pair has a result.
+
+    Returns:
+        (size, size), as of `on_depth_axes`.
+    """
+    total, results = np.zeros((size, size)), np.zeros((size, size), int)
+    for (_, *networks), matrix in matrices(cells).items():
+        layers = (count_layers(NetworkId.parse(network).architecture) for network in networks)
+        values = on_depth_axes(matrix, *layers, size)
+        total += np.nan_to_num(values)
+        results += ~np.isnan(values)
+    return np.divide(total, results, out=np.full((size, size), np.nan), where=results > 0)
+
+
+def _nearest(depths: list[float], size: int) -> np.ndarray:
+    points = (np.arange(size) + 0.5) / size
+    return np.abs(points[:, None] - np.array(depths)).argmin(axis=1)

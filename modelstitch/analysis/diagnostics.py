@@ -1,0 +1,140 @@
+"""What went wrong in a study, found by itself: networks and stitches whose numbers shouldn't be read as similarity.
+
+The signs are those that a study like arXiv 2303.11277 shows when something is broken: networks at chance, test accuracy
+far below train accuracy, losses that never fell, losses that left the finite numbers, controls that do better.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from modelstitch import records
+from modelstitch.analysis.tables import EXCESSES_OVER_RANDOM
+
+# Three standard errors of a guess among 10 classes on the 360 test digits, the smallest set that ships.
+NEAR_CHANCE = 0.05
+# In the default study the largest gap of 1,296 stitches is .07, on its 360 test images.
+OVERFITTED = 0.2
+# In nats. Two random networks of the default study, which leave a stitch nothing to learn, end within .04 of a guess.
+LOSS_MARGIN = 0.05
+# Three standard errors of the difference of two cells on 10,000 images at accuracy .5; a pair's mean has less.
+BELOW_CONTROL = 0.02
+
+COLUMNS = {
+    "finding": "str",
+    "objective": "str",
+    "network": "str",
+    "sender": "str",
+    "receiver": "str",
+    "sender_layer": "Int64",
+    "receiver_layer": "Int64",
+    "value": "float64",
+    "limit": "float64",
+    "words": "str",
+}
+CELL = ("objective", "sender", "receiver", "sender_layer", "receiver_layer")
+Finding = dict[str, object]
+
+
+def find(paths: Sequence[Path | str], cells: pd.DataFrame, networks: pd.DataFrame) -> pd.DataFrame:
+    """Every finding of a study, in the order of the tables: networks, then cells, then pairs.
+
+    `finding` is one of
+
+    - `untrained network`: of recipe `trained`, with an accuracy of at most `NEAR_CHANCE` above one over the classes;
+    - `overfitted network`, `overfitted stitch`: train accuracy more than `OVERFITTED` above test accuracy;
+    - `diverged`, `no result`: a cell without accuracy;
+    - `loss rose`: of two trained networks, the last epoch's train loss above the first's: for the task by more than
+      `LOSS_MARGIN`, for similarity, a mean squared error, at all;
+    - `loss of a guess`: of two trained networks, neither the last epoch's train loss nor the test loss is more than
+      `LOSS_MARGIN` below ln(classes);
+    - `below its control`: of two trained networks, mean accuracy over the cells is more than `BELOW_CONTROL` below that
+      with the sender, the receiver or both untrained.
+
+    Losses of controls aren't looked at: that a random network leaves a stitch nothing to learn is what it is there for.
+
+    Args:
+        paths: the records of the pairs, for the losses of their first epochs.
+        cells, networks: the tables of the study.
+
+    Returns:
+        `COLUMNS`: what, where, the number and the limit it passed, and the same in words. Where a column has no meaning
+        it is empty; a study in which all is well has no row.
+    """
+    guess = math.log(networks.classes.iloc[0])
+    found = [*_of_networks(networks), *_of_cells(cells, _first_losses(paths), guess), *_of_pairs(cells)]
+    empty = {name: "" if kind == "str" else np.nan for name, kind in COLUMNS.items()}
+    return pd.DataFrame([empty | row for row in found], columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def _of_networks(networks: pd.DataFrame) -> Iterator[Finding]:
+    for row in networks.itertuples():
+        where = {"network": row.network}
+        chance = 1 / row.classes
+        if row.recipe == "trained" and row.accuracy <= chance + NEAR_CHANCE:
+            words = f"{row.network} didn't train: accuracy {row.accuracy:.3f}, of a guess {chance:.3f}"
+            yield where | _finding("untrained network", row.accuracy, chance + NEAR_CHANCE, words)
+        if row.train_accuracy - row.accuracy > OVERFITTED:
+            words = f"{row.network} {_overfitted(row)}"
+            yield where | _finding("overfitted network", row.train_accuracy - row.accuracy, OVERFITTED, words)
+
+
+def _of_cells(cells: pd.DataFrame, first_losses: dict[tuple, float], guess: float) -> Iterator[Finding]:
+    for row in cells.itertuples():
+        where = {name: getattr(row, name) for name in CELL}
+        cell = f"{row.sender} layer {row.sender_layer} → {row.receiver} layer {row.receiver_layer}:"
+        if np.isnan(row.accuracy):
+            kind = "diverged" if row.diverged else "no result"
+            yield where | _finding(kind, np.nan, np.nan, f"{cell} {row.reason}")
+            continue
+        if row.train_accuracy - row.accuracy > OVERFITTED:
+            words = f"{cell} {_overfitted(row)}"
+            yield where | _finding("overfitted stitch", row.train_accuracy - row.accuracy, OVERFITTED, words)
+        if (row.sender_recipe, row.receiver_recipe) != ("trained", "trained"):
+            continue
+        first = first_losses[tuple(where.values())]
+        # A squared error has no scale to give a margin in, and one that fell from a random start ends lower.
+        limit = first + (LOSS_MARGIN if row.objective == "task" else 0)
+        if row.train_loss > limit:
+            words = (
+                f"{cell} the train loss rose from {first:.3f} in the first epoch to {row.train_loss:.3f} in the last"
+            )
+            yield where | _finding("loss rose", row.train_loss, limit, words)
+        loss = min(row.train_loss, row.test_loss)
+        if row.objective == "task" and loss > guess - LOSS_MARGIN:
+            words = f"{cell} the loss ends at {loss:.3f}, a guess has {guess:.3f}"
+            yield where | _finding("loss of a guess", loss, guess - LOSS_MARGIN, words)
+
+
+def _of_pairs(cells: pd.DataFrame) -> Iterator[Finding]:
+    for (objective, sender, receiver), pair in cells.groupby(["objective", "sender", "receiver"], sort=False):
+        for column in EXCESSES_OVER_RANDOM:
+            excess = pair[column].mean()
+            if excess < -BELOW_CONTROL:
+                where = {"objective": objective, "sender": sender, "receiver": receiver}
+                control = column.removeprefix("excess_over_").replace("_", " ")
+                words = f"{sender} → {receiver}: {-excess:.3f} less accurate in the mean than with {control}"
+                yield where | _finding("below its control", excess, -BELOW_CONTROL, words)
+
+
+def _first_losses(paths: Sequence[Path | str]) -> dict[tuple, float]:
+    """Train loss of the first epoch of each cell, by objective, sender, receiver and layers."""
+    losses = {}
+    for path in paths:
+        record = records.read_pair(path)
+        pair = tuple(record.attributes[name] for name in ("objective", "sender", "receiver"))
+        for column in record.columns:
+            for layer, loss in zip(column.sender_layers, column.train_loss[:, 0].tolist(), strict=True):
+                losses[*pair, layer, column.receiver_layer] = loss
+    return losses
+
+
+def _overfitted(row: object) -> str:
+    return f"has {row.train_accuracy:.3f} of the training images right and {row.accuracy:.3f} of the test images"
+
+
+def _finding(kind: str, value: float, limit: float, words: str) -> Finding:
+    return {"finding": kind, "value": value, "limit": limit, "words": words}

@@ -1,0 +1,118 @@
+"""The numbers that arXiv 2303.11277 prints, beside those of a study.
+
+README.md, beside the numbers, says which evaluation they come from.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from modelstitch.analysis.matrices import rank_correlation
+from modelstitch.networks.architectures import canonical
+
+ACCURACIES = Path(__file__).with_name("accuracies.csv")
+SQUARED_ERRORS = ACCURACIES.with_name("squared_errors.csv")
+STITCHES = {"diagonal": "corresponding", "all": "all"}  # the paper's word, and that of a distance summary
+TEST_IMAGES = 1808  # that the paper's evaluation counted
+ROUNDING = 0.01**2 / 12  # variance that printing two digits adds
+ROLES = ("sender", "receiver")
+CELL = [f"{role}_{key}" for role in ROLES for key in ("architecture", "recipe", "layer")]
+COLUMNS = (
+    "sender",
+    "receiver",
+    "dataset",
+    "width",
+    "cells",
+    "spearman",
+    "difference",
+    "absolute_difference",
+    "expected_absolute_difference",
+    "largest_difference",
+    "largest_sender_layer",
+    "largest_receiver_layer",
+)
+
+
+def accuracies() -> pd.DataFrame:
+    """The printed cells: `CELL`, as in the cells table, and `published`, the accuracy."""
+    table = pd.read_csv(ACCURACIES)
+    for role in ROLES:
+        table[f"{role}_architecture"] = table.pop(role).map(canonical)
+        table[f"{role}_recipe"] = table.pop(f"{role}_state")
+    return table.rename(columns={"accuracy": "published"})[[*CELL, "published"]]
+
+
+def squared_errors() -> pd.DataFrame:
+    """The printed min, mean, max and standard deviation over cells of EV, ES and SV, as `published_<number>`.
+
+    `stitches`, `sender_recipe`, `receiver_recipe` and `distance` say of what, as in a distance summary.
+    """
+    table = pd.read_csv(SQUARED_ERRORS)
+    names = {"sender_state": "sender_recipe", "receiver_state": "receiver_recipe", "pair": "distance"}
+    numbers = {name: f"published_{name}" for name in ("min", "mean", "max", "std")}
+    return table.assign(stitches=table.stitches.map(STITCHES)).rename(columns=names | numbers)
+
+
+def beside_summary(summary: pd.DataFrame) -> pd.DataFrame:
+    """A distance summary with what the paper prints; NaN where it prints nothing."""
+    return summary.merge(squared_errors(), how="left", on=["stitches", "sender_recipe", "receiver_recipe", "distance"])
+
+
+def beside(cells: pd.DataFrame) -> pd.DataFrame:
+    """The cells with a result that the paper prints, of every seed, with its accuracy as `published`.
+
+    Only stitches trained for the task, as the paper's were; rows in the order of the cells table. The paper's pairs of
+    one architecture are of a network with itself: two seeds of one are compared with nothing.
+    """
+    own = cells[(cells.objective == "task") & cells.accuracy.notna()]
+    alike = (own.sender_architecture == own.receiver_architecture) & (own.sender_recipe == own.receiver_recipe)
+    own = own[~alike | (own.sender == own.receiver)]
+    return own.merge(accuracies(), on=CELL)
+
+
+def side_by_side(cells: pd.DataFrame) -> pd.DataFrame:
+    """The printed matrices cell by cell: layers, `accuracy`, `published` and their `difference`."""
+    own = beside(cells)
+    columns = ["sender", "receiver", "sender_layer", "receiver_layer", "accuracy", "published"]
+    return own[columns].assign(difference=own.accuracy - own.published)
+
+
+def compare(cells: pd.DataFrame, networks: pd.DataFrame) -> pd.DataFrame:
+    """How near a study comes to the paper: one row for each of its pairs that the paper prints.
+
+    `difference` is the mean over cells of ours less the paper's, `absolute_difference` that of its size, and
+    `expected_absolute_difference` what the latter would be if only the test images counted, and the paper's two digits,
+    made the difference. `spearman` is the rank correlation of the two, NaN where either is constant: it alone says
+    something where width or data set differ from the paper's 64 and CIFAR-10.
+
+    Returns:
+        `COLUMNS`; no row where the study has no such pair.
+    """
+    about = networks.set_index("network")
+    rows = []
+    for (sender, receiver), pair in beside(cells).groupby(["sender", "receiver"], sort=False):
+        difference = pair.accuracy - pair.published
+        variance = _variance(pair.accuracy, pair.test_images) + _variance(pair.published, TEST_IMAGES) + ROUNDING
+        largest = pair.loc[difference.abs().idxmax()]
+        rows.append(
+            (
+                sender,
+                receiver,
+                about.dataset[receiver],
+                about.width[receiver],
+                len(pair),
+                rank_correlation(pair.accuracy, pair.published),
+                difference.mean(),
+                difference.abs().mean(),
+                np.sqrt(2 / np.pi * variance).mean(),
+                largest.accuracy - largest.published,
+                largest.sender_layer,
+                largest.receiver_layer,
+            )
+        )
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _variance(accuracy: pd.Series, images: pd.Series | int) -> pd.Series:
+    return accuracy * (1 - accuracy) / images

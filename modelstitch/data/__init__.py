@@ -1,0 +1,1 @@
+"""Images: data sets, where they come from, and batches on a device."""

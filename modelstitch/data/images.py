@@ -1,0 +1,109 @@
+"""Images on the device: kept as bytes, normalised and augmented in batches."""
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from modelstitch.config import Augmentation
+from modelstitch.data.datasets import Dataset, Split
+from modelstitch.errors import ModelstitchError
+
+EVALUATION_BATCH = 500
+
+
+class DeviceImages:
+    """A split on the device: `images` uint8 (N, C, H, W), `labels` int64 (N,), and the statistics of the data set."""
+
+    def __init__(self, dataset: Dataset, split: Split, device: str = "cpu", dtype: torch.dtype = torch.float32) -> None:
+        self.images = torch.from_numpy(split.images).to(device)
+        self.labels = torch.from_numpy(split.labels).to(device)
+        self.mean, self.std = (
+            torch.from_numpy(values).to(device).reshape(1, -1, 1, 1) for values in (dataset.mean, dataset.std)
+        )
+        self.device, self.dtype = device, dtype
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def normalised(self, indices: Tensor | slice) -> Tensor:
+        """Images (N, C, H, W), channels-last, of zero mean and unit deviation over the training images, in float32."""
+        images = self.images[indices].to(torch.float32, memory_format=torch.channels_last)
+        return (images / 255 - self.mean) / self.std
+
+    def in_order(self, size: int = EVALUATION_BATCH) -> Iterator[tuple[Tensor, Tensor]]:
+        """Normalised images (N, C, H, W) and labels (N,) in batches, every image once, none left out."""
+        for start in range(0, len(self), size):
+            batch = slice(start, start + size)
+            yield self.normalised(batch).to(self.dtype), self.labels[batch]
+
+    def shuffled(self, batch: int, seed: int, augmentation: Augmentation) -> Iterator[tuple[Tensor, Tensor]]:
+        """One epoch of augmented images (N, C, H, W) and labels (N,) in full batches, in the order that `seed` gives.
+
+        The random numbers are drawn on the CPU, all at once, so that each device sees the same images.
+
+        Raises:
+            ModelstitchError: if the cutout or the shift leaves nothing of an image.
+        """
+        for name in ("shift", "cutout"):
+            if getattr(augmentation, name) >= min(self.images.shape[2:]):
+                raise ModelstitchError(
+                    f"augmentation.{name}: {getattr(augmentation, name)} leaves nothing of images of "
+                    f"{self.images.shape[2]} x {self.images.shape[3]} pixels: expected less"
+                )
+        generator = torch.Generator().manual_seed(seed)
+        order = to_device(torch.randperm(len(self), generator=generator), self.device)
+        draws = to_device(torch.rand(len(self), 5, generator=generator), self.device)
+        for start in range(0, len(self) - batch + 1, batch):
+            chosen = order[start : start + batch]
+            images = augment(self.normalised(chosen), draws[start : start + batch], augmentation)
+            yield images.to(self.dtype, memory_format=torch.channels_last), self.labels[chosen]
+
+
+def to_device(values: Tensor, device: str) -> Tensor:
+    """The CPU's values on the device, for which the processor does not wait: a GPU fetches them from pinned memory."""
+    if device == "cuda":
+        values = values.pin_memory()
+    return values.to(device, non_blocking=True)
+
+
+def drawn(count: int, images: int, seed: int) -> Tensor:
+    """Indices of `images` of `count` images in random order, all of them where there are fewer."""
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:images]
+
+
+def augment(images: Tensor, draws: Tensor, augmentation: Augmentation) -> Tensor:
+    """Flip half of the images, shift each by up to `shift` pixels a direction, and cut a `cutout` square out of each.
+
+    What comes in from outside and what is cut out is zero, the mean of normalised images.
+
+    Args:
+        images: normalised images (N, C, H, W).
+        draws: numbers in [0, 1) of shape (N, 5): flip, vertical and horizontal shift, vertical and horizontal cutout.
+    """
+    count, _, height, width = images.shape
+    rows, columns = (torch.arange(size, device=images.device) for size in (height, width))
+    columns = columns.expand(count, -1)
+    if augmentation.flip:
+        columns = torch.where(draws[:, :1] < 0.5, width - 1 - columns, columns)
+    rows = rows.expand(count, -1)
+    if shift := augmentation.shift:
+        images = F.pad(images, (shift, shift, shift, shift))
+        offsets = (draws[:, 1:3] * (2 * shift + 1)).long()
+        rows, columns = rows + offsets[:, :1], columns + offsets[:, 1:]
+    if augmentation.flip or augmentation.shift:
+        # Channels-last in memory, so that a pixel's channels travel together.
+        pixels = images.permute(0, 2, 3, 1)
+        which = torch.arange(count, device=images.device).reshape(-1, 1, 1)
+        images = pixels[which, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    if cutout := augmentation.cutout:
+        tops, lefts = (
+            (draws[:, 3:4] * (height - cutout + 1)).long(),
+            (draws[:, 4:5] * (width - cutout + 1)).long(),
+        )
+        across_rows, across_columns = (torch.arange(size, device=images.device) for size in (height, width))
+        in_rows = (across_rows >= tops) & (across_rows < tops + cutout)
+        in_columns = (across_columns >= lefts) & (across_columns < lefts + cutout)
+        images = images.masked_fill((in_rows[:, :, None] & in_columns[:, None, :])[:, None], 0.0)
+    return images

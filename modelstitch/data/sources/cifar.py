@@ -1,0 +1,98 @@
+"""CIFAR-10 and CIFAR-100 in the published archives, read by torchvision (Krizhevsky 2009)."""
+
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from modelstitch.data import datasets
+from modelstitch.data.sources import download
+from modelstitch.errors import ModelstitchError
+
+if TYPE_CHECKING:
+    from torchvision.datasets import CIFAR10
+
+# Torchvision's own names, repeated because planning a study asks for them and importing torchvision takes seconds.
+FILENAMES = {"cifar10": "cifar-10-python.tar.gz", "cifar100": "cifar-100-python.tar.gz"}
+
+
+def archive_path(settings: dict) -> Path:
+    """Where the archive is, or will be downloaded to."""
+    return Path(settings["folder"]) / FILENAMES[settings["source"]]
+
+
+def fetch(settings: dict) -> Path:
+    """Path of the verified archive, downloaded unless it is there.
+
+    Raises:
+        ModelstitchError: see `download.fetch`.
+    """
+    return download.fetch(archive_of(reader_of(settings["source"])), settings["folder"])
+
+
+def prepare(settings: dict, path: Path | str) -> None:
+    """Write CIFAR-10 or CIFAR-100 (with its 100 fine labels) as a data set.
+
+    Raises:
+        ModelstitchError: if the archive can't be had, or is not the published one.
+    """
+    reader = reader_of(settings["source"])
+    train, test, classes = read(reader, download.fetch(archive_of(reader), settings["folder"]))
+    datasets.write(path, settings["source"], train, test, classes)
+
+
+def reader_of(source: str) -> "type[CIFAR10]":
+    """Torchvision's class for `cifar10` or `cifar100`: it knows the address, the checksums and the layout."""
+    from torchvision.datasets import CIFAR10, CIFAR100
+
+    return {"cifar10": CIFAR10, "cifar100": CIFAR100}[source]
+
+
+def archive_of(reader: "type[CIFAR10]") -> download.Archive:
+    """The archive that a torchvision reader expects."""
+    return download.Archive(url=reader.url, filename=reader.filename, md5=reader.tgz_md5)
+
+
+def read(reader: "type[CIFAR10]", archive: Path) -> tuple[datasets.Split, datasets.Split, tuple[str, ...]]:
+    """Training images, test images and class names, in the archive's order.
+
+    The batches are pickles: torchvision opens one only after its MD5 is found right. They are unpacked, by the names
+    that torchvision knows and no other, into a temporary folder.
+
+    Raises:
+        ModelstitchError: if a batch is missing or has another MD5.
+    """
+    with tempfile.TemporaryDirectory(prefix="modelstitch-") as folder:
+        _unpack(reader, archive, Path(folder))
+        try:
+            train, test = reader(folder, train=True), reader(folder, train=False)
+        except RuntimeError as error:
+            raise ModelstitchError(
+                f"{archive}: a batch in it does not have the checksum that torchvision's {reader.__name__} expects: "
+                "replace the archive"
+            ) from error
+    return _split(train), _split(test), tuple(train.classes)
+
+
+def _unpack(reader: "type[CIFAR10]", archive: Path, folder: Path) -> None:
+    names = [name for name, _ in reader.train_list + reader.test_list] + [reader.meta["filename"]]
+    missing = {f"{reader.base_folder}/{name}" for name in names}
+    (folder / reader.base_folder).mkdir()
+    try:
+        with tarfile.open(archive, "r|gz") as tar:
+            for member in tar:
+                if member.name in missing and member.isreg():
+                    (folder / member.name).write_bytes(tar.extractfile(member).read())
+                    missing.remove(member.name)
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise ModelstitchError(f"{archive}: can't be unpacked into {folder}: {error}") from error
+    if missing:
+        raise ModelstitchError(f"{archive}: lacks {', '.join(sorted(missing))}: replace the archive")
+
+
+def _split(images: "CIFAR10") -> datasets.Split:
+    return datasets.Split(
+        np.ascontiguousarray(images.data.transpose(0, 3, 1, 2)), np.asarray(images.targets, dtype=np.int64)
+    )

@@ -1,0 +1,1 @@
+"""Frozen networks and all stitches of a pair, run together."""

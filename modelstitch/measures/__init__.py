@@ -1,0 +1,1 @@
+"""What else is computed of a network, a pair or a cell."""

@@ -1,0 +1,172 @@
+"""Images from stitches into the receiver's input: what a sender's layer still holds of an image, or makes of it.
+
+A stitch to layer -1 gives an image of every representation: trained for `similarity` it reconstructs the original, by
+the best linear map there is (the linear case of arXiv 1506.02753), trained for `task` it paints what the whole receiver
+classifies as it should. The engine feeds the receiver whatever numbers the stitch gives; here they become images first,
+of 256 values a channel, as a file would hold them.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+import pandas as pd
+import torch
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from torch import Tensor
+
+from modelstitch.analysis import tables
+from modelstitch.data.datasets import Dataset, Split
+from modelstitch.data.images import DeviceImages
+from modelstitch.engine.frozen import FrozenNetwork
+from modelstitch.files import replacing
+from modelstitch.hardware import choose_precision, enough_memory, in_batches, prepare
+from modelstitch.identifiers import NetworkId
+from modelstitch.networks.small_resnet import SmallResNet
+from modelstitch.records import PairRecord
+from modelstitch.stitches.linear import from_tensors
+
+INPUT = -1
+BATCH = 100
+METRICS = ("psnr", "ssim", "read_by_receiver", "agreement", "read_by_sender", "clipped", "read_unclipped")
+COLUMNS = (
+    "objective",
+    "sender",
+    "receiver",
+    "sender_layer",
+    *METRICS,
+    "receiver_accuracy",
+    "sender_accuracy",
+    "images",
+    "test_images",
+)
+# The published index: a Gaussian window of 11 x 11 pixels (Wang et al. 2004, doi 10.1109/TIP.2003.819861).
+SSIM_WINDOW = 11
+SSIM = {"data_range": 255, "channel_axis": 0, "gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+
+
+class Shown(NamedTuple):
+    """Some test images, and what the stitch of each sender layer makes of them, all uint8.
+
+    Attributes:
+        sender_layers: (S,).
+        originals: (images, C, H, W).
+        generated: (S, images, C, H, W).
+    """
+
+    sender_layers: tuple[int, ...]
+    originals: np.ndarray
+    generated: np.ndarray
+
+
+@enough_memory("networks.width")
+@torch.no_grad()
+def measure_pair(
+    sender: SmallResNet,
+    receiver: SmallResNet,
+    dataset: Dataset,
+    stitches: Mapping[str, Tensor],
+    record: PairRecord,
+    images: int,
+    shown: int,
+    device: str = "cpu",
+    precision: str = "float32",
+) -> tuple[pd.DataFrame, Shown]:
+    """How near the generated images are to the originals, and what both networks read in them: one row a sender layer.
+
+    Args:
+        sender, receiver: the networks.
+        dataset: whose test images are given to the sender, all of them.
+        stitches: the pair's stitches into the receiver's input, as `stitches.to_tensors` names them.
+        record: of these stitches.
+        images: PSNR and SSIM are means over the first so many test images.
+        shown: how many generated images are returned, by `choose`.
+        precision: that of the stitches, as a study names it.
+
+    Returns:
+        A table with `COLUMNS`, NaN where a stitch diverged; and the images for the figures.
+
+    Raises:
+        ModelstitchError: if the device has too little memory.
+    """
+    prepare(device)
+    (column,) = record.columns
+    layers, image = column.sender_layers, dataset.test.images.shape[1:]
+    dtype = choose_precision(precision, device)
+    test = DeviceImages(dataset, dataset.test, device, dtype)
+    frozen, reader = (FrozenNetwork(network, dtype, device) for network in (sender, receiver))
+    shapes = frozen.shapes(tuple(image))
+    painters = from_tensors(stitches, [(i, INPUT) for i in layers], shapes, shapes, device)
+    chosen = choose(dataset.test, shown)
+    generated = np.empty((len(layers), len(chosen), *image), np.uint8)
+
+    def measure(batch: slice) -> tuple[np.ndarray, np.ndarray]:
+        likeness, counts = np.empty((len(layers), 2)), np.empty((len(layers), 4), np.int64)
+        inputs, labels = test.normalised(batch).to(dtype), test.labels[batch]
+        maps, original_classes = frozen.representations(inputs, max(layers)), reader(inputs).argmax(dim=1)
+        originals = dataset.test.images[batch.start : min(batch.stop, images)]
+        places = np.flatnonzero((chosen >= batch.start) & (chosen < batch.stop))
+        for row, ((i, _), paint) in enumerate(painters.items()):
+            pixels = (paint(maps[i]).float() * test.std + test.mean) * 255
+            painted = as_bytes(pixels)
+            seen = ((painted / 255 - test.mean) / test.std).to(dtype)
+            classes, by_sender = (network(seen).argmax(dim=1) for network in (reader, frozen))
+            changed = (pixels < -0.5) | (pixels > 255.5)
+            hits = (classes == labels, classes == original_classes, by_sender == labels, changed)
+            counts[row] = [hit.sum().item() for hit in hits]
+            files = painted.cpu().numpy()
+            likeness[row] = compare(originals, files[: len(originals)])
+            generated[row, places] = files[chosen[places] - batch.start]
+        return likeness, counts
+
+    likeness, counts = (sum(parts) for parts in zip(*in_batches(measure, len(test), BATCH), strict=True))
+    shares = counts / (len(test), len(test), len(test), dataset.test.images.size)
+    numbers = np.column_stack((likeness / min(images, len(test)), shares, column.test_accuracy))
+    numbers[np.isnan(column.test_accuracy)] = np.nan
+    names = ("objective", "sender", "receiver", "receiver_accuracy", "sender_accuracy")
+    known = {name: record.attributes[name] for name in names}
+    totals = {"images": min(images, len(test)), "test_images": len(test)}
+    table = pd.DataFrame(numbers, columns=METRICS).assign(sender_layer=layers, **known, **totals)
+    return table[list(COLUMNS)], Shown(layers, dataset.test.images[chosen], generated)
+
+
+def as_bytes(pixels: Tensor) -> Tensor:
+    """What an image file would hold of pixels on a scale of 0 to 255: clipped and rounded, uint8."""
+    return pixels.nan_to_num().clamp(0, 255).round().to(torch.uint8)
+
+
+def compare(originals: np.ndarray, generated: np.ndarray) -> np.ndarray:
+    """Sums over images, uint8 (N, C, H, W), of PSNR (dB) and SSIM.
+
+    PSNR is infinite where an image is reproduced exactly; SSIM is NaN for images smaller than its window.
+    """
+    pairs = list(zip(originals, generated, strict=True))
+    with np.errstate(divide="ignore"):
+        psnr = sum(peak_signal_noise_ratio(*pair, data_range=255) for pair in pairs)
+    if min(originals.shape[2:]) < SSIM_WINDOW:
+        return np.array([psnr, np.nan])
+    return np.array([psnr, sum(structural_similarity(*pair, **SSIM) for pair in pairs)])
+
+
+def choose(test: Split, count: int) -> np.ndarray:
+    """Indices of `count` images: the first of each class, then the second of each, and so on."""
+    turn = pd.Series(test.labels).groupby(test.labels).cumcount()
+    return np.lexsort((test.labels, turn))[:count]
+
+
+def write_images(shown: Shown, path: Path | str) -> None:
+    """Write images as HDF5: `sender_layers`, `originals` and `generated`."""
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        for name, values in shown._asdict().items():
+            file[name] = values
+
+
+def gather(paths: Sequence[Path | str]) -> pd.DataFrame:
+    """The tables of many pairs, one after the other, with both networks' recipes."""
+    table = tables.read_all(paths)
+    for role in ("sender", "receiver"):
+        recipes = [NetworkId.parse(name).recipe for name in table[role]]
+        table.insert(table.columns.get_loc("sender_layer"), f"{role}_recipe", recipes)
+    return table

@@ -1,0 +1,383 @@
+"""Does a stitch preserve the receiver's expected representation, or hack the receiver?
+
+Accuracy alone can't tell (arXiv 2303.11277): a suffix may be right on maps that no image would give. So each cell is
+asked how likely its representations are among the expected ones, what the suffix makes of their error, and whose
+mistakes the stitched network makes.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from sklearn.covariance import LedoitWolf
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.metrics.pairwise import euclidean_distances
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor
+
+from modelstitch.config import Hacking
+from modelstitch.data.datasets import Dataset
+from modelstitch.data.images import EVALUATION_BATCH, DeviceImages, drawn
+from modelstitch.engine.frozen import FrozenNetwork
+from modelstitch.errors import ModelstitchError
+from modelstitch.hardware import choose_precision, enough_memory, in_batches, prepare
+from modelstitch.identifiers import NetworkId
+from modelstitch.networks.small_resnet import SmallResNet
+from modelstitch.records import PairRecord
+from modelstitch.seeds import seed_of
+from modelstitch.stitches.linear import Cell, Stitch, from_tensors
+
+BATCH = 100
+POOLED = 2  # pixels along each side of a map's features
+PENALTY = 0.01  # inverse: a few thousand coefficients are learnt from as many representations
+CELL = ("objective", "sender", "receiver", "sender_layer", "receiver_layer")
+TYPICALITIES = ("mahalanobis", "neighbour_distance", "precision", "recall", "readout_accuracy")
+RECIPE_COLUMNS = ("sender_recipe", "receiver_recipe")
+COLUMNS = (
+    *CELL,
+    *RECIPE_COLUMNS,
+    "accuracy",
+    *(name for measure in TYPICALITIES for name in (measure, f"{measure}_expected")),
+    "detection",
+    "relative_error",
+    "logits_relative_error",
+    "amplification",
+    "random_amplification",
+    "kappa_receiver",
+    "kappa_sender",
+    "kappa_networks",
+    "same_mistake_receiver",
+    "same_mistake_sender",
+    "same_mistake_networks",
+)
+SUFFIX_COLUMNS = (*CELL, "layer", "relative_error", "random_relative_error", "cosine")
+
+
+class Reference:
+    """The distribution of a receiver layer's expected representations, as far as some training images show it.
+
+    Distances are taken along the principal axes, each in units of its standard deviation, of a covariance that is
+    shrunk as Ledoit and Wolf (2004) do.
+
+    Args:
+        features: of the images' expected representations, (N, D).
+        labels: the images' classes (N,).
+        neighbours: k of the nearest-neighbour measures, below N.
+    """
+
+    def __init__(self, features: np.ndarray, labels: np.ndarray, neighbours: int) -> None:
+        shrunk = LedoitWolf(store_precision=False).fit(features.astype(np.float64))
+        variances, axes = np.linalg.eigh(shrunk.covariance_)
+        self.mean, self.axes = shrunk.location_, axes / np.sqrt(variances)
+        self.neighbours = neighbours
+        self.whitened = self.whiten(features)
+        self.radii = radii(self.whitened, neighbours)
+        self.readout = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(features, labels)
+
+    def whiten(self, features: np.ndarray) -> np.ndarray:
+        """Features (N, D) as deviations from the mean along the principal axes, in standard deviations."""
+        return (features - self.mean) @ self.axes
+
+    def typicality(self, features: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+        """`TYPICALITIES` of the features (N, D) of other images, of these classes (N,).
+
+        Precision is the share of them that lie nearer to an expected one than its k-th neighbour does, and recall the
+        share of expected ones that lie so near to one of them (arXiv 1904.06991).
+        """
+        whitened = self.whiten(features)
+        between = euclidean_distances(whitened, self.whitened)
+        return {
+            "mahalanobis": np.square(whitened).mean(),
+            "neighbour_distance": np.partition(between, self.neighbours - 1)[:, self.neighbours - 1].mean(),
+            "precision": (between <= self.radii).any(axis=1).mean(),
+            "recall": (between <= radii(whitened, self.neighbours)[:, None]).any(axis=0).mean(),
+            "readout_accuracy": self.readout.score(features, labels),
+        }
+
+    def detection(self, stitched: np.ndarray, expected_test: np.ndarray, stitched_test: np.ndarray) -> float:
+        """How well a classifier tells stitched from expected features (N, D): its area under the curve on test images.
+
+        It learns on the reference's own images (classifier two-sample test, arXiv 1610.06545). Beside each principal
+        component it sees its size: a stitch of least squared error has the right means, but too little variance.
+        """
+        known, unknown = (
+            np.concatenate([np.hstack([part, np.abs(part)]) for part in parts])
+            for parts in (
+                (self.whitened, self.whiten(stitched)),
+                (self.whiten(expected_test), self.whiten(stitched_test)),
+            )
+        )
+        classifier = make_pipeline(StandardScaler(), LogisticRegression(C=PENALTY, max_iter=1000))
+        classifier.fit(known, np.repeat([0, 1], len(stitched)))
+        return roc_auc_score(np.repeat([0, 1], len(stitched_test)), classifier.decision_function(unknown))
+
+
+def radii(points: np.ndarray, neighbours: int) -> np.ndarray:
+    """Distance (N,) of each point (N, D) to the k-th nearest of the others."""
+    between = euclidean_distances(points)
+    np.fill_diagonal(between, np.inf)
+    return np.partition(between, neighbours - 1)[:, neighbours - 1]
+
+
+def stages_from(receiver: FrozenNetwork, layer: int, maps: Tensor) -> list[Tensor]:
+    """What a receiver makes of maps (N, C, H, W) at a layer: themselves, each later layer's output, and the logits."""
+    stages = [maps]
+    for block in receiver.layers[layer + 1 :]:
+        stages.append(block(stages[-1]))
+    return [*stages, receiver.suffix(len(receiver.layers) - 1, stages[-1])]
+
+
+def divergence(
+    receiver: FrozenNetwork, layer: int, stitched: Tensor, expected: list[Tensor], signs: Tensor
+) -> np.ndarray:
+    """How far stitched maps (N, C, H, W) lead the suffix after `layer` from where the expected ones do.
+
+    Beside the stitch's own error goes a random one of the same size: each image's and channel's map of errors takes a
+    random sign, which leaves its power in every channel and its pattern in space, but not its direction.
+
+    Args:
+        receiver, layer: the suffix.
+        stitched: maps that stand for the layer's output.
+        expected: what the suffix makes of the expected ones, a stage each, as of `stages_from`.
+        signs: 1 or -1 (N, C).
+
+    Returns:
+        (stages, 3), float64, sums over images: squared error, squared error after the random one, and cosine.
+    """
+    both = torch.cat([stitched, expected[0] + signs[:, :, None, None] * (stitched - expected[0])])
+    rows = []
+    for maps, right in zip(stages_from(receiver, layer, both), expected, strict=True):
+        errors = (
+            (maps.unflatten(0, (2, -1)).float() - right.float()).square().flatten(1).sum(dim=1, dtype=torch.float64)
+        )
+        cosine = torch.cosine_similarity(maps[: len(right)].flatten(1).float(), right.flatten(1).float()).sum(
+            dtype=torch.float64
+        )
+        rows.append(torch.cat([errors, cosine[None]]))
+    return torch.stack(rows).cpu().numpy()
+
+
+def divergences(
+    sender: FrozenNetwork,
+    receiver: FrozenNetwork,
+    stitches: Mapping[Cell, Stitch],
+    images: DeviceImages,
+    chosen: Tensor,
+    seed: Sequence[object],
+) -> dict[Cell, np.ndarray]:
+    """Of every cell (stages, 3): relative error, that after a random error of the same size, and mean cosine.
+
+    Relative to the variance of the expected activations about the mean of each channel, as in `distances`: a constant
+    has an error of 1.
+    """
+    signs = {
+        cell: random_signs((len(chosen), len(stitch.bias)), seed_of(*seed, *cell)) for cell, stitch in stitches.items()
+    }
+
+    def measure(batch: slice) -> tuple[list[Tensor], dict[Cell, np.ndarray]]:
+        inputs = images.normalised(chosen[batch]).to(images.dtype)
+        sent, expected = sender.representations(inputs), stages_from(receiver, -1, inputs)[1:]
+        return [moments_of(maps) for maps in expected], {
+            (i, j): divergence(receiver, j, stitch(sent[i]), expected[j:], signs[i, j][batch].to(inputs))
+            for (i, j), stitch in stitches.items()
+        }
+
+    sums = dict.fromkeys(stitches, 0.0)
+    moments = [0.0] * (len(receiver.layers) + 1)
+    for moments_of_batch, sums_of_batch in in_batches(measure, len(chosen), BATCH):
+        moments = [total + values for total, values in zip(moments, moments_of_batch, strict=True)]
+        sums = {cell: total + sums_of_batch[cell] for cell, total in sums.items()}
+    variations = np.array([(squares - total.square() / count).sum().item() for count, total, squares in moments])
+    variations[variations == 0] = np.nan
+    return {
+        (i, j): np.column_stack([total[:, :2] / variations[j:, None], total[:, 2] / len(chosen)])
+        for (i, j), total in sums.items()
+    }
+
+
+def random_signs(shape: tuple[int, int], seed: int) -> Tensor:
+    """1 or -1, int8."""
+    generator = torch.Generator().manual_seed(seed)
+    return 2 * torch.randint(0, 2, shape, generator=generator, dtype=torch.int8) - 1
+
+
+def moments_of(maps: Tensor) -> Tensor:
+    """Count, sum and sum of squares of each channel's values: float64 (3, C), of maps (N, C, H, W) or logits (N, C)."""
+    values = maps.transpose(0, 1).flatten(1).double()
+    counts = torch.full_like(values[:, 0], values.shape[1])
+    return torch.stack([counts, values.sum(dim=1), values.square().sum(dim=1)])
+
+
+def pooled_features(
+    sender: FrozenNetwork,
+    receiver: FrozenNetwork,
+    stitches: Mapping[Cell, Stitch],
+    images: DeviceImages,
+    chosen: Tensor,
+) -> dict[Cell | int, np.ndarray]:
+    """Features (N, D) of the chosen images: of stitched representations by cell, of expected ones by layer.
+
+    A map's features are its channels' means over each quarter, or its pixels where it has no more.
+    """
+
+    def measure(batch: slice) -> dict[Cell | int, np.ndarray]:
+        inputs = images.normalised(chosen[batch]).to(images.dtype)
+        sent, expected = sender.representations(inputs), receiver.representations(inputs)
+        maps = ((cell, stitch(sent[cell[0]])) for cell, stitch in stitches.items())
+        return {key: pooled(values.float()).cpu().numpy() for key, values in chain(expected.items(), maps)}
+
+    parts = list(in_batches(measure, len(chosen), BATCH))
+    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+
+
+def pooled(maps: Tensor) -> Tensor:
+    """Each channel's means over the quarters of maps (N, C, H, W), or its pixels where it has no more: (N, D)."""
+    return F.adaptive_avg_pool2d(maps, [min(side, POOLED) for side in maps.shape[2:]]).flatten(1)
+
+
+def error_consistency(one: np.ndarray, other: np.ndarray) -> float:
+    """Cohen's kappa of two networks' being right (N,): agreement beyond what their accuracies give (arXiv 2006.16736).
+
+    1 is the same mistakes, 0 independent ones; NaN where both are always right, or always wrong.
+    """
+    agreement = (one == other).mean()
+    by_chance = one.mean() * other.mean() + (1 - one.mean()) * (1 - other.mean())
+    return (agreement - by_chance) / (1 - by_chance) if by_chance < 1 else np.nan
+
+
+def same_mistakes(one: np.ndarray, other: np.ndarray, labels: np.ndarray) -> float:
+    """Of the images that both networks get wrong, the share that both give the same class; NaN if there are none."""
+    wrong = (one != labels) & (other != labels)
+    return (one == other)[wrong].mean() if wrong.any() else np.nan
+
+
+def mistakes(classes: np.ndarray, sender: np.ndarray, receiver: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Whose mistakes a stitched network makes, and whether sender and receiver make the same: of classes given (N,)."""
+    numbers = {}
+    for name, one, other in (
+        ("receiver", classes, receiver),
+        ("sender", classes, sender),
+        ("networks", sender, receiver),
+    ):
+        numbers[f"kappa_{name}"] = error_consistency(one == labels, other == labels)
+        numbers[f"same_mistake_{name}"] = same_mistakes(one, other, labels)
+    return numbers
+
+
+def amplification(suffix: np.ndarray) -> dict[str, float]:
+    """From the stages of a cell, as of `divergences`: by how much relative errors grow up to the logits."""
+    first, last = suffix[0, :2], suffix[-1, :2]
+    own, random = np.divide(last, first, out=np.full(2, np.nan), where=first > 0)
+    return {
+        "relative_error": first[0],
+        "logits_relative_error": last[0],
+        "amplification": own,
+        "random_amplification": random,
+    }
+
+
+@torch.no_grad()
+def predict(network: FrozenNetwork, images: DeviceImages) -> np.ndarray:
+    """Classes (N,) that a network gives a split's images."""
+    classes = in_batches(
+        lambda batch: network(images.normalised(batch).to(images.dtype)).argmax(dim=1), len(images), EVALUATION_BATCH
+    )
+    return torch.cat(list(classes)).cpu().numpy()
+
+
+@enough_memory("networks.width")
+@torch.no_grad()
+def measure_pair(
+    sender: SmallResNet,
+    receiver: SmallResNet,
+    dataset: Dataset,
+    record: PairRecord,
+    weights: Mapping[str, Tensor],
+    settings: Hacking,
+    study_seed: int,
+    device: str = "cpu",
+    precision: str = "float32",
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Every measure of every cell of a pair.
+
+    Representations are those of training and test images that are drawn once a study, mistakes those on the whole test
+    set. A cell without a result is a row of NaN in the first table, and not in the second.
+
+    Args:
+        sender, receiver: the networks.
+        dataset: the images.
+        record: of the pair's stitches: their accuracies and predictions.
+        weights: the stitches, as `stitches.to_tensors` names them.
+        settings: how many images and neighbours.
+        study_seed: seed of the study.
+        precision: that of the stitches, as a study names it.
+
+    Returns:
+        A row a cell, with `COLUMNS`; and a row for each cell and stage of the suffix, with `SUFFIX_COLUMNS`.
+
+    Raises:
+        ModelstitchError: if there are no more images than neighbours, the drawn ones are of one class, or the device
+            has too little memory.
+    """
+    prepare(device)
+    objective, *names = (record.attributes[key] for key in CELL[:3])
+    dtype = choose_precision(precision, device)
+    frozen = FrozenNetwork(sender, dtype, device), FrozenNetwork(receiver, dtype, device)
+    shapes = [network.shapes(tuple(dataset.train.images.shape[1:])) for network in frozen]
+    cells = [
+        (i, column.receiver_layer)
+        for column in record.columns
+        for i, accuracy in zip(column.sender_layers, column.test_accuracy, strict=True)
+        if not np.isnan(accuracy)
+    ]
+    stitches = from_tensors(weights, cells, *shapes, device)
+    train, test = (DeviceImages(dataset, split, device, dtype) for split in (dataset.train, dataset.test))
+    chosen, chosen_test = (
+        drawn(len(images), settings.images, seed_of(study_seed, "hacking", split))
+        for split, images in (("train", train), ("test", test))
+    )
+    check(len(chosen), len(chosen_test), settings.neighbours, dataset.train.labels[chosen])
+    seen = pooled_features(*frozen, stitches, train, chosen)
+    tested = pooled_features(*frozen, stitches, test, chosen_test)
+    suffixes = divergences(*frozen, stitches, test, chosen_test, (study_seed, objective, *names, "hacking"))
+    labels = dataset.test.labels
+    own = [predict(network, test) for network in frozen]
+    recipes = [NetworkId.parse(name).recipe for name in names]
+    rows, stages = [], []
+    for column in record.columns:
+        j = column.receiver_layer
+        reference = Reference(seen[j], dataset.train.labels[chosen], settings.neighbours)
+        baseline = reference.typicality(tested[j], labels[chosen_test])
+        for i, accuracy, classes in zip(column.sender_layers, column.test_accuracy, column.predictions, strict=True):
+            cell = (objective, *names, i, j)
+            row = dict(zip((*CELL, *RECIPE_COLUMNS, "accuracy"), (*cell, *recipes, accuracy), strict=True))
+            if (i, j) in stitches:
+                row |= reference.typicality(tested[i, j], labels[chosen_test])
+                row |= {f"{name}_expected": value for name, value in baseline.items()}
+                row["detection"] = reference.detection(seen[i, j], tested[j], tested[i, j])
+                row |= amplification(suffixes[i, j]) | mistakes(classes, *own, labels)
+                names_of_stages = [*range(j, len(receiver.layers)), "logits"]
+                stages += [(*cell, *stage) for stage in zip(names_of_stages, *suffixes[i, j].T, strict=True)]
+            rows.append(row)
+    return pd.DataFrame(rows, columns=COLUMNS), pd.DataFrame(stages, columns=SUFFIX_COLUMNS)
+
+
+def check(train_images: int, test_images: int, neighbours: int, labels: np.ndarray) -> None:
+    """Refuse images that the measures can't be taken on; `labels` are those of the training images.
+
+    Raises:
+        ModelstitchError: if they are no more than the neighbours, or of one class.
+    """
+    if (fewest := min(train_images, test_images)) <= neighbours:
+        raise ModelstitchError(
+            f"measures.hacking.neighbours: {neighbours} is too many: expected fewer than the {fewest} images"
+        )
+    if len(np.unique(labels)) < 2:
+        raise ModelstitchError(
+            f"measures.hacking.images: the {train_images} training images drawn are of one class: expected more images"
+        )

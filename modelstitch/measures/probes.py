@@ -1,0 +1,119 @@
+"""Linear probes: how much of the classes can be read from each layer of a sender, without a receiver.
+
+Alain and Bengio, "Understanding intermediate layers using linear classifier probes" (arXiv 1610.01644). What follows a
+receiver's last layer is pooling and a linear head, so a stitch to it gives logits that are linear in the means of the
+sender's patches: the last column of a matrix is a linear probe, of the rank of the head's weight. The probe here is
+trained apart from stitching, so that the two can be compared.
+"""
+
+import numpy as np
+import pandas as pd
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from modelstitch.data.datasets import Dataset, Split
+from modelstitch.data.images import EVALUATION_BATCH, DeviceImages, drawn
+from modelstitch.engine.frozen import FrozenNetwork
+from modelstitch.errors import ModelstitchError
+from modelstitch.hardware import choose_precision, enough_memory, in_batches, prepare
+from modelstitch.identifiers import NetworkId
+from modelstitch.networks.architectures import count_layers
+from modelstitch.networks.small_resnet import SmallResNet
+from modelstitch.seeds import seed_of
+from modelstitch.stitches.linear import Geometry, patches
+
+# scikit-learn's C: log losses, summed over images, against half the squared weights. Of .001, .01, .1 and 1, test
+# accuracy was best with .01 or .1 on CIFAR-10 (10,000 images, R1112 of width 8) and with 1 on all the digits (R1111 of
+# width 4); .1 came within .01 of the best in each layer there, and within .03 here.
+INVERSE_PENALTY = 0.1
+STEPS = 1000  # of L-BFGS at most; 50 to 330 were needed there
+COLUMNS = ("network", "layer", "features", "train_images", "train_accuracy", "test_images", "accuracy")
+COMPARED = ("sender", "receiver", "sender_layer", "probe_accuracy", "last_column_accuracy", "difference")
+
+
+@enough_memory("networks.width")
+def measure(
+    network: SmallResNet,
+    dataset: Dataset,
+    images: int,
+    seed: int,
+    device: str = "cpu",
+    precision: str = "float32",
+) -> pd.DataFrame:
+    """A probe on each layer: a row with `COLUMNS`, `accuracy` on the whole test set.
+
+    Args:
+        network: the sender.
+        images: training images of a probe, all where there are fewer. Which ones depends on the seed alone, so that all
+            networks of a study have the same.
+        seed: of the study.
+        precision: that of the stitches which probes are compared with, as a study names it.
+
+    Raises:
+        ModelstitchError: if the images are of one class only, or the device has too little memory.
+    """
+    prepare(device)
+    chosen = drawn(len(dataset.train.labels), images, seed_of(seed, "probes")).numpy()
+    train, test = Split(dataset.train.images[chosen], dataset.train.labels[chosen]), dataset.test
+    if len(np.unique(train.labels)) < 2:
+        raise ModelstitchError(f"measures.probes.images: {images} are of one class only: expected more")
+    dtype = choose_precision(precision, device)
+    frozen = FrozenNetwork(network, dtype, device)
+    train_features, test_features = (
+        features(frozen, DeviceImages(dataset, split, device, dtype)) for split in (train, test)
+    )
+    rows = []
+    for layer, values in train_features.items():
+        probe = fit(values, train.labels)
+        scores = len(test.labels), probe.score(test_features[layer], test.labels)
+        train_accuracy = probe.score(values, train.labels)
+        rows.append((network.about["network"], layer, values.shape[1], len(values), train_accuracy, *scores))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def features(network: FrozenNetwork, images: DeviceImages) -> dict[int, np.ndarray]:
+    """What a stitch to the last layer leaves of each layer after pooling: mean patches (N, k * k * C), float32.
+
+    A layer's map is k times larger than the last one's.
+    """
+    shapes = network.shapes(tuple(images.images.shape[1:]))
+    last = len(network.layers) - 1
+    kernels = {layer: Geometry.between(shapes[layer], shapes[last]).kernel for layer in range(last + 1)}
+
+    def means(batch: slice) -> dict[int, np.ndarray]:
+        maps = network.representations(images.normalised(batch).to(images.dtype))
+        return {
+            layer: patches(maps[layer], kernel).float().mean(dim=(1, 2)).cpu().numpy()
+            for layer, kernel in kernels.items()
+        }
+
+    parts = list(in_batches(means, len(images), EVALUATION_BATCH))
+    return {layer: np.concatenate([part[layer] for part in parts]) for layer in kernels}
+
+
+def fit(values: np.ndarray, labels: np.ndarray) -> Pipeline:
+    """Multinomial logistic regression on standardised features (N, D), by L-BFGS."""
+    return make_pipeline(StandardScaler(), LogisticRegression(C=INVERSE_PENALTY, max_iter=STEPS)).fit(values, labels)
+
+
+def compare(probes: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """Each sender layer's probe beside its stitch to the receiver's last layer, trained for the task.
+
+    `difference` is the stitch's accuracy less the probe's, both on the whole test set.
+
+    Returns:
+        `COMPARED`, a row for each ordered pair and sender layer; NaN where the study lacks the stitch.
+    """
+    last = cells.receiver.map(lambda name: count_layers(NetworkId.parse(name).architecture) - 1)
+    column = cells[(cells.objective == "task") & (cells.receiver_layer == last)]
+    table = (
+        cells[["sender", "receiver"]]
+        .drop_duplicates()
+        .merge(probes.rename(columns={"network": "sender", "layer": "sender_layer", "accuracy": "probe_accuracy"}))
+        .merge(
+            column.rename(columns={"accuracy": "last_column_accuracy"})[[*COMPARED[:3], "last_column_accuracy"]],
+            how="left",
+        )
+    )
+    return table.assign(difference=table.last_column_accuracy - table.probe_accuracy)[list(COMPARED)]

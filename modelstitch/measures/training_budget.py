@@ -1,0 +1,109 @@
+"""The matrix of a pair as the training of its stitches grows, from two starts: how much of the triangle is left?
+
+A stitch that was trained too little errs on the low side, most of all above the diagonal: what looks like a triangle
+may be in part a matter of training (docs/experiments.md). Where two starts agree, the stitches have converged.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from modelstitch import records
+from modelstitch.analysis import triangle
+from modelstitch.analysis.matrices import rank_correlation
+from modelstitch.identifiers import NetworkId
+from modelstitch.networks.architectures import count_layers
+
+PAIR, CELL = ["sender", "receiver"], ["sender_layer", "receiver_layer"]
+TRIANGLE = ("below", "above", "difference", "depth_slope")
+COLUMNS = (
+    *PAIR,
+    "epochs",
+    "start",
+    "cells",
+    "accuracy",
+    *TRIANGLE,
+    "left",
+    "apart",
+    "largest_apart",
+    "spearman_apart",
+    "short",
+    "largest_short",
+    "spearman_best",
+)
+
+
+def cells(paths: Sequence[Path | str]) -> pd.DataFrame:
+    """One row a cell of the records: `PAIR`, `epochs`, `start`, `CELL` and `accuracy`, NaN for a cell without a result.
+
+    The records hold their `start` beside what `train_pair` says of them.
+    """
+    rows = []
+    for record in map(records.read_pair, paths):
+        about = record.attributes
+        budget = (about["sender"], about["receiver"], about["settings"]["epochs"], about["start"])
+        for column in record.columns:
+            for layer, accuracy in zip(column.sender_layers, column.test_accuracy, strict=True):
+                rows.append((*budget, layer, column.receiver_layer, accuracy))
+    return pd.DataFrame(rows, columns=[*PAIR, "epochs", "start", *CELL, "accuracy"])
+
+
+def measure(cells: pd.DataFrame) -> pd.DataFrame:
+    """What each budget gives: one row for each pair, number of epochs and start, in the order of the cells.
+
+    `accuracy` is the mean over cells, and `TRIANGLE` the numbers of `triangle.numbers`; `left` is `difference` over
+    that of the smallest budget from the same start, where that is above 0. `apart`, `largest_apart` and
+    `spearman_apart` compare the two starts at this budget: mean and largest absolute difference over cells, and rank
+    correlation. `short`, `largest_short` and `spearman_best` compare with the best matrix known, in each cell the best
+    of all budgets and starts.
+
+    Args:
+        cells: as `cells` gives them.
+
+    Returns:
+        `COLUMNS`. A cell without a result counts nowhere; what needs another matrix is NaN where there is none.
+    """
+    rows = []
+    for pair, chosen in cells.groupby(PAIR, sort=False):
+        depths = [count_layers(NetworkId.parse(network).architecture) for network in pair]
+        matrices = {
+            budget: matrix.pivot(index=CELL[0], columns=CELL[1], values="accuracy")
+            for budget, matrix in chosen.groupby(["epochs", "start"], sort=False)
+        }
+        triangles = {budget: numbers_of(matrix, *depths) for budget, matrix in matrices.items()}
+        best = chosen.groupby(CELL).accuracy.max().unstack()
+        for (epochs, start), matrix in matrices.items():
+            smallest = min(other for other, same in matrices if same == start)
+            numbers, first = triangles[epochs, start], triangles[smallest, start]["difference"]
+            others = [found for (other, another), found in matrices.items() if other == epochs and another != start]
+            rows.append(
+                (
+                    *pair,
+                    epochs,
+                    start,
+                    int(matrix.notna().sum().sum()),
+                    np.nanmean(matrix),
+                    *(numbers[name] for name in TRIANGLE),
+                    numbers["difference"] / first if first > 0 else np.nan,
+                    *(compare(matrix, others[0]) if others else (np.nan,) * 3),
+                    *compare(matrix, best),
+                )
+            )
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def numbers_of(matrix: pd.DataFrame, sender_layers: int, receiver_layers: int) -> dict[str, float]:
+    """`triangle.numbers`, all of them NaN where one side of the diagonal has no result."""
+    try:
+        return triangle.numbers(matrix, sender_layers, receiver_layers)
+    except ValueError:
+        return dict.fromkeys(triangle.NUMBERS, np.nan)
+
+
+def compare(one: pd.DataFrame, other: pd.DataFrame) -> tuple[float, float, float]:
+    """Mean and largest absolute difference of two matrices over the cells of both, and their rank correlation."""
+    pairs = pd.DataFrame({"one": one.stack(), "other": other.stack()}).dropna()
+    difference = (pairs.one - pairs.other).abs()
+    return difference.mean(), difference.max(), rank_correlation(pairs.one, pairs.other)

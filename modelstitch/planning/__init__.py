@@ -1,0 +1,1 @@
+"""What a study takes, and what its results owe to the code."""

@@ -1,0 +1,335 @@
+"""How fast this machine trains networks and stitches: a measurement of a minute, for a forecast.
+
+It runs what the study runs, at its widths, batches and precisions, on random weights and images: in as many processes
+at once as the study has jobs, since they share caches and memory. `python -m modelstitch.planning.speed` is one.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from modelstitch import hardware
+from modelstitch.config import FastStitches, LeastSquares, Study
+from modelstitch.data.datasets import Dataset, Sizes, Split
+from modelstitch.data.images import DeviceImages
+from modelstitch.engine.frozen import FrozenNetwork
+from modelstitch.engine.stitching import StitchedPair, Tally, predict, take_step
+from modelstitch.errors import ModelstitchError
+from modelstitch.fitting import protocols, similarity
+from modelstitch.fitting.optimisers import SGD, Optimiser
+from modelstitch.identifiers import NetworkId
+from modelstitch.networks import training
+from modelstitch.networks.small_resnet import build
+from modelstitch.planning.costs import Costs, layer_flops, pair_flops
+from modelstitch.seeds import seed_of
+from modelstitch.stitches.linear import geometries, initialise
+
+# Seconds: a measurement lasts this long at least, where the study has so much work; networks, then pairs of
+# architectures, are measured until these are spent, and the others go at the mean rate.
+LONG_ENOUGH, NETWORK_SECONDS, PAIR_SECONDS = 1.0, 10.0, 35.0
+FEW_IMAGES, MOST_IMAGES = 8, 4096
+
+Rates = dict[str, float]  # busy seconds of a job's cores an operation, by what was measured
+Clock = Callable[[], float]
+Run = Callable[[int], int]  # takes a number of images, and tells its operations
+
+
+class Cells(NamedTuple):
+    """The cells of a pair and objective."""
+
+    objective: str
+    sender: str
+    receiver: str
+    sender_layers: list[int]
+    receiver_layers: list[int]
+
+    @property
+    def architectures(self) -> tuple[str, str]:
+        return NetworkId.parse(self.sender).architecture, NetworkId.parse(self.receiver).architecture
+
+    @property
+    def key(self) -> str:
+        """What pairs of equal cost share."""
+        return " ".join((self.objective, *self.architectures))
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How fast a machine is.
+
+    Seconds are those in which a job's cores work for it, so that other work on the machine counts little.
+
+    Attributes:
+        start: seconds from a job's start to its first work.
+        share: of the time that passed, how much of their cores' the processes of the measurement got; 1 on a GPU.
+        networks: by architecture.
+        preparation: seconds from a pair's beginning to its first step, by the `key` of cells.
+        training, evaluation: of stitches, by the `key` of cells.
+    """
+
+    start: float
+    share: float
+    networks: Rates
+    preparation: Rates
+    training: Rates
+    evaluation: Rates
+
+
+class PreparedPair(NamedTuple):
+    """Networks of random weights, and the stitches of their cells before the first step.
+
+    Attributes:
+        pair: the networks and stitches.
+        optimiser: moves the stitches; None where they are solved for.
+        seconds: that the stitches took to begin.
+    """
+
+    pair: StitchedPair
+    optimiser: Optimiser | None
+    seconds: float
+
+
+class PairRuns(NamedTuple):
+    """Training the cells of a pair on so many images, and evaluating them."""
+
+    train: Run
+    evaluate: Run
+
+
+def rate(rates: Rates, key: str) -> float:
+    """The mean of what was measured for what was not."""
+    return rates.get(key, statistics.fmean(rates.values()))
+
+
+def cells_of(study: Study) -> Iterator[Cells]:
+    """The cells of every pair."""
+    for objective in study.objectives():
+        for sender, receiver in study.ordered_pairs():
+            layers = study.sender_layers(objective, sender), study.receiver_layers(objective, receiver)
+            yield Cells(objective, str(sender), str(receiver), *layers)
+
+
+def calibrate(study: Study, sizes: Sizes, start: float, device: str, processes: int) -> Calibration:
+    """Measure in so many processes at once, and take the mean. `start` is as in `Calibration`, and not measured.
+
+    Raises:
+        ModelstitchError: if one of them fails.
+    """
+    work = json.dumps({"study": study.model_dump(mode="json"), "sizes": sizes, "start": start, "device": device})
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-m", "modelstitch.planning.speed"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        for _ in range(processes)
+    ]
+    for worker in workers:
+        worker.stdin.write(work)
+        worker.stdin.close()
+        worker.stdin = None
+    found = []
+    for worker in workers:
+        output, errors = worker.communicate()
+        if worker.returncode:
+            reason = errors.strip().rpartition("\n")[2] or f"ended by signal {-worker.returncode}"
+            raise ModelstitchError(f"the calibration failed: {reason}")
+        found.append(Calibration(**json.loads(output)))
+    return Calibration(
+        start=start,
+        share=statistics.fmean(one.share for one in found),
+        networks=_mean([one.networks for one in found]),
+        preparation=_mean([one.preparation for one in found]),
+        training=_mean([one.training for one in found]),
+        evaluation=_mean([one.evaluation for one in found]),
+    )
+
+
+def _mean(measured: Sequence[Rates]) -> Rates:
+    keys = dict.fromkeys(key for rates in measured for key in rates)
+    return {key: statistics.fmean(rates[key] for rates in measured if key in rates) for key in keys}
+
+
+def measure(study: Study, sizes: Sizes, start: float, device: str) -> Calibration:
+    """Measure in this process. `start` is as in `Calibration`, and not measured."""
+    costs, dataset, clock = Costs(study, sizes), noise(sizes), clock_of(study, device)
+    begun, worked = time.perf_counter(), clock()
+    pairs = {cells.key: cells for cells in cells_of(study)}
+    networks = {
+        architecture: seconds_per_flop(network_run(costs, architecture, dataset, device), sizes.train_images, clock)
+        for architecture in until(NETWORK_SECONDS, study.networks.architectures)
+    }
+    preparation, training, evaluation = {}, {}, {}
+    for key in until(PAIR_SECONDS, pairs):
+        prepared = prepare_pair(costs, pairs[key], dataset, device, clock)
+        runs = pair_runs(costs, pairs[key], dataset, device, prepared)
+        preparation[key] = prepared.seconds
+        training[key] = seconds_per_flop(runs.train, costs.images_seen(pairs[key].objective), clock)
+        evaluation[key] = seconds_per_flop(runs.evaluate, sizes.test_images, clock)
+    share = (clock() - worked) / (time.perf_counter() - begun)
+    return Calibration(start, share, networks, preparation, training, evaluation)
+
+
+def clock_of(study: Study, device: str) -> Clock:
+    """Seconds that a job's cores worked, each; on a GPU, which a process only waits for, those that passed."""
+    return time.perf_counter if device == "cuda" else lambda: time.process_time() / study.jobs.threads
+
+
+def until(seconds: float, keys: Iterable[str]) -> Iterator[str]:
+    """One key at least, then others until so many seconds went by, in an order that favours none."""
+    end = time.monotonic() + seconds
+    for index, key in enumerate(sorted(keys, key=seed_of)):
+        if index and time.monotonic() > end:
+            return
+        yield key
+
+
+def seconds_per_flop(run: Run, most: int, clock: Clock) -> float:
+    """Seconds an operation of `run`.
+
+    Takes twice the images until a run is long enough to measure, or has `most` of them. What any run takes, however few
+    its images, is not counted, unless this is all the work there is.
+    """
+
+    def timed(images: int) -> tuple[float, int]:
+        start = clock()
+        flops = run(images)
+        return clock() - start, flops
+
+    run(2)  # what is made once is made here; batch norm needs two
+    least, fewest_flops = timed(2)
+    images = FEW_IMAGES
+    while True:
+        images = min(images, most, MOST_IMAGES)
+        seconds, flops = timed(images)
+        if images == most:
+            return seconds / flops
+        if seconds - least > LONG_ENOUGH or images == MOST_IMAGES:
+            return (seconds - least) / (flops - fewest_flops)
+        images *= 2
+
+
+def noise(sizes: Sizes) -> Dataset:
+    """Random images and labels, as many as a measurement takes at most."""
+    generator = np.random.default_rng(0)
+    train, test = (
+        Split(
+            generator.integers(256, size=(count, *sizes.image), dtype=np.uint8),
+            generator.integers(sizes.classes, size=count),
+        )
+        for count in (min(sizes.train_images, MOST_IMAGES), min(sizes.test_images, MOST_IMAGES))
+    )
+    half = np.full(sizes.image[0], 0.5, np.float32)
+    return Dataset("noise", train, test, tuple(map(str, range(sizes.classes))), half, half, "")
+
+
+def first(split: Split, count: int) -> Split:
+    return Split(split.images[:count], split.labels[:count])
+
+
+def network_run(costs: Costs, architecture: str, dataset: Dataset, device: str) -> Run:
+    """Train a network on so many images, by the steps of `training.train`."""
+    settings, sizes, width = costs.study.networks.training, costs.sizes, costs.study.networks.width
+    dtype = hardware.choose_precision(settings.precision, device)
+    network = build(architecture, width, sizes.image[0], sizes.classes, seed=0)
+    network.to(device, memory_format=torch.channels_last)
+    optimiser = SGD(network.parameters(), momentum=0.9)
+    optimiser.rate = 1e-6
+    flops = 3 * sum(layer_flops(architecture, width, sizes.image))
+
+    def run(images: int) -> int:
+        some = DeviceImages(dataset, first(dataset.train, images), device)
+        batch = min(settings.batch, len(some))
+        for augmented, labels in some.shuffled(batch, 0, settings.augmentation):
+            loss, _ = training.take_step(network, optimiser, augmented, labels, dtype)
+        loss.item()  # waits for the device
+        return flops * (len(some) // batch * batch)
+
+    return run
+
+
+def prepare_pair(costs: Costs, cells: Cells, dataset: Dataset, device: str, clock: Clock) -> PreparedPair:
+    """Begin the stitches of a pair's cells, and take the time."""
+    width, image, classes = costs.study.networks.width, costs.sizes.image, costs.sizes.classes
+    settings = costs.study.stitches.objectives()[cells.objective]
+    dtype = hardware.choose_precision(settings.precision, device)
+    frozen = [
+        FrozenNetwork(build(name, width, image[0], classes, seed=0).eval(), dtype, device)
+        for name in cells.architectures
+    ]
+    sources, targets = (network.shapes(image) for network in frozen)
+    shapes = geometries(sources, targets, cells.sender_layers, cells.receiver_layers)
+    if isinstance(settings, LeastSquares):
+        stitches = {cell: initialise(geometry, seed_of(*cell), device) for cell, geometry in shapes.items()}
+        return PreparedPair(StitchedPair(*frozen, stitches), optimiser=None, seconds=0.0)
+    images = DeviceImages(dataset, dataset.train, device, dtype)
+    begun = clock()
+    stitches, optimiser, _ = protocols.begin(settings, *frozen, shapes, images, (0,))
+    seconds = clock() - begun
+    optimiser.rate = 1e-6
+    if isinstance(settings, FastStitches):
+        wanted = min(settings.statistics_images, costs.sizes.train_images)
+        seconds *= wanted / min(wanted, len(images))
+    return PreparedPair(StitchedPair(*frozen, stitches), optimiser, seconds)
+
+
+def pair_runs(costs: Costs, cells: Cells, dataset: Dataset, device: str, prepared: PreparedPair) -> PairRuns:
+    """What is measured of a pair's cells once they are prepared."""
+    pair, optimiser, _ = prepared
+    settings = costs.study.stitches.objectives()[cells.objective]
+    dtype = hardware.choose_precision(settings.precision, device)
+    layers = (cells.sender_layers, cells.receiver_layers)
+    sizes = (costs.study.networks.width, costs.sizes.image)
+    forward, both = (pair_flops(*cells.architectures, *sizes, *layers, passes) for passes in (1, 2))
+    moving = costs.optimiser_flops(cells.objective, cells.sender, cells.receiver, *layers)
+    both += moving / costs.images_seen(cells.objective)
+
+    def train(images: int) -> int:
+        some = DeviceImages(dataset, first(dataset.train, images), device, dtype)
+        batch = min(settings.batch, len(some))
+        tally = Tally(list(pair.stitches), device)
+        for augmented, labels in some.shuffled(batch, 0, settings.augmentation):
+            take_step(pair, optimiser, augmented, labels, tally)
+        tally.means()  # waits for the device
+        return round(both * tally.images)
+
+    def solve(images: int) -> int:
+        some = DeviceImages(dataset, first(dataset.train, images), device, dtype)
+        shapes = {cell: stitch.geometry for cell, stitch in pair.stitches.items()}
+        similarity.fit(pair.sender, pair.receiver, shapes, some, settings, (0,), cells.key)
+        return len(some) * costs.similarity_flops(cells.sender, cells.receiver, *layers, moments=True)
+
+    def evaluate(images: int) -> int:
+        some = DeviceImages(dataset, first(dataset.test, images), device, dtype)
+        predict(pair, some)
+        return forward * len(some)
+
+    return PairRuns(solve if optimiser is None else train, evaluate)
+
+
+def main() -> None:
+    work = json.load(sys.stdin)
+    study = Study.model_validate(work["study"])
+    image, *counts = work["sizes"]
+    torch.set_num_threads(study.jobs.threads)
+    hardware.prepare(work["device"])
+    calibration = measure(study, Sizes(tuple(image), *counts), work["start"], work["device"])
+    json.dump(asdict(calibration), sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

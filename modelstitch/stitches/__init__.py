@@ -1,0 +1,1 @@
+"""What leads from one representation to another: shapes, maps, normal equations."""

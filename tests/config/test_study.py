@@ -1,0 +1,440 @@
+"""A study file is read as it is meant, or refused with every problem named."""
+
+import datetime
+import json
+import subprocess
+import sys
+
+import jsonschema
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from modelstitch.config import Study, check_repeated_keys, load_study, objective_settings, write_schema
+from modelstitch.errors import ModelstitchError
+from modelstitch.identifiers import NetworkId, Pair
+from modelstitch.networks.architectures import ARCHITECTURES
+from tests.checkout import ROOT
+
+CONFIG = ROOT / "config"
+STUDY_FILES = sorted(CONFIG.glob("*.yaml"))
+
+STUDY = """
+study: small
+seed: 0
+dataset: {source: digits}
+networks:
+  architectures: [R1111, R1112]
+  width: 4
+  seeds: [0]
+  training:
+    epochs: 3
+    batch: 128
+    learning_rate: 0.1
+    momentum: 0.9
+    weight_decay: 0.0005
+    warmup_epochs: 1
+    augmentation: {flip: false, shift: 2, cutout: 4}
+    precision: float32
+pairs:
+  - {sender: trained, receiver: trained}
+  - {sender: random, receiver: trained}
+stitches:
+  task:
+    protocol: paper
+    epochs: 0.25
+    batch: 256
+    learning_rate: 0.01
+    momentum: 0.9
+    weight_decay: 0.01
+    warmup_epochs: 10
+    augmentation: {flip: false, shift: 2, cutout: 4}
+    precision: auto
+    sender_layers: all
+    receiver_layers: [4, 0]
+    keep_stitches: false
+measures: {}
+figures: {colormap: viridis, formats: [png, svg]}
+jobs: {layers_per_job: null, threads: 1, device: auto}
+"""
+
+IMAGEFOLDER = {"source": "imagefolder", "path": "data/images.tar.xz"}
+YAML_WORDS = "(YAML reads yes, no, on and off as true and false)"
+
+
+def changed(key, value):
+    """The small study with one key (`networks.width`, `pairs.0.sender`) set anew, or left out for `...`."""
+    values = yaml.safe_load(STUDY)
+    *path, last = [int(part) if part.isdigit() else part for part in key.split(".")]
+    section = values
+    for part in path:
+        section = section[part]
+    if value is ...:
+        del section[last]
+    else:
+        section[last] = value
+    return values
+
+
+def problems(values):
+    with pytest.raises(ModelstitchError) as caught:
+        load_study(values, "study.yaml")
+    return str(caught.value).splitlines()
+
+
+def trained(architecture, seed=0):
+    return NetworkId(architecture, "trained", seed)
+
+
+@pytest.mark.parametrize("path", STUDY_FILES, ids=lambda path: path.stem)
+def test_every_study_file_is_a_complete_study(path):
+    load_study(yaml.safe_load(path.read_text()), str(path))
+
+
+@pytest.mark.parametrize("path", STUDY_FILES, ids=lambda path: path.stem)
+def test_the_schema_accepts_every_study_file(path):
+    assert path.read_text().startswith("# yaml-language-server: $schema=schema.json\n")
+    jsonschema.validate(yaml.safe_load(path.read_text()), json.loads((CONFIG / "schema.json").read_text()))
+
+
+def test_the_schema_refuses_what_an_editor_should_underline():
+    validator = jsonschema.Draft202012Validator(json.loads((CONFIG / "schema.json").read_text()))
+    for key, value in [
+        ("networks.architectures", ["R2032"]),
+        ("networks.architectures", ["ResNet50"]),
+        ("networks.seeds", []),
+        ("networks.seeds", [0, 0]),
+        ("networks.width", "4"),
+        ("networks.widht", 4),
+        ("dataset", {"source": "cifar10"}),
+        ("stitches.task.sender_layers", "some"),
+    ]:
+        assert validator.is_valid(changed(key, value)) is False, key
+
+
+def test_the_committed_schema_is_up_to_date(tmp_path):
+    write_schema(tmp_path / "schema.json")
+    command = "python -c \"from modelstitch.config import write_schema; write_schema('config/schema.json')\""
+    assert (tmp_path / "schema.json").read_text() == (CONFIG / "schema.json").read_text(), f"out of date: run {command}"
+
+
+def test_studies_have_different_results_folders():
+    names = [yaml.safe_load(path.read_text())["study"] for path in STUDY_FILES]
+    assert sorted(set(names)) == sorted(names)
+
+
+def test_the_papers_study_plans_the_published_work():
+    study = load_study(yaml.safe_load((CONFIG / "paper.yaml").read_text()), "config/paper.yaml")
+    pairs = study.ordered_pairs()
+    assert study.networks.architectures == ARCHITECTURES
+    assert len(study.networks_needed()) == 32
+    assert len(pairs) == len(set(pairs)) == 1024
+    cells = {
+        (pair, i, j)
+        for pair in pairs
+        if (pair.sender.recipe, pair.receiver.recipe) == ("trained", "trained")
+        for i in study.sender_layers("task", pair.sender)
+        for j in study.receiver_layers("task", pair.receiver)
+    }
+    assert len(cells) == 12_544
+    task = study.stitches.task
+    assert (task.epochs, task.momentum, task.weight_decay, task.batch, task.learning_rate) == (4, 0.9, 0.01, 256, 0.01)
+    assert (study.networks.width, study.networks.training.epochs, study.dataset.source) == (64, 40, "cifar10")
+
+
+def test_a_study_plans_only_the_networks_that_its_pairs_name():
+    study = load_study(changed("networks.seeds", [0, 1]), "study.yaml")
+    assert list(map(str, study.networks_needed())) == [
+        "R1111_trained_s0",
+        "R1111_trained_s1",
+        "R1112_trained_s0",
+        "R1112_trained_s1",
+        "R1111_random_s0",
+        "R1111_random_s1",
+        "R1112_random_s0",
+        "R1112_random_s1",
+    ]
+
+
+def test_pairs_join_all_networks_of_two_recipes_and_each_with_itself():
+    pairs = load_study(changed("networks.seeds", [0, 1]), "study.yaml").ordered_pairs()
+    assert len(pairs) == len(set(pairs)) == 2 * 4 * 4
+    assert Pair(trained("R1112", 1), trained("R1112", 1)) in pairs
+    assert Pair(NetworkId("R1111", "random", 1), trained("R1112", 0)) in pairs
+    assert not [pair for pair in pairs if pair.receiver.recipe == "random"]
+
+
+def test_all_layers_are_those_of_the_architecture_and_listed_ones_are_sorted():
+    study = load_study(yaml.safe_load(STUDY), "study.yaml")
+    assert study.sender_layers("task", trained("R1112")) == [0, 1, 2, 3, 4, 5]
+    assert study.receiver_layers("task", trained("R1112")) == [0, 4]
+
+
+def test_resnet18_and_resnet34_are_other_names_of_r2222_and_r3463():
+    values = changed("networks.architectures", ["ResNet18", "ResNet34"])
+    study = load_study(values, "study.yaml")
+    assert study.networks.architectures == ("R2222", "R3463")
+    assert "R3463_trained_s0" in map(str, study.networks_needed())
+    jsonschema.validate(values, json.loads((CONFIG / "schema.json").read_text()))
+
+
+def test_a_section_comes_back_from_plain_values():
+    study = load_study(changed("dataset", IMAGEFOLDER), "study.yaml")
+    plain = json.loads(json.dumps(study.stitches.task.model_dump(mode="json")))
+    assert objective_settings("task", plain) == study.stitches.task
+    assert Study.model_validate(study.model_dump(mode="json")) == study
+
+
+def test_a_study_does_not_change():
+    study = load_study(yaml.safe_load(STUDY), "study.yaml")
+    with pytest.raises(ValidationError, match="frozen"):
+        study.networks.width = 8
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        (
+            "networks.architectures",
+            ["R1111", "R1112", "R2032"],
+            "networks.architectures[2]: 'R2032' is not an architecture: digits must be 1 to 9 (did you mean 'R2132'?)",
+        ),
+        (
+            "networks.architectures",
+            ["r1112"],
+            "networks.architectures[0]: 'r1112' is not an architecture: R is a capital (did you mean 'R1112'?)",
+        ),
+        (
+            "networks.architectures",
+            ["R11"],
+            "networks.architectures[0]: 'R11' is not an architecture: expected R and four digits from 1 to 9 (R1122), "
+            "or ResNet18 or ResNet34",
+        ),
+        (
+            "networks.architectures",
+            ["resnet34"],
+            "networks.architectures[0]: 'resnet34' is not an architecture: expected R and four digits from 1 to 9 "
+            "(R1122), or ResNet18 or ResNet34 (did you mean 'ResNet34'?)",
+        ),
+        (
+            "networks.architectures",
+            ["R1111", "R1112", "R1111"],
+            "networks.architectures[2]: repeats architectures[0] (R1111): list each once",
+        ),
+        (
+            "networks.architectures",
+            ["R3463", "ResNet34"],
+            "networks.architectures[1]: repeats architectures[0] (R3463): list each once",
+        ),
+        ("networks.architectures", [], "networks.architectures: empty list: expected at least one entry"),
+        ("networks.seeds", [], "networks.seeds: empty list: expected at least one entry"),
+        ("networks.seeds", [3, 3], "networks.seeds[1]: repeats seeds[0]: list each once"),
+        ("networks.seeds", 0, "networks.seeds: 0 is a whole number: expected a list (write [0])"),
+        ("networks.seeds", [-1], "networks.seeds[0]: -1 is out of range: expected at least 0"),
+        ("networks.width", 0, "networks.width: 0 is out of range: expected at least 1"),
+        ("networks.width", 8.0, "networks.width: 8.0 is a number: expected a whole number (write 8)"),
+        ("networks.width", True, f"networks.width: true is a truth value: expected a whole number {YAML_WORDS}"),
+        ("networks.width", None, "networks.width: nothing is there: expected a whole number"),
+        ("networks.widht", 8, "networks.widht: unknown key (did you mean 'width'?)"),
+        ("networks.depth", 8, "networks.depth: unknown key: expected architectures, width, seeds, training"),
+        ("networks", ["R1111"], "networks: a list is there: expected a mapping (key: value)"),
+        ("networks.training.epochs", ..., "networks.training.epochs: missing key: passes over the training images"),
+        (
+            "networks.training.warmup_epochs",
+            3,
+            "networks.training.warmup_epochs: 3 is too long: expected fewer than the 3 epochs of training",
+        ),
+        ("networks.training.momentum", 1, "networks.training.momentum: 1 is out of range: expected less than 1"),
+        (
+            "networks.training.learning_rate",
+            0,
+            "networks.training.learning_rate: 0 is out of range: expected more than 0",
+        ),
+        (
+            "networks.training.weight_decay",
+            float("nan"),
+            "networks.training.weight_decay: nan is a number: expected a finite number",
+        ),
+        (
+            "networks.training.augmentation.shift",
+            -1,
+            "networks.training.augmentation.shift: -1 is out of range: expected at least 0",
+        ),
+        (
+            "networks.training.augmentation.flip",
+            "no",
+            "networks.training.augmentation.flip: 'no' is text: expected true or false (write it without quotes)",
+        ),
+        (
+            "networks.training.precision",
+            "float16",
+            "networks.training.precision: 'float16' is not known: expected float32, bfloat16 or auto "
+            "(did you mean 'bfloat16'?)",
+        ),
+        (
+            "stitches.task.learning_rate",
+            "1e-3",
+            "stitches.task.learning_rate: '1e-3' is text: expected a number (YAML reads it as text: write 0.001)",
+        ),
+        (
+            "stitches.task.batch",
+            "256",
+            "stitches.task.batch: '256' is text: expected a whole number (YAML reads it as text: write 256)",
+        ),
+        ("stitches.task.batch", "many", "stitches.task.batch: 'many' is text: expected a whole number"),
+        ("stitches.task.protocol", "quick", "stitches.task.protocol: 'quick' is not known: expected paper or fast"),
+        (
+            "stitches.task.sender_layers",
+            [0, 5],
+            "stitches.task.sender_layers[1]: no layer 5 in R1111: it has 5 layers, 0 to 4",
+        ),
+        (
+            "stitches.task.receiver_layers",
+            [-1],
+            "stitches.task.receiver_layers[0]: -1 is out of range: expected at least 0",
+        ),
+        (
+            "stitches.task.receiver_layers",
+            3,
+            "stitches.task.receiver_layers: 3: expected all, or a list of layers (write [0, 2])",
+        ),
+        ("stitches", {}, "stitches: no objective: expected at least one of task, similarity"),
+        ("stitches.similarity", {}, "stitches.similarity.protocol: missing key: expected paper or least-squares"),
+        (
+            "pairs.1.sender",
+            "traned",
+            "pairs[1].sender: 'traned' is not known: expected trained, random or calibrated (did you mean 'trained'?)",
+        ),
+        ("pairs.1.sender", "trained", "pairs[1]: repeats pairs[0]: list each once"),
+        ("pairs", [], "pairs: empty list: expected at least one entry"),
+        (
+            "dataset",
+            {"source": "cifar"},
+            "dataset.source: 'cifar' is not known: expected digits, cifar10, cifar100 or imagefolder "
+            "(did you mean 'cifar10'?)",
+        ),
+        ("dataset", {}, "dataset.source: missing key: expected digits, cifar10, cifar100 or imagefolder"),
+        ("dataset", "digits", "dataset: 'digits' is text: expected a mapping (key: value)"),
+        (
+            "dataset",
+            {"source": "cifar10"},
+            "dataset.folder: missing key: folder of the archive, from the root of the checkout",
+        ),
+        ("dataset", IMAGEFOLDER | {"paht": "x"}, "dataset.paht: unknown key (did you mean 'path'?)"),
+        (
+            "dataset.path",
+            "x",
+            "dataset.path: unknown key: expected source",
+        ),
+        (
+            "figures.colormap",
+            "virdis",
+            "figures.colormap: 'virdis' is not a colormap of matplotlib (did you mean 'viridis'?)",
+        ),
+        (
+            "figures.formats",
+            ["png", "jpg"],
+            "figures.formats[1]: 'jpg' is not known: expected png, pdf or svg",
+        ),
+        ("figures.formats", ["pdf"], "figures.formats: png is missing: expected it in the list, the report shows it"),
+        (
+            "measures",
+            {"hacking": {"images": 10, "neighbours": 10}},
+            "measures.hacking.neighbours: 10 is too many: expected fewer than the 10 images",
+        ),
+        ("measures", {"hack": {}}, "measures.hack: unknown key (did you mean 'hacking'?)"),
+        (
+            "measures",
+            {"budget": {"epochs": [1], "pairs": [{"sender": "R1111_traned_s0", "receiver": "R1112_trained_s0"}]}},
+            "measures.budget.pairs[0].sender: 'R1111_traned_s0' is not a network of the study: expected one of "
+            "R1111_random_s0, R1111_trained_s0, R1112_random_s0, R1112_trained_s0 (did you mean 'R1111_trained_s0'?)",
+        ),
+        (
+            "measures",
+            {"budget": {"epochs": [1], "pairs": [{"sender": "R1111_trained_s0", "receiver": "R1112_random_s0"}]}},
+            "measures.budget.pairs[0]: R1111_trained_s0 → R1112_random_s0 is not a pair of the study: see `pairs`",
+        ),
+        (
+            "measures",
+            {"budget": {"epochs": [1, 1], "pairs": [{"sender": "R1111_trained_s0", "receiver": "R1112_trained_s0"}]}},
+            "measures.budget.epochs[1]: repeats epochs[0]: list each once",
+        ),
+        ("jobs.layers_per_job", 0, "jobs.layers_per_job: 0 is out of range: expected at least 1"),
+        ("jobs.device", "gpu", "jobs.device: 'gpu' is not known: expected auto, cpu or cuda"),
+        ("study", True, f"study: true is a truth value: expected text {YAML_WORDS}"),
+        ("study", 2024, "study: 2024 is a whole number: expected text (put it in quotes)"),
+        ("study", datetime.date(2024, 1, 2), "study: 2024-01-02 is a date: expected text (put it in quotes)"),
+    ],
+)
+def test_a_problem_is_told_with_key_value_and_what_was_expected(key, value, expected):
+    assert problems(changed(key, value)) == [f"study.yaml: {expected}"]
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "../digits", ".hidden", "two words", "{study}", "a\n", "x" * 101])
+def test_a_study_is_named_by_a_plain_file_name(name):
+    [problem] = problems(changed("study", name))
+    assert problem.startswith(f"study.yaml: study: {name!r} can't be used here: name of the study's folder in results/")
+
+
+def test_a_key_that_yaml_reads_as_true_is_told():
+    values = yaml.safe_load(STUDY.replace("seed: 0\n", "seed: 0\nyes: 1\n"))
+    assert problems(values) == [f"study.yaml: key true is not text: put it in quotes {YAML_WORDS}"]
+
+
+@pytest.mark.parametrize("values", [None, [], "digits"])
+def test_a_file_that_is_no_mapping_is_refused(values):
+    [problem] = problems(values)
+    assert problem.startswith("study.yaml: ") and problem.endswith("expected a mapping (key: value)")
+
+
+def test_an_empty_study_lacks_every_section():
+    assert [line.split(": ")[1] for line in problems({})] == list(Study.model_fields)
+
+
+def test_all_problems_are_told_at_once():
+    values = changed("networks.architectures", ["R1111", "R1102", "r3111"])
+    values["networks"]["seeds"] = []
+    values["stitches"]["task"]["epochs"] = -4
+    values["figure"] = values.pop("figures")
+    assert problems(values) == [
+        "study.yaml: networks.architectures[1]: 'R1102' is not an architecture: digits must be 1 to 9 "
+        "(did you mean 'R1112'?)",
+        "study.yaml: networks.architectures[2]: 'r3111' is not an architecture: R is a capital (did you mean 'R3111'?)",
+        "study.yaml: networks.seeds: empty list: expected at least one entry",
+        "study.yaml: stitches.task.epochs: -4 is out of range: expected more than 0",
+        "study.yaml: figures: missing key: how figures are drawn",
+        "study.yaml: figure: unknown key (did you mean 'figures'?)",
+    ]
+
+
+def test_every_layer_out_of_range_is_told():
+    values = changed("stitches.task.sender_layers", [0, 5, 7])
+    values["networks"]["architectures"] = ["R2222", "R1112"]
+    values["stitches"]["task"]["receiver_layers"] = [6]
+    assert problems(values) == [
+        "study.yaml: stitches.task.sender_layers[2]: no layer 7 in R1112: it has 6 layers, 0 to 5",
+        "study.yaml: stitches.task.receiver_layers[0]: no layer 6 in R1112: it has 6 layers, 0 to 5",
+    ]
+
+
+def test_reading_a_study_imports_no_torch():
+    command = "import sys, modelstitch.config; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", command], cwd=CONFIG.parent).returncode == 0
+
+
+def test_a_home_folder_is_found(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/someone")
+    study = load_study(changed("dataset", {"source": "cifar10", "folder": "~/data"}), "study.yaml")
+    assert study.dataset.folder == "/home/someone/data"
+    study = load_study(changed("dataset", {"source": "imagefolder", "path": "~/images.tar"}), "study.yaml")
+    assert study.dataset.path == "/home/someone/images.tar"
+
+
+def test_a_key_that_stands_twice_is_told_with_its_lines():
+    text = STUDY.replace("seed: 0\n", "seed: 0\nseed: 5\n", 1)
+    first = text.splitlines().index("seed: 0") + 1
+    with pytest.raises(
+        ModelstitchError, match=f"study.yaml: seed: stands in line {first} and again in line {first + 1}"
+    ):
+        check_repeated_keys(text, "study.yaml")
+    check_repeated_keys(STUDY, "study.yaml")

@@ -1,0 +1,387 @@
+import gzip
+import io
+import os
+import struct
+import tarfile
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from modelstitch.data import datasets, sources
+from modelstitch.errors import ModelstitchError
+from tests.checkout import ROOT
+
+CIFAR10_JPEG = ROOT.parent / "shared" / "data" / "cifar10-jpeg.tar.xz"
+CLASSES = ("bird", "cat")
+
+
+def encode(pixels, kind="PNG"):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind)
+    return file.getvalue()
+
+
+def pixels_of(seed, shape=(6, 5, 3)):
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def pictures(shape=(6, 5, 3)):
+    """Three training and two test images a class, by their names."""
+    names = [f"train/{name}/{index}.png" for name in CLASSES for index in range(3)]
+    names += [f"test/{name}/{index}.png" for name in CLASSES for index in range(2)]
+    return {name: encode(pixels_of(seed, shape)) for seed, name in enumerate(names)}
+
+
+def make_folder(folder, files):
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def make_archive(path, files, extra=()):
+    """An archive of the files, then of the extra members (TarInfo)."""
+    with tarfile.open(path, "w:" + path.suffix[1:].replace("tar", "")) as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+        for member in extra:
+            tar.addfile(member)
+    return path
+
+
+def special(name, kind, target=""):
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = kind, target
+    return member
+
+
+def png_header(width, height):
+    """A PNG of the stated size whose data are a few bytes."""
+
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+def convert(source, folder):
+    sources.prepare({"source": "imagefolder", "path": str(source)}, folder / "out" / "dataset.h5")
+    return datasets.read(folder / "out" / "dataset.h5")
+
+
+def refusal(source, folder):
+    """The message that refuses the source; checks that it is one line that names it, and that nothing was written."""
+    with pytest.raises(ModelstitchError) as error:
+        convert(source, folder)
+    assert not (folder / "out").exists()
+    assert str(error.value).startswith(f"{source}: ")
+    assert "\n" not in str(error.value)
+    return str(error.value).removeprefix(f"{source}: ")
+
+
+def test_images_are_labelled_by_their_folder_and_sorted_by_class_and_name(tmp_path):
+    dataset = convert(make_folder(tmp_path / "cats", pictures()), tmp_path)
+    assert (dataset.name, dataset.classes) == ("cats", CLASSES)
+    np.testing.assert_array_equal(dataset.train.labels, [0, 0, 0, 1, 1, 1])
+    np.testing.assert_array_equal(dataset.test.labels, [0, 0, 1, 1])
+    for first, split in ((0, dataset.train), (6, dataset.test)):
+        expected = [pixels_of(first + index).transpose(2, 0, 1) for index in range(len(split.labels))]
+        np.testing.assert_array_equal(split.images, expected)
+
+
+@pytest.mark.parametrize("suffix", [".tar", ".tar.gz", ".tar.xz"])
+def test_an_archive_in_any_order_gives_the_digest_of_the_folder(tmp_path, suffix):
+    files = pictures()
+    folder = convert(make_folder(tmp_path / "cats", files), tmp_path)
+    for order, prefix in (
+        (sorted(files), ""),
+        (sorted(files, key=lambda name: name[::-1]), "./"),
+        (sorted(files)[::-1], "top/"),
+    ):
+        path = make_archive(tmp_path / f"cats{suffix}", {prefix + name: files[name] for name in order})
+        archive = convert(path, tmp_path)
+        assert (archive.name, archive.digest) == ("cats", folder.digest)
+
+
+def test_an_archive_made_by_tar_of_a_folder_is_read(tmp_path):
+    make_folder(tmp_path / "cats", pictures())
+    with tarfile.open(tmp_path / "cats.tar.gz", "w:gz", format=tarfile.PAX_FORMAT) as tar:
+        tar.add(tmp_path / "cats", ".")
+    assert convert(tmp_path / "cats.tar.gz", tmp_path).digest == convert(tmp_path / "cats", tmp_path).digest
+
+
+def test_nothing_is_unpacked(tmp_path):
+    path = make_archive(tmp_path / "cats.tar.xz", pictures())
+    convert(path, tmp_path)
+    assert sorted(found.name for found in tmp_path.rglob("*")) == ["cats.tar.xz", "dataset.h5", "out"]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "WEBP", "PPM", "TGA"])
+def test_any_format_is_read_whatever_its_name(tmp_path, kind):
+    files = pictures()
+    pixels = pixels_of(99)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind, **({"lossless": True} if kind == "WEBP" else {}))
+    files["train/bird/3"] = file.getvalue()
+    dataset = convert(make_archive(tmp_path / "cats.tar", files), tmp_path)
+    np.testing.assert_array_equal(dataset.train.images[3], pixels.transpose(2, 0, 1))
+
+
+def test_grayscale_images_have_one_channel(tmp_path):
+    dataset = convert(make_folder(tmp_path / "grey", pictures(shape=(6, 5))), tmp_path)
+    assert dataset.train.images.shape == (6, 1, 6, 5)
+    np.testing.assert_array_equal(dataset.train.images[4, 0], pixels_of(4, (6, 5)))
+
+
+@pytest.mark.parametrize("grey", ["train/bird/0.png", "test/cat/1.png"])
+def test_one_grayscale_image_among_coloured_ones_becomes_rgb(tmp_path, grey):
+    plain = pixels_of(99, (6, 5))
+    dataset = convert(make_folder(tmp_path / "cats", pictures() | {grey: encode(plain)}), tmp_path)
+    found = dataset.train.images[0] if grey.startswith("train") else dataset.test.images[3]
+    np.testing.assert_array_equal(found, [plain] * 3)
+
+
+def test_modes_become_8_bits_a_channel(tmp_path):
+    plain = pixels_of(99)
+    files = pictures()
+    alpha = np.concatenate([plain, pixels_of(98, (6, 5, 1))], axis=2)
+    files["train/bird/3.png"] = encode(alpha)
+    deep = pixels_of(97, (6, 5)).astype(np.uint16) * 257
+    files["train/bird/4.png"] = encode(deep)
+    files["train/bird/5.pgm"] = encode(deep, "PPM")
+    files["train/bird/6.png"] = encode(pixels_of(96, (6, 5)) > 127)
+    images = convert(make_folder(tmp_path / "cats", files), tmp_path).train.images
+    np.testing.assert_array_equal(images[3], plain.transpose(2, 0, 1))
+    np.testing.assert_array_equal(images[4], [deep // 257] * 3)
+    np.testing.assert_array_equal(images[5], [deep // 257] * 3)
+    np.testing.assert_array_equal(images[6], [(pixels_of(96, (6, 5)) > 127) * 255] * 3)
+
+
+def test_hidden_files_and_files_outside_are_passed_over(tmp_path):
+    files = pictures()
+    digest = convert(make_folder(tmp_path / "cats", files), tmp_path).digest
+    for name in (".DS_Store", "train/.DS_Store", "train/bird/._0.png", "train/.ipynb_checkpoints/x", "README.md"):
+        files[name] = b"not an image"
+    files["train/cat/Thumbs.db"] = files["__MACOSX/train/bird/0.png"] = b"not an image"
+    assert convert(make_archive(tmp_path / "cats.tar", files), tmp_path).digest == digest
+    assert convert(make_folder(tmp_path / "cats", files), tmp_path).digest == digest
+
+
+@pytest.mark.parametrize("name", ["/etc/x.png", "../x.png", "train/../../etc/x", "train/bird/../cat/x.png", "./.."])
+def test_a_member_that_leaves_the_folder_is_refused(tmp_path, name):
+    path = make_archive(tmp_path / "cats.tar.gz", pictures() | {name: encode(pixels_of(0))})
+    assert refusal(path, tmp_path) == f"member {name!r} leaves the folder: refused, nothing was written"
+
+
+@pytest.mark.parametrize("name", ["train/bird/9.png", "elsewhere", "train/.hidden", "train"])
+@pytest.mark.parametrize(
+    ("kind", "word"),
+    [(tarfile.SYMTYPE, "link"), (tarfile.LNKTYPE, "link"), (tarfile.FIFOTYPE, "device"), (tarfile.CHRTYPE, "device")],
+)
+def test_links_and_devices_in_an_archive_are_refused(tmp_path, name, kind, word):
+    path = make_archive(tmp_path / "cats.tar", pictures(), [special(name, kind, "train/bird/0.png")])
+    assert refusal(path, tmp_path).startswith(f"member {name!r} is a {word}, expected images and folders: refused")
+
+
+def test_links_and_devices_in_a_folder_are_refused(tmp_path):
+    folder = make_folder(tmp_path / "cats", pictures())
+    for name, target in (("train/bird/9.png", "0.png"), ("train/owl", "bird"), ("loop", ".")):
+        (folder / name).symlink_to(target)
+        assert refusal(folder, tmp_path).startswith(f"member {name!r} is a link")
+        (folder / name).unlink()
+    os.mkfifo(folder / "train/bird/9.png")
+    assert refusal(folder, tmp_path).startswith("member 'train/bird/9.png' is a device")
+
+
+def test_a_folder_may_be_given_by_a_link(tmp_path):
+    make_folder(tmp_path / "cats", pictures())
+    (tmp_path / "link").symlink_to("cats")
+    assert convert(tmp_path / "link", tmp_path).name == "cats"
+
+
+@pytest.mark.parametrize(("width", "height"), [(5000, 5000), (2**30, 2**30), (12_000, 12_000)])
+@pytest.mark.parametrize("name", ["train/bird/0.png", "test/cat/9.png"])
+@pytest.mark.filterwarnings("error")
+def test_a_decompression_bomb_is_refused(tmp_path, width, height, name):
+    path = make_archive(tmp_path / "cats.tar", pictures() | {name: png_header(width, height)})
+    assert refusal(path, tmp_path).startswith(f"member {name!r} is ")
+
+
+def test_a_member_of_huge_size_is_refused_before_it_is_read(tmp_path):
+    path = make_archive(tmp_path / "cats.tar", pictures())
+    member = tarfile.TarInfo("train/bird/9.png")
+    member.size = 2**40
+    content = path.read_bytes().rstrip(b"\0")
+    content += b"\0" * (-len(content) % 512) + member.tobuf() + b"\0" * 2048
+    path.write_bytes(content)
+    assert refusal(path, tmp_path).startswith("member 'train/bird/9.png' has 1,099,511,627,776 bytes, more than")
+
+
+def test_a_name_of_huge_size_is_refused_before_it_is_read(tmp_path):
+    member = tarfile.TarInfo("././@LongLink")
+    member.type, member.size = tarfile.GNUTYPE_LONGNAME, 2**33
+    path = tmp_path / "cats.tar.gz"
+    path.write_bytes(gzip.compress(member.tobuf(tarfile.GNU_FORMAT) + b"a" * 2048))
+    assert "a header claims 8,589,934,592 bytes" in refusal(path, tmp_path)
+
+
+def test_headers_nested_without_end_are_refused(tmp_path):
+    nested = special("x", tarfile.GNUTYPE_LONGNAME)
+    nested.size = 512
+    path = tmp_path / "cats.tar"
+    path.write_bytes((nested.tobuf(tarfile.GNU_FORMAT) + b"a" * 512) * 5000 + b"\0" * 1024)
+    assert refusal(path, tmp_path).startswith("not a whole archive")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP"])
+def test_a_truncated_image_is_refused_by_name(tmp_path, kind):
+    whole = encode(pixels_of(1, (6, 5, 3)), kind)
+    files = pictures() | {"train/cat/broken.img": whole[: len(whole) * 2 // 3]}
+    assert refusal(make_archive(tmp_path / "cats.tar.xz", files), tmp_path).startswith("member 'train/cat/broken.img' ")
+    assert refusal(make_folder(tmp_path / "cats", files), tmp_path).startswith("member 'train/cat/broken.img' ")
+
+
+def test_an_image_with_a_wrong_checksum_is_refused_by_name(tmp_path):
+    files = pictures()
+    damaged = bytearray(files["test/cat/0.png"])
+    damaged[60] ^= 0xFF
+    files["test/cat/0.png"] = bytes(damaged)
+    message = refusal(make_folder(tmp_path / "cats", files), tmp_path)
+    assert message.startswith("member 'test/cat/0.png' can't be read (")
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\0" * 3000])
+def test_a_file_that_is_no_image_is_refused_by_name(tmp_path, content):
+    path = make_archive(tmp_path / "cats.tar", pictures() | {"train/bird/notes.txt": content})
+    assert refusal(path, tmp_path).startswith("member 'train/bird/notes.txt' is not an image that Pillow reads")
+
+
+def test_a_32_bit_image_is_refused_by_name(tmp_path):
+    files = pictures() | {"train/bird/deep.tif": encode(np.ones((6, 5), np.float32), "TIFF")}
+    message = refusal(make_folder(tmp_path / "cats", files), tmp_path)
+    assert message.startswith("member 'train/bird/deep.tif' can't be read (32 bits a pixel, expected 8 or 16)")
+
+
+@pytest.mark.parametrize("name", ["train/x.png", "train", "train/bird/young/x.png", "test/x.png"])
+def test_an_image_at_another_depth_is_refused(tmp_path, name):
+    path = make_archive(tmp_path / "cats.tar", pictures() | {name: encode(pixels_of(0))})
+    split = name.split("/")[0]
+    assert refusal(path, tmp_path).startswith(f"member {name!r} is not where an image is expected ({split}/<class>/")
+
+
+def test_an_image_that_is_there_twice_is_refused(tmp_path):
+    path = make_archive(tmp_path / "cats.tar", pictures() | {"./train/cat/0.png": encode(pixels_of(0))})
+    assert refusal(path, tmp_path).startswith("member './train/cat/0.png' is there twice")
+
+
+def test_two_data_sets_in_one_folder_are_refused(tmp_path):
+    path = make_archive(tmp_path / "cats.tar", pictures() | {"old/train/cat/0.png": encode(pixels_of(0))})
+    assert refusal(path, tmp_path).startswith(
+        "member 'old/train/cat/0.png' stands in a second pair of train/ and test/"
+    )
+
+
+@pytest.mark.parametrize("shape", [(5, 6, 3), (6, 5000, 3), (7, 5, 3), (6, 6)])
+def test_images_of_another_size_are_refused_by_name(tmp_path, shape):
+    path = make_archive(tmp_path / "cats.tar", pictures() | {"test/cat/1.png": encode(pixels_of(0, shape))})
+    assert refusal(path, tmp_path) == (
+        f"member 'test/cat/1.png' is {shape[0]}x{shape[1]}, but 'train/bird/0.png' is 6x5: expected one size: "
+        "refused, nothing was written"
+    )
+
+
+def test_classes_that_differ_are_refused_by_name(tmp_path):
+    owl = encode(pixels_of(0))
+    path = make_archive(tmp_path / "a.tar", pictures() | {"train/owl/0.png": owl})
+    assert refusal(path, tmp_path).startswith("class 'owl' is in train/ but not in test/: expected the same")
+    path = make_archive(tmp_path / "b.tar", pictures() | {"test/owl/0.png": owl})
+    assert refusal(path, tmp_path).startswith("class 'owl' is in test/ but not in train/: expected the same")
+
+
+def test_a_class_without_images_is_refused_by_name(tmp_path):
+    folder = make_folder(tmp_path / "cats", pictures() | {"test/owl/0.png": encode(pixels_of(0))})
+    (folder / "train/owl").mkdir()
+    (folder / "train/owl/.DS_Store").write_bytes(b"")
+    assert refusal(folder, tmp_path) == "train/owl/ has no image: add some or remove the folder"
+
+
+def test_a_class_name_that_is_no_text_is_refused(tmp_path):
+    path = make_archive(tmp_path / "cats.tar", pictures() | {"train/b\udcff/0.png": encode(pixels_of(0))})
+    assert refusal(path, tmp_path).startswith(r"member 'train/b\udcff/0.png' has a class name that is not printable")
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_missing_split_is_refused(tmp_path, split):
+    files = {name: content for name, content in pictures().items() if not name.startswith(split)}
+    expected = f"no image in {split}/: expected {split}/<class>/<image>"
+    assert refusal(make_archive(tmp_path / "cats.tar", files), tmp_path) == expected
+    assert refusal(make_folder(tmp_path / "cats", files), tmp_path) == expected
+
+
+@pytest.mark.parametrize("suffix", [".tar", ".tar.gz", ".tar.xz"])
+def test_an_archive_cut_anywhere_is_refused(tmp_path, suffix):
+    path = make_archive(tmp_path / f"cats{suffix}", pictures())
+    whole = path.read_bytes()
+    # Of a .tar, only the zeros that fill its last record may be missing.
+    end = len(whole.rstrip(b"\0")) if suffix == ".tar" else len(whole)
+    for length in {0, 1, 511, 512, 1024, 2048, 4096, end // 2, end - 300, end - 1} & set(range(end)):
+        path.write_bytes(whole[:length])
+        assert "refused, nothing was written" in refusal(path, tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".tar", ".tar.gz", ".tar.xz"])
+def test_an_archive_damaged_inside_is_refused(tmp_path, suffix):
+    path = make_archive(tmp_path / f"cats{suffix}", pictures())
+    whole = bytearray(path.read_bytes())
+    position = 2 * 1024 + 5 if suffix == ".tar" else len(whole) // 2  # in a .tar: the name in the third header
+    whole[position] ^= 0xFF
+    path.write_bytes(whole)
+    assert "refused, nothing was written" in refusal(path, tmp_path)
+
+
+def test_what_is_no_folder_and_no_archive_is_refused(tmp_path):
+    assert refusal(tmp_path / "missing", tmp_path).startswith("no such file or folder")
+    (tmp_path / "cats.zip").write_bytes(b"PK")
+    assert refusal(tmp_path / "cats.zip", tmp_path) == "expected a folder, or an archive named .tar, .tar.gz, .tar.xz"
+    (tmp_path / "cats.tar.gz").write_bytes(b"PK")
+    assert refusal(tmp_path / "cats.tar.gz", tmp_path).startswith("not a whole archive")
+
+
+def test_a_refused_source_leaves_the_data_set_that_was_there(tmp_path):
+    folder = make_folder(tmp_path / "cats", pictures())
+    digest = convert(folder, tmp_path).digest
+    (folder / "train/cat/0.png").write_bytes(b"")
+    with pytest.raises(ModelstitchError):
+        convert(folder, tmp_path)
+    assert datasets.read(tmp_path / "out/dataset.h5").digest == digest
+
+
+def test_an_archive_is_an_input_and_a_folder_has_a_fingerprint(tmp_path):
+    archive = {"source": "imagefolder", "path": str(make_archive(tmp_path / "cats.tar", pictures()))}
+    folder = {"source": "imagefolder", "path": str(make_folder(tmp_path / "cats", pictures()))}
+    assert (sources.input_files(archive), sources.fingerprint(archive)) == ([tmp_path / "cats.tar"], "")
+    assert sources.input_files(folder) == []
+    before = sources.fingerprint(folder)
+    (tmp_path / "cats/.DS_Store").write_bytes(b"")
+    assert sources.fingerprint(folder) == before
+    os.utime(tmp_path / "cats/train/bird/0.png", (1, 1))
+    touched = sources.fingerprint(folder)
+    (tmp_path / "cats/train/bird/1.png").rename(tmp_path / "cats/train/bird/9.png")
+    assert len({before, touched, sources.fingerprint(folder)}) == 3
+
+
+@pytest.mark.skipif(not CIFAR10_JPEG.exists(), reason=f"needs {CIFAR10_JPEG.name}, which is not in ../shared/data")
+def test_cifar10_as_jpeg_has_its_known_statistics(tmp_path):
+    dataset = convert(CIFAR10_JPEG, tmp_path)
+    assert dataset.train.images.shape == (50_000, 3, 32, 32)
+    assert dataset.test.images.shape == (10_000, 3, 32, 32)
+    assert ", ".join(dataset.classes) == "airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck"
+    assert set(np.bincount(dataset.train.labels)) == {5_000}
+    assert set(np.bincount(dataset.test.labels)) == {1_000}
+    np.testing.assert_allclose(dataset.mean, [0.4913, 0.4821, 0.4465], atol=6e-5)
+    np.testing.assert_allclose(dataset.std, [0.2452, 0.2428, 0.2606], atol=6e-5)

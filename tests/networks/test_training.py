@@ -1,0 +1,152 @@
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from modelstitch.data.images import DeviceImages
+from modelstitch.errors import ModelstitchError
+from modelstitch.identifiers import NetworkId
+from modelstitch.networks import small_resnet, training
+from modelstitch.networks.architectures import ARCHITECTURES
+from tests.settings import WIDTH, initialised, training_settings
+
+NETWORK = NetworkId("R1211", "trained", 3)
+EPOCHS = 8
+JOB = """
+import sys
+from pathlib import Path
+import torch
+from modelstitch.data import datasets
+from modelstitch.networks import small_resnet
+from modelstitch.networks import training
+from tests.settings import training_settings
+from tests.networks.test_training import EPOCHS, NETWORK
+
+torch.set_num_threads(1)
+settings = training_settings(epochs=EPOCHS)
+network, about = training.train(NETWORK, settings, 3, datasets.read(sys.argv[1]), 0, Path(sys.argv[2]))
+small_resnet.save(sys.argv[3], network, about)
+"""
+
+
+def trained_for(epochs, dataset, checkpoint, **changes):
+    return training.train(NETWORK, training_settings(epochs=epochs, **changes), 3, dataset, 0, checkpoint)
+
+
+def weights_equal(one, other):
+    return all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
+
+
+def test_accuracy_is_counted_on_every_test_image(digits, trained):
+    images = DeviceImages(digits, digits.train)  # 1437: no multiple of the evaluation's batch
+    found = training.evaluate(trained, images)
+    with torch.no_grad():
+        logits = torch.cat([trained.eval()(image[None]) for image in images.normalised(slice(None))])
+    right = (logits.argmax(dim=1) == images.labels).sum().item()
+    assert found.images == 1437 and abs(found.accuracy - right / 1437) <= 1 / 1437
+    assert found.loss == pytest.approx(torch.nn.functional.cross_entropy(logits, images.labels).item(), rel=1e-4)
+
+
+def test_what_is_told_of_a_trained_network(digits, trained):
+    about = trained.about
+    assert (about["network"], about["test_images"], about["classes"]) == ("R1111_trained_s0", 360, 10)
+    assert about["curves"]["epoch"] == [1, 2, 3, 4]
+    assert about["curves"]["test_accuracy"][-1] == about["accuracy"] > 0.8
+    assert about["curves"]["train_loss"][-1] < about["curves"]["train_loss"][0]
+
+
+def test_a_second_training_is_bit_identical(few_digits, tmp_path):
+    first, again = (trained_for(2, few_digits, tmp_path / name)[0] for name in "ab")
+    assert weights_equal(first, again)
+
+
+def test_training_killed_at_random_epochs_ends_as_if_undisturbed(few_digits_path, few_digits, tmp_path):
+    undisturbed, about = trained_for(EPOCHS, few_digits, tmp_path / "undisturbed.safetensors")
+    checkpoint, result = tmp_path / "checkpoint.safetensors", tmp_path / "network.safetensors"
+    job = [sys.executable, "-c", JOB, few_digits_path, checkpoint, result]
+    written = None
+    for epochs in (random.randint(1, 3), random.randint(1, 3)):
+        process = subprocess.Popen(job, stderr=subprocess.DEVNULL)
+        for _ in range(epochs):
+            while not checkpoint.exists() or checkpoint.stat().st_mtime_ns == written:
+                assert process.poll() is None
+                time.sleep(0.001)
+            written = checkpoint.stat().st_mtime_ns
+        os.kill(process.pid, signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        assert not result.exists()
+    last = subprocess.run(job, check=True, capture_output=True, text=True, timeout=60)
+    assert "going on after epoch" in last.stderr
+    network = small_resnet.load(result)
+    assert weights_equal(undisturbed, network)
+    assert network.about["curves"] == about["curves"]
+
+
+@pytest.mark.parametrize("damage", ["other settings", "cut", "other file"])
+def test_a_checkpoint_of_something_else_is_ignored(few_digits, tmp_path, damage):
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    trained_for(2, few_digits, checkpoint, learning_rate=0.05 if damage == "other settings" else 0.1)
+    if damage == "cut":
+        checkpoint.write_bytes(checkpoint.read_bytes()[:-50])
+    elif damage == "other file":
+        checkpoint.write_text("something else")
+    found, fresh = (trained_for(2, few_digits, path)[0] for path in (checkpoint, tmp_path / "fresh.safetensors"))
+    assert weights_equal(found, fresh)
+
+
+def test_fewer_images_than_a_batch_are_refused(few_digits, tmp_path):
+    with pytest.raises(ModelstitchError, match=r"networks\.training\.batch: 204 is more than the 203 training images"):
+        trained_for(2, few_digits, tmp_path / "checkpoint", batch=204)
+
+
+def test_a_diverged_training_says_which_rate_to_lower(few_digits, tmp_path):
+    with pytest.raises(ModelstitchError, match=r"R1211_trained_s3: the loss is \S+ in epoch 1: lower .*learning_rate"):
+        trained_for(2, few_digits, tmp_path / "checkpoint", learning_rate=1e30, warmup_epochs=0)
+    assert not list(tmp_path.iterdir())
+
+
+def normalised_activations(network, dataset):
+    """What the first batch norm of the last block makes of the training images, before weight and bias."""
+    outputs = []
+    norm = network.layers[-1].norm1
+    norm.register_forward_hook(lambda module, inputs, output: outputs.append(output))
+    with torch.no_grad():
+        for batch, _ in DeviceImages(dataset, dataset.train).in_order():
+            network(batch)
+    values = torch.cat(outputs).transpose(0, 1).flatten(1)
+    return values.mean(dim=1), values.std(dim=1)
+
+
+def test_calibration_settles_the_statistics_of_deep_layers(digits):
+    mean, deviation = normalised_activations(initialised(NetworkId("R1122", "calibrated", 0), digits), digits)
+    assert mean.abs().max() < 0.1 and (deviation - 1).abs().max() < 0.1
+    mean, deviation = normalised_activations(initialised(NetworkId("R1122", "random", 0), digits), digits)
+    assert (deviation - 1).abs().max() > 0.5
+
+
+def test_calibration_changes_no_weight_but_the_statistics(digits):
+    calibrated, random_one = (
+        initialised(NetworkId("R1111", recipe, 0), digits).state_dict() for recipe in ("calibrated", "random")
+    )
+    changed = {
+        name.rpartition(".")[2] for name, value in calibrated.items() if not torch.equal(value, random_one[name])
+    }
+    assert changed == {"running_mean", "running_var", "num_batches_tracked"}
+
+
+def test_networks_of_other_names_and_seeds_start_from_other_weights(few_digits):
+    ids = [NetworkId(name, kind, seed) for name in ARCHITECTURES for kind in ("trained", "random") for seed in (0, 1)]
+    starts = [training.initial(network_id, WIDTH, few_digits, 0).layers[0].conv.weight for network_id in ids]
+    starts.append(training.initial(ids[0], WIDTH, few_digits, 1).layers[0].conv.weight)
+    assert len({weight.detach().numpy().tobytes() for weight in starts}) == 65
+
+
+def test_an_untrained_network_is_at_chance(random_networks):
+    for network in random_networks:
+        assert 0.0 <= network.about["accuracy"] < 0.25
+        assert network.about["test_images"] == 360

@@ -1,0 +1,176 @@
+"""What a study will take: its jobs, and how fast this machine is."""
+
+import time
+
+import pytest
+import yaml
+from torch.utils.flop_counter import FlopCounterMode
+
+from modelstitch.config import Study
+from modelstitch.data.datasets import Sizes
+from modelstitch.errors import ModelstitchError
+from modelstitch.planning.costs import Costs
+from modelstitch.planning.forecast import Job, Stage, duration, forecast, stages, table
+from modelstitch.planning.speed import (
+    Calibration,
+    Cells,
+    calibrate,
+    network_run,
+    noise,
+    pair_runs,
+    prepare_pair,
+    rate,
+    seconds_per_flop,
+    until,
+)
+from tests.checkout import ROOT
+from tests.settings import stitch_settings
+
+LAPTOP = ROOT / "config/cifar10-laptop.yaml"
+FEW = Sizes((3, 32, 32), 24, 12, 10)
+PAIR = "task R1111 R1111"
+CALIBRATION = Calibration(2.0, 1.0, {"R1111": 1e-10}, {PAIR: 0.5}, {PAIR: 3e-10}, {PAIR: 1e-10})
+
+
+def laptop(width: int = 8, architectures: tuple[str, ...] = ("R1111", "R1112", "R1122"), **jobs) -> Study:
+    values = yaml.safe_load(LAPTOP.read_text())
+    values["networks"] |= {"width": width, "architectures": list(architectures)}
+    values["jobs"] |= jobs
+    return Study.model_validate(values)
+
+
+def test_jobs_and_cells_are_those_of_the_study():
+    found = stages(Costs(laptop()), CALIBRATION, dataset_jobs=1, table_jobs=6)
+    assert [len(stage.jobs) for stage in found] == [1, 6, 36, 6]
+    assert sum(job.cells for job in found[2].jobs) == 4 * (5 + 6 + 7) ** 2
+    cut = stages(Costs(laptop(layers_per_job=3)), CALIBRATION, dataset_jobs=2, table_jobs=6)
+    assert [len(stage.jobs) for stage in cut] == [2, 6, 12 * (2 + 2 + 3) + 36, 6]
+    assert sum(job.cells for job in cut[2].jobs) == 4 * (5 + 6 + 7) ** 2
+    for whole, blocks in zip(found[:2], cut[:2], strict=True):
+        assert sum(job.bytes for job in whole.jobs) == sum(job.bytes for job in blocks.jobs)
+
+
+def test_a_job_takes_its_start_and_its_operations_at_their_rates():
+    study = laptop(architectures=("R1111",))
+    costs = Costs(study)
+    _, networks, stitches, _ = stages(costs, CALIBRATION, dataset_jobs=1, table_jobs=6)
+    assert networks.jobs[0].seconds == pytest.approx(2 + 1e-10 * costs.network_flops("R1111_trained_s0"))
+    pair = ("R1111_trained_s0", "R1111_trained_s0", range(5), range(5))
+    work = 3e-10 * costs.training_flops("task", *pair) + 1e-10 * costs.evaluation_flops(*pair)
+    assert stitches.jobs[0].seconds == pytest.approx(2 + 0.5 + work)
+    assert stitches.jobs[0].flops == costs.training_flops("task", *pair) + costs.evaluation_flops(*pair)
+
+
+def test_what_was_not_measured_goes_at_the_mean_rate():
+    assert rate({"R1111": 1.0, "R1112": 3.0}, "R1111") == 1
+    assert rate({"R1111": 1.0, "R1112": 3.0}, "R2222") == 2
+
+
+def test_a_stage_takes_as_long_as_its_longest_job_or_all_of_them_on_all_cores():
+    stage = Stage("stitches", [Job(10), Job(2), Job(2), Job(2)], threads=2)
+    assert [stage.wall_seconds(jobs) for jobs in (1, 2, 100)] == [16, 10, 10]
+    assert Stage("stitches", [Job(2)] * 10).wall_seconds(4) == 5
+    assert stage.core_seconds == 32
+
+
+def test_kept_stitches_take_their_place_on_the_disk():
+    study = laptop(architectures=("R1111",))
+    task = study.stitches.task.model_copy(update={"keep_stitches": True})
+    keeping = study.model_copy(update={"stitches": study.stitches.model_copy(update={"task": task})})
+    before, after = (stages(Costs(each), CALIBRATION, 1, 6)[2].jobs[0].bytes for each in (study, keeping))
+    pair = ("R1111_trained_s0", "R1111_trained_s0", range(5), range(5))
+    assert after - before == Costs(study).stitches_bytes(*pair) > 100_000
+
+
+def test_operations_of_what_is_measured_are_those_that_torch_counts():
+    study = laptop(width=2)
+    paper = stitch_settings(augmentation=study.stitches.task.augmentation)  # its steps multiply no matrices
+    costs = Costs(study.model_copy(update={"stitches": study.stitches.model_copy(update={"task": paper})}), FEW)
+    cells = Cells("task", "R1111_trained_s0", "R1112_trained_s0", [0, 2, 4], [1, 5])
+    prepared = prepare_pair(costs, cells, noise(FEW), "cpu", time.process_time)
+    train, evaluate = pair_runs(costs, cells, noise(FEW), "cpu", prepared)
+    head = 2 * 6 * 16 * 10  # of one image and pass: cells, features, classes
+    for run, images, passes in ((train, 8, 2), (evaluate, 12, 1)):
+        with FlopCounterMode(display=False) as counter:
+            told = run(images)
+        assert told == counter.get_total_flops() - images * passes * head
+    with FlopCounterMode(display=False) as counter:
+        told = network_run(costs, "R1111", noise(FEW), "cpu")(24)
+    assert told == pytest.approx(counter.get_total_flops(), rel=0.1)  # the stem's input needs no gradient
+
+
+def test_seconds_an_operation_of_work_that_takes_a_known_time():
+    def run(images: int) -> int:
+        taken.append(images)
+        clock[0] += 0.3 + 0.02 * images
+        return 100 * images
+
+    clock, taken = [0.0], []
+    assert seconds_per_flop(run, 10_000, lambda: clock[0]) == pytest.approx(0.02 / 100)
+    assert taken == [2, 2, 8, 16, 32, 64]
+    assert seconds_per_flop(run, 9, lambda: clock[0]) == pytest.approx((0.3 + 0.02 * 9) / 900)
+
+
+def test_measuring_ends_in_time_with_one_pair_at_least():
+    assert len(list(until(0, ["R1111", "R1112", "R1122"]))) == 1
+    assert sorted(until(60, ["R1111", "R1112", "R1122"])) == ["R1111", "R1112", "R1122"]
+
+
+def test_processes_measure_together():
+    study = laptop(width=2, architectures=("R1112",))
+    calibration = calibrate(study, FEW, start=1.0, device="cpu", processes=2)
+    assert calibration.networks.keys() == {"R1112"}
+    for measured in (calibration.preparation, calibration.training, calibration.evaluation):
+        assert measured.keys() == {"task R1112 R1112"}
+    assert 1e-3 < calibration.preparation["task R1112 R1112"] < 100
+    rates = [*calibration.networks.values(), *calibration.training.values(), *calibration.evaluation.values()]
+    assert min(rates) > 1e-13 and max(rates) < 1e-5
+    assert 0 < calibration.share <= 1.1
+
+
+def test_a_process_that_fails_is_told_in_one_line():
+    with pytest.raises(ModelstitchError, match=r"calibration failed: .*nowhere[^\n]*$"):
+        calibrate(laptop(width=2), FEW, start=1.0, device="nowhere", processes=1)
+
+
+def test_the_table_has_thousands_and_a_total():
+    found = [Stage("networks", [Job(7200, flops=10**12, bytes=10**6, memory=1000)], threads=2)]
+    found += [Stage("stitches", [Job(3600, flops=2 * 10**12, cells=25, bytes=10**6, memory=2000)] * 100)]
+    lines = [line.split() for line in table(found, at_once=50, share=0.5).splitlines()]
+    assert lines[2] == ["networks", "1", "1,000", "1", "1,000", "120", "min", "240", "min", "240", "min"]
+    assert lines[3] == ["stitches", "100", "2,500", "200,000", "100", "2,000", "60", "min", "100", "h", "240", "min"]
+    assert lines[4] == ["all", "101", "2,500", "201,000", "101", "2,000", "120", "min", "104", "h", "480", "min"]
+    assert "104.0 core-hours in all; 50 at once on an idle machine: 240 min" in table(found, at_once=50, share=0.5)
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(95, "95 s"), (720, "12 min"), (1031 * 3600, "1,031 h")])
+def test_durations_have_two_digits_or_more(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_sizes_are_those_of_the_data_set_where_it_is_there(few_digits_path):
+    values = laptop(width=2, architectures=("R1111",)).model_dump(mode="json")
+    study = Study.model_validate(values | {"dataset": {"source": "imagefolder", "path": "images"}})
+    text = forecast(study, few_digits_path, at_once=2, dataset_jobs=1, table_jobs=6, processes=1)
+    assert "assumed" not in text
+    costs = Costs(study, Sizes((1, 32, 32), 203, 101, 10))
+    flops = costs.network_flops("R1111_trained_s0") + costs.network_flops("R1111_random_s0")
+    networks = next(line.split() for line in text.splitlines() if line.startswith("networks"))
+    assert networks[:3] == ["networks", "2", f"{flops / 1e9:,.0f}"]
+
+
+def test_what_is_measured_costs_its_jobs():
+    values = yaml.safe_load(LAPTOP.with_name("paper-laptop.yaml").read_text())
+    names = [
+        {"sender": "R1111_trained_s0", "receiver": receiver} for receiver in ("R1111_trained_s0", "R1112_trained_s0")
+    ]
+    values["measures"]["budget"] = {"epochs": [0.25, 4.0], "pairs": names}
+    costs = Costs(Study.model_validate(values))
+    measuring = stages(costs, CALIBRATION, dataset_jobs=1, table_jobs=6)[3]
+    # Distances of 16 pairs; hacking, stitches into the input and their images of 32; probes of 4 networks; 2 x 2 x 2.
+    assert (measuring.name, len(measuring.jobs)) == ("measures", 16 + 32 + 2 * 32 + 4 + 8)
+    pair = ("R1111_trained_s0", "R1111_trained_s0", range(5), range(5))
+    training, evaluation = costs.training_flops("task", *pair), costs.evaluation_flops(*pair)
+    assert [job.flops for job in measuring.jobs[-8:-4]] == [training + evaluation] * 2 + [
+        16 * training + evaluation
+    ] * 2
