@@ -12,16 +12,20 @@ if not workflow.overwrite_configfiles:
 
 
 include: "rules/common.smk"
+include: "rules/resources.smk"
 include: "rules/data.smk"
 include: "rules/networks.smk"
 include: "rules/stitches.smk"
-include: "rules/measures.smk"
 include: "rules/analysis.smk"
 include: "rules/figures.smk"
-include: "rules/probes.smk"
-include: "rules/hacking.smk"
-include: "rules/generation.smk"
-include: "rules/budget.smk"
+
+
+# A measure is a file: each adds what it makes to MEASURED.
+for measure in sorted(Path(workflow.basedir).glob("rules/measures/*.smk")):
+
+    include: str(measure)
+
+
 include: "rules/forecast.smk"
 
 
@@ -35,13 +39,9 @@ rule all:
         KEPT_STITCHES,
         TABLES.values(),
         TRIANGLE,
-        DISTANCES,
         FAILURES,
         PUBLISHED.values(),
         MATRICES,
         FIGURES,
-        PROBES,
-        HACKING,
-        GENERATION,
-        BUDGET,
+        MEASURED,
     localrule: True

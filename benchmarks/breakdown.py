@@ -3,25 +3,16 @@
     python benchmarks/breakdown.py --width 8 16 --batch 32 --precision float32 bfloat16
 
 A row for each combination: milliseconds a step, and what share of them each kind of work takes. The networks'
-convolutions and the stitches of one pixel count as convolutions; matrix products are the strided stitches (and the
-receiver's head), forward and backward; the sender is its whole pass, the optimiser a step of Muon, as in `fast`. What
-is left, Python, autograd and the profiler itself among it, is the rest. The last line is JSON.
+convolutions and the stitches of one pixel of a map count as convolutions; matrix products are all other stitches, the
+receiver's linear layers and its attention, forward and backward; the sender is its whole pass, the optimiser a step of
+Muon, as in `fast`. What is left, Python, autograd and the profiler itself among it, is the rest. The last line is JSON.
 """
 
 from collections import Counter
 from collections.abc import Callable
 
 import torch
-from common import (
-    Combination,
-    Engine,
-    freeze,
-    measure_combinations,
-    random_batch,
-    random_network,
-    significant,
-    timed,
-)
+from common import Combination, Engine, freeze, measure_combinations, random_batch, significant, timed
 from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile, record_function
 
@@ -29,10 +20,17 @@ KINDS = {
     "sender_pass": ("sender",),
     "convolutions_forward": ("aten::conv2d", "_Winograd"),
     "convolutions_backward": ("aten::convolution_backward", "_WinogradBackward"),
-    "matrix_products": ("aten::linear", "aten::addmm", "aten::mm", "aten::matmul", "aten::bmm"),
+    "matrix_products": (
+        *("aten::linear", "aten::addmm", "aten::mm", "aten::matmul", "aten::bmm", "aten::scaled_dot_product_attention"),
+        "aten::_scaled_dot_product_flash_attention_for_cpu_backward",
+        "aten::_scaled_dot_product_flash_attention_backward",
+        "aten::_scaled_dot_product_efficient_attention_backward",
+    ),
     "elementwise": (
-        *("aten::add", "aten::add_", "aten::div", "aten::mean", "aten::mul", "aten::relu_", "aten::sum"),
+        *("aten::add", "aten::add_", "aten::div", "aten::mean", "aten::mul", "aten::relu", "aten::relu_", "aten::sum"),
         *("aten::expand", "aten::threshold_backward", "aten::upsample_nearest2d", "aten::upsample_nearest2d_backward"),
+        *("aten::gelu", "aten::gelu_backward", "aten::softmax", "aten::_softmax_backward_data"),
+        *("aten::layer_norm", "aten::native_layer_norm_backward"),
     ),
     "copies": ("aten::cat", "aten::clone", "aten::contiguous", "aten::copy_", "aten::reshape", "aten::to"),
     "optimiser": ("optimiser",),
@@ -42,9 +40,8 @@ KIND_OF = {name: kind for kind, names in KINDS.items() for name in names}
 
 def measure(combination: Combination, device: str, repeats: int) -> dict:
     """A row of the table."""
-    networks = [random_network(name, combination.width, seed) for seed, name in enumerate(combination[:2])]
-    frozen = freeze(networks, combination.dtype, device)
-    engine = Engine(frozen, *random_batch(combination.batch, device, combination.dtype), muon=True)
+    frozen = freeze(combination.networks(), combination.dtype, device)
+    engine = Engine(frozen, *random_batch(combination.batch, combination.image, device), muon=True)
     sender = engine.pair.sender
     sender.representations = named("sender", sender.representations)
     engine.optimiser.step = named("optimiser", engine.optimiser.step)

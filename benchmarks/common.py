@@ -9,7 +9,7 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,16 +20,22 @@ import torch
 from torch import Tensor
 
 from modelstitch import hardware
-from modelstitch.engine.frozen import FrozenNetwork
-from modelstitch.engine.stitching import StitchedPair, Tally, take_step
+from modelstitch.config.families import Linear
+from modelstitch.config.networks import ALIASES, default_name
+from modelstitch.engine.evaluation import Tally
+from modelstitch.engine.pair import StitchedPair
 from modelstitch.errors import ModelstitchError
+from modelstitch.fitting.beginning import Stitches, moments_of, new_stitches
 from modelstitch.fitting.muon import WhitenedMuon
-from modelstitch.fitting.optimisers import SGD
-from modelstitch.networks.architectures import block_counts, canonical
-from modelstitch.networks.small_resnet import SmallResNet, build
-from modelstitch.seeds import seed_of
-from modelstitch.stitches.linear import Cell, Stitch, geometries, initialise, parameters
-from modelstitch.stitches.normal_equations import accumulate
+from modelstitch.fitting.training import take_step
+from modelstitch.fitting.work import PairWork
+from modelstitch.networks.building import Blueprint, build, input_channels
+from modelstitch.networks.description import Description
+from modelstitch.networks.frozen import FrozenNetwork
+from modelstitch.networks.network import Image, Network
+from modelstitch.networks.sources import source_of
+from modelstitch.optimisers import SGD
+from modelstitch.stitches.geometry import geometries
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGE, CLASSES = (3, 32, 32), 10  # CIFAR-10's
@@ -41,20 +47,27 @@ class Combination(NamedTuple):
 
     sender: str
     receiver: str
-    width: int
+    width: int | None
     batch: int
     precision: str
+    image: Image
 
     @property
     def dtype(self) -> torch.dtype:
         return getattr(torch, self.precision)
 
+    def networks(self) -> list[Network]:
+        """Sender and receiver, with random weights."""
+        models = self.sender, self.receiver
+        return [random_network(model, self.width, self.image, seed) for seed, model in enumerate(models)]
+
 
 def parser(text: str) -> argparse.ArgumentParser:
-    """Of a script with this docstring: where it runs."""
+    """Of a script with this docstring: where it runs, and on which images."""
     options = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     options.add_argument("--threads", type=int, help="torch's own number by default")
+    options.add_argument("--image", type=image_shape, default=IMAGE, metavar="CxHxW", help="shape of an image: 3x32x32")
     return options
 
 
@@ -63,19 +76,27 @@ def add_architectures(options: argparse.ArgumentParser) -> None:
         "--architectures",
         nargs=2,
         action="append",
-        type=architecture,
+        type=model_name,
         metavar=("SENDER", "RECEIVER"),
-        help="R1112 twice by default; several times for several pairs",
+        help="R1122, torchvision:<name>, timm:<name> or <file>.py:<class>; R1112 twice by default; several times for "
+        "several pairs",
     )
 
 
-def architecture(text: str) -> str:
-    name = canonical(text)
+def model_name(text: str) -> str:
+    """A model as a study names it."""
+    name = ALIASES.get(text, text)
     try:
-        block_counts(name)
+        source_of(name)
     except ModelstitchError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return name
+
+
+def image_shape(text: str) -> Image:
+    """The shape (C, H, W) that `3x32x32` means."""
+    channels, height, width = map(int, text.split("x"))
+    return channels, height, width
 
 
 def begin(arguments: argparse.Namespace) -> str:
@@ -87,9 +108,12 @@ def begin(arguments: argparse.Namespace) -> str:
     return device
 
 
-def architecture_pairs(arguments: argparse.Namespace) -> list[list[str]]:
-    """Sender and receiver, once or several times, as `add_architectures` was given them."""
-    return arguments.architectures or [["R1112", "R1112"]]
+def combinations(arguments: argparse.Namespace, *others: Sequence[Any]) -> Iterator[tuple]:
+    """Sender, receiver, width and one of each of the others; the width is None where neither is a Small ResNet."""
+    for models in arguments.architectures or [["R1112", "R1112"]]:
+        widths = arguments.width if any(map(is_small_resnet, models)) else [None]
+        for numbers in itertools.product(widths, *others):
+            yield *models, *numbers
 
 
 def measure_combinations(text: str, measure: Callable[[Combination, str, int], dict[str, Any]]) -> None:
@@ -101,7 +125,7 @@ def measure_combinations(text: str, measure: Callable[[Combination, str, int], d
     """
     options = parser(text)
     add_architectures(options)
-    options.add_argument("--width", nargs="+", type=int, default=[16], help="channels of the first stage")
+    options.add_argument("--width", nargs="+", type=int, default=[16], help="of a Small ResNet's first stage")
     options.add_argument("--batch", nargs="+", type=int, default=[256], help="images a step (256 in the paper)")
     options.add_argument(
         "--precision", nargs="+", choices=("float32", "bfloat16"), default=["float32"], help="of the engine"
@@ -113,35 +137,58 @@ def measure_combinations(text: str, measure: Callable[[Combination, str, int], d
     if "bfloat16" in precisions and not hardware.has_bfloat16(device):
         print("bfloat16 is left out: this processor has no instructions for it and is several times slower in it")
         precisions = [precision for precision in precisions if precision != "bfloat16"]
-    every = itertools.product(architecture_pairs(arguments), arguments.width, arguments.batch, precisions)
-    rows = [measure(Combination(*names, *numbers), device, arguments.repeats) for names, *numbers in every]
+    every = combinations(arguments, arguments.batch, precisions, [arguments.image])
+    rows = [measure(Combination(*each), device, arguments.repeats) for each in every]
     show(machine(device) | {"repeats": arguments.repeats}, rows=rows)
 
 
-def random_batch(count: int, device: str, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
+def random_batch(count: int, image: Image, device: str) -> tuple[Tensor, Tensor]:
     """Images (N, C, H, W), channels-last, and labels (N,)."""
     generator = torch.Generator().manual_seed(0)
-    images = torch.randn(count, *IMAGE, generator=generator)
+    images = torch.randn(count, *image, generator=generator)
     labels = torch.randint(CLASSES, (count,), generator=generator).to(device)
-    return images.to(device, dtype, memory_format=torch.channels_last), labels
+    return images.to(device, memory_format=torch.channels_last), labels
 
 
-def random_network(architecture: str, width: int, seed: int) -> SmallResNet:
-    return build(architecture, width, IMAGE[0], CLASSES, seed).eval().requires_grad_(False)
+def random_network(model: str, width: int | None, image: Image, seed: int) -> Network:
+    """A network of a model, which takes images of this size as they are.
+
+    Args:
+        model: its name, as in a study.
+        width: channels of a Small ResNet's first stage; of no other model.
+        image: shape (C, H, W) of the images at hand.
+        seed: of its weights.
+    """
+    channels, *size = image
+    arguments = {"width": width} if is_small_resnet(model) else {}
+    module = build(Blueprint(model, CLASSES, channels, arguments), seed).eval()
+    return Network(module, default_name(model), image=(input_channels(module, channels), *size))
 
 
-def freeze(networks: Sequence[SmallResNet], dtype: torch.dtype, device: str) -> list[FrozenNetwork]:
+def is_small_resnet(model: str) -> bool:
+    return source_of(model)[0] == "small_resnet"
+
+
+def freeze(networks: Sequence[Network], dtype: torch.dtype, device: str) -> list[FrozenNetwork]:
     return [FrozenNetwork(network, dtype, device) for network in networks]
+
+
+def step_operations(networks: Sequence[Description], sender_layers: Sequence[int] | None = None) -> int:
+    """Operations of a training step of the cells of an `Engine`, an image."""
+    sender, receiver = networks
+    rows = range(len(sender.layers)) if sender_layers is None else sender_layers
+    work = PairWork(sender, receiver, "random", "random", rows, range(len(receiver.layers)))
+    return work.passes_operations(passes=2)
 
 
 def fresh_stitches(
     frozen: Sequence[FrozenNetwork], device: str, sender_layers: Sequence[int] | None = None
-) -> dict[Cell, Stitch]:
+) -> Stitches:
     """Stitches of every receiver layer, the same for the same shapes; of every sender layer where none are named."""
     sender, receiver = frozen
     rows = range(len(sender.layers)) if sender_layers is None else sender_layers
-    cells = geometries(sender.shapes(IMAGE), receiver.shapes(IMAGE), rows, range(len(receiver.layers)))
-    return {cell: initialise(geometry, seed_of(*cell), device) for cell, geometry in cells.items()}
+    cells = geometries(sender.shapes, receiver.shapes, rows, range(len(receiver.layers)))
+    return new_stitches(cells, Linear(name="linear"), (), device)
 
 
 class Engine:
@@ -149,7 +196,7 @@ class Engine:
 
     Args:
         frozen: sender and receiver.
-        images, labels: the batch, (N, C, H, W) in the networks' precision and (N,).
+        images, labels: the batch, (N, C, H, W) and (N,).
         sender_layers: all by default.
         muon: moves them as the protocol `fast` does, not by SGD.
     """
@@ -166,9 +213,10 @@ class Engine:
         self.pair = StitchedPair(*frozen, stitches)
         if muon:
             shapes = {cell: stitch.geometry for cell, stitch in stitches.items()}
-            self.optimiser = WhitenedMuon(stitches, accumulate(*frozen, shapes, [images], torch.float32))
+            self.optimiser = WhitenedMuon(stitches, moments_of(*frozen, shapes, [images], torch.float32))
         else:
-            self.optimiser = SGD(parameters(stitches.values()), MOMENTUM, WEIGHT_DECAY)
+            parameters = [tensor for stitch in stitches.values() for tensor in stitch.parameters]
+            self.optimiser = SGD(parameters, MOMENTUM, WEIGHT_DECAY)
         self.optimiser.rate = RATE
         self.images, self.labels = images, labels
 

@@ -10,17 +10,18 @@ Every way's first step stands apart (`_first`): a compiled one's has the compili
 seconds a step, and how far losses are apart. The last line is JSON.
 """
 
+import itertools
 import statistics
 
 import torch
-from common import Combination, Engine, freeze, measure_combinations, random_batch, random_network, significant, timed
+from common import Combination, Engine, freeze, measure_combinations, random_batch, significant, timed
 from torch import Tensor
 from torch._dynamo.exc import TorchDynamoException
 
+from modelstitch.engine.evaluation import cross_entropies
 from modelstitch.engine.grouping import even_parts
-from modelstitch.engine.stitching import cross_entropies
 
-# A layer is compiled for every size of its maps.
+# A piece is compiled for every number of images that it is given.
 torch._dynamo.config.recompile_limit = 100
 torch._dynamo.config.fail_on_recompile_limit_hit = True
 
@@ -40,38 +41,38 @@ class GrowingPass(Engine):
         """Loss sums (cells,) of some of the images, (N, C, H, W) and (N,), with their gradients."""
         pair = self.pair
         representations = pair.sender.representations(images, pair.last_sender_layer)
-        maps: list[Tensor] = []
-        for j, layer in enumerate(pair.receiver.layers):
-            if maps:
-                maps = [layer(torch.cat(maps))]
-            maps += [pair.stitches[i, j](representations[i]) for i in pair.columns.get(j, [])]
-        logits = pair.receiver.head(torch.cat(maps).mean(dim=(2, 3))).float()
-        losses = cross_entropies(logits.unflatten(0, (len(pair.stitches), -1)), labels)
+        values: list[Tensor] = []
+        for j, piece in enumerate(pair.receiver.pieces):
+            if values:
+                values = [piece(torch.cat(values))]
+            values += [pair.stitches[i, j](representations[i]) for i in pair.columns.get(j, [])]
+        (logits,) = values
+        losses = cross_entropies(logits.float().unflatten(0, (len(pair.stitches), -1)), labels)
         (losses.sum() / len(self.images)).backward()
         return losses.detach().sum(dim=1)
 
     def images_at_once(self) -> int:
-        """How many of the batch's images keep the largest map within the engine's limit."""
-        cells, largest = 0, 0
-        for j, shape in self.pair.receiver.shapes(tuple(self.images.shape[1:])).items():
-            cells += len(self.pair.columns.get(j, []))
-            largest = max(largest, cells * shape.channels * shape.height * shape.width)
-        return min(len(self.images), max(1, self.pair.limit_for(self.images) // (largest * self.images.element_size())))
+        """How many of the batch's images keep the largest tensor within the engine's limit."""
+        receiver, columns = self.pair.receiver, self.pair.columns
+        cells = itertools.accumulate(len(columns.get(layer.index, [])) for layer in receiver.layers)
+        largest = max(count * numbers for count, numbers in zip(cells, receiver.largest[1:], strict=True))
+        limit = self.pair.limit_for(self.images) // (largest * receiver.dtype.itemsize)
+        return min(len(self.images), max(1, limit))
 
 
 def compiled(engine: Engine) -> Engine:
-    """The same engine, its receiver's layers replaced by compiled ones, in place."""
-    layers = engine.pair.receiver.layers
-    for index, layer in enumerate(layers):
-        layers[index] = torch.compile(layer, dynamic=False)
+    """The same engine, its receiver's pieces replaced by compiled ones, in place."""
+    pieces = engine.pair.receiver.pieces
+    for index, piece in enumerate(pieces):
+        pieces[index] = torch.compile(piece, dynamic=False)
     return engine
 
 
 def measure(combination: Combination, device: str, repeats: int) -> dict:
     """A row of the table."""
     torch._dynamo.reset()
-    networks = [random_network(name, combination.width, seed) for seed, name in enumerate(combination[:2])]
-    batch = random_batch(combination.batch, device, combination.dtype)
+    networks = combination.networks()
+    batch = random_batch(combination.batch, combination.image, device)
     ways = {
         name: kind(freeze(networks, combination.dtype, device), *batch)
         for name, kind in (

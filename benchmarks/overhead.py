@@ -29,7 +29,9 @@ ROOT = Path(__file__).resolve().parents[1]
 IMPORTS = """
 from modelstitch import records
 from modelstitch.data import datasets
-from modelstitch.fitting import pairs
+from modelstitch.fitting import muon, pair, training
+from modelstitch.networks import weights
+from modelstitch.stitches import files
 """
 STEPS = {
     "python": "pass",
@@ -77,11 +79,11 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def write_noise(path: Path, train_images: int, test_images: int) -> None:
-    """A data set of random images of CIFAR-10's shape."""
+def write_noise(path: Path, train_images: int, test_images: int, image: tuple[int, int, int] = (3, 32, 32)) -> None:
+    """A data set of random images, by default of CIFAR-10's shape."""
     generator = np.random.default_rng(0)
     splits = [
-        Split(generator.integers(256, size=(count, 3, 32, 32), dtype=np.uint8), generator.integers(10, size=count))
+        Split(generator.integers(256, size=(count, *image), dtype=np.uint8), generator.integers(10, size=count))
         for count in (train_images, test_images)
     ]
     datasets.write(path, "noise", *splits, tuple("0123456789"))

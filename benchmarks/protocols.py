@@ -21,15 +21,18 @@ import pandas as pd
 import torch
 
 from modelstitch import hardware, records
+from modelstitch.accuracy import accuracy
 from modelstitch.analysis.depth import relative_depth
-from modelstitch.config import STARTS, Augmentation, FastStitches, PaperStitches, Start
+from modelstitch.config.section import Augmentation
+from modelstitch.config.stitches import STARTS, FastStitches, PaperStitches, TrainedStitches
 from modelstitch.data import datasets
 from modelstitch.data.images import DeviceImages
-from modelstitch.engine import stitching
-from modelstitch.engine.frozen import FrozenNetwork
-from modelstitch.fitting import protocols
-from modelstitch.networks import small_resnet
-from modelstitch.stitches.linear import geometries
+from modelstitch.engine.evaluation import predict
+from modelstitch.engine.pair import StitchedPair, Stitches
+from modelstitch.fitting.objectives import task
+from modelstitch.networks.frozen import freeze
+from modelstitch.networks.network import Network
+from modelstitch.stitches.geometry import geometries
 
 COMMON = {
     "augmentation": Augmentation(flip=True, shift=2, cutout=4),
@@ -45,9 +48,9 @@ def main() -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     pair = Pair(arguments)
-    settings = fast(arguments.reference_epochs, 64, 0.1)
+    epochs = arguments.reference_epochs
     converged = [pair.recorded(path) for path in arguments.reference] or [
-        (start, settings.epochs, *pair.accuracies(settings, start, seed))
+        (start, epochs, *pair.trained(fast(epochs, 64, 0.1).model_copy(update={"start": start}), seed))
         for seed, start in enumerate(arguments.reference_starts, start=1)
     ]
     reference = np.fmax.reduce([accuracies for _, _, accuracies, _ in converged])
@@ -59,7 +62,7 @@ def main() -> None:
         name, *numbers = text.split(":")
         epochs, batch, rate = (float(number) for number in numbers)
         settings = (fast if name == "fast" else paper)(epochs, int(batch), rate)
-        accuracies, seconds = pair.accuracies(settings)
+        accuracies, seconds = pair.trained(settings)
         rows.append(pair.compare(text, epochs, seconds, accuracies, reference))
     print(pd.DataFrame(rows).to_string(index=False))
     print(
@@ -108,38 +111,36 @@ class Pair:
     def __init__(self, arguments: argparse.Namespace) -> None:
         dataset = datasets.read(arguments.results / "data/dataset.h5")
         device = hardware.choose_device("auto")
-        dtype = hardware.choose_precision("auto", device)
-        self.precision = str(dtype).removeprefix("torch.")
-        self.train, self.test = (DeviceImages(dataset, split, device, dtype) for split in (dataset.train, dataset.test))
+        self.train, self.test = (DeviceImages(dataset, split, device) for split in (dataset.train, dataset.test))
         files = [arguments.results / f"networks/{network}.safetensors" for network in arguments.pair]
-        self.sender, self.receiver = (FrozenNetwork(small_resnet.load(file), dtype, device) for file in files)
-        sources, targets = (net.shapes(tuple(self.train.images.shape[1:])) for net in (self.sender, self.receiver))
-        self.depths = [len(net.layers) for net in (self.sender, self.receiver)]
+        self.sender, self.receiver = (freeze(Network.load(file), "auto", device) for file in files)
+        self.precision = str(self.sender.dtype).removeprefix("torch.")
+        self.depths = [len(network.layers) for network in (self.sender, self.receiver)]
         self.geometries = geometries(
-            sources,
-            targets,
+            self.sender.shapes,
+            self.receiver.shapes,
             arguments.sender_layers or range(self.depths[0]),
             arguments.receiver_layers or range(self.depths[1]),
         )
-        self.cells = sorted(self.geometries, key=lambda cell: cell[::-1])
+        self.cells = list(self.geometries)
 
-    def accuracies(self, settings, start: Start | None = None, seed: int = 0) -> tuple[np.ndarray, float]:
+    def trained(self, settings: TrainedStitches, seed: int = 0) -> tuple[np.ndarray, float]:
         """Test accuracy of every cell (cells,), and the seconds of processor time that training took."""
         began = time.process_time()
-        names = ("benchmark", seed)
-        stitches, optimiser, teacher = protocols.begin(
-            settings, self.sender, self.receiver, self.geometries, self.train, names, start
-        )
-        pair = stitching.StitchedPair(self.sender, self.receiver, stitches)
         label = f"{settings.protocol} {settings.epochs:g}"
-        stitching.train(pair, self.train, settings, optimiser, names, label, teacher)
+        seeds = ("benchmark", seed)
+        fit = task.fit(self.sender, self.receiver, self.geometries, self.train, settings, seeds, label)
         seconds = time.process_time() - began
-        _, predictions = stitching.predict(pair, self.test)
-        return (predictions == self.test.labels.cpu().numpy()).mean(axis=1), seconds
+        return self.accuracies(fit.stitches), seconds
+
+    def accuracies(self, stitches: Stitches) -> np.ndarray:
+        """Test accuracy of every cell, (cells,)."""
+        predictions = predict(StitchedPair(self.sender, self.receiver, stitches), self.test)
+        return accuracy(predictions.classes, self.test.labels.cpu().numpy())
 
     def recorded(self, path: Path) -> tuple[str, float, np.ndarray, float]:
         """Of a record: start, epochs, test accuracies (cells,), and processor seconds, evaluation included."""
-        record = records.read_pair(path)
+        record = records.read(path)
         found = {
             (i, column.receiver_layer): accuracy
             for column in record.columns
@@ -147,7 +148,8 @@ class Pair:
         }
         about = record.attributes
         accuracies = np.array([found[cell] for cell in self.cells])
-        return about["start"], about["settings"]["epochs"], accuracies, about["processor_seconds"]
+        settings = about["settings"]
+        return settings["start"], settings["epochs"], accuracies, about["processor_seconds"]
 
     def compare(self, name: str, epochs: float, seconds: float, accuracies: np.ndarray, reference: np.ndarray) -> dict:
         """Differences to the reference matrix, over cells."""

@@ -11,26 +11,27 @@ one to the next, so that time a pair and memory must stay what they are. The las
 """
 
 import argparse
+import itertools
 import statistics
 
 import torch
 from common import (
-    IMAGE,
     Engine,
-    architecture,
     begin,
     freeze,
     machine,
+    model_name,
     parser,
     peak_memory,
     random_batch,
     random_network,
     show,
+    step_operations,
     timed,
 )
 
-from modelstitch.networks.architectures import count_layers
-from modelstitch.planning.costs import pair_flops
+from modelstitch.networks.network import Network
+from modelstitch.planning.description_of import described
 
 PAIRS = (1, 2, 4)
 
@@ -38,7 +39,7 @@ PAIRS = (1, 2, 4)
 def main() -> None:
     arguments = parse()
     device = begin(arguments)
-    about = {name: getattr(arguments, name) for name in ("architecture", "width", "batch", "repeats")}
+    about = {name: getattr(arguments, name) for name in ("architecture", "width", "image", "batch", "repeats")}
     # Pairs first: what is reported is the process's peak so far, which never falls.
     tables = {"pairs": pair_rows(arguments, device), "sizes": cell_rows(arguments, device)}
     show(about | machine(device), **tables)
@@ -46,21 +47,25 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     options = parser(__doc__)
-    options.add_argument("--architecture", default="R1112", type=architecture, help="of sender and receiver")
-    options.add_argument("--width", type=int, default=8, help="channels of the first stage")
+    options.add_argument("--architecture", default="R1112", type=model_name, help="of sender and receiver")
+    options.add_argument("--width", type=int, default=8, help="of a Small ResNet's first stage")
     options.add_argument("--batch", type=int, default=32, help="images a step")
     options.add_argument("--repeats", type=int, default=5, help="steps of each size, of which the median counts")
     return options.parse_args()
 
 
+def random_pair(arguments: argparse.Namespace, first_seed: int = 0) -> list[Network]:
+    seeds = (first_seed, first_seed + 1)
+    return [random_network(arguments.architecture, arguments.width, arguments.image, seed) for seed in seeds]
+
+
 def pair_rows(arguments: argparse.Namespace, device: str) -> list[dict]:
     """A row for each number of pairs; what the first pair of a process takes more is not counted."""
-    batch = random_batch(arguments.batch, device)
-    seeds = iter(range(2 * (1 + sum(PAIRS))))
+    batch = random_batch(arguments.batch, arguments.image, device)
+    seeds = itertools.count(step=2)
 
     def train_pair() -> None:
-        networks = [random_network(arguments.architecture, arguments.width, next(seeds)) for _ in range(2)]
-        engine = Engine(freeze(networks, torch.float32, device), *batch)
+        engine = Engine(freeze(random_pair(arguments, next(seeds)), torch.float32, device), *batch)
         for _ in range(arguments.repeats):
             engine.step()
 
@@ -75,9 +80,10 @@ def pair_rows(arguments: argparse.Namespace, device: str) -> list[dict]:
 
 def cell_rows(arguments: argparse.Namespace, device: str) -> list[dict]:
     """A row for each number of sender layers."""
-    layers = range(count_layers(arguments.architecture))
-    networks = [random_network(arguments.architecture, arguments.width, seed) for seed in range(2)]
-    frozen, batch = freeze(networks, torch.float32, device), random_batch(arguments.batch, device)
+    networks = random_pair(arguments)
+    layers, descriptions = range(len(networks[0].layers)), list(map(described, networks))
+    frozen = freeze(networks, torch.float32, device)
+    batch = random_batch(arguments.batch, arguments.image, device)
     senders = [layers[-count:] for count in range(1, len(layers) + 1)]
     engines = [Engine(frozen, *batch, sender_layers) for sender_layers in senders]
     seconds = [[] for _ in engines]
@@ -89,8 +95,7 @@ def cell_rows(arguments: argparse.Namespace, device: str) -> list[dict]:
     rows = []
     for sender_layers, taken in zip(senders, seconds, strict=True):
         cells, median = len(sender_layers) * len(layers), statistics.median(taken)
-        architectures = (arguments.architecture, arguments.architecture)
-        flops = arguments.batch * pair_flops(*architectures, arguments.width, IMAGE, sender_layers, layers)
+        flops = arguments.batch * step_operations(descriptions, sender_layers)
         rows.append(
             {
                 "cells": cells,

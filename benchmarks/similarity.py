@@ -17,6 +17,7 @@ layer stands than the receiver's, in relative depth. A line a way as soon as it 
 
 import argparse
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -28,11 +29,13 @@ import torch
 from protocols import COMMON, Pair
 
 from modelstitch.analysis.depth import corresponding, relative_depth
-from modelstitch.config import PaperStitches
-from modelstitch.engine import stitching
-from modelstitch.fitting import similarity
-from modelstitch.stitches.linear import Cell, Stitch
-from modelstitch.stitches.normal_equations import Moments, accumulate
+from modelstitch.config.stitches import PaperStitches
+from modelstitch.fitting.beginning import moments_of
+from modelstitch.fitting.objectives import similarity
+from modelstitch.fitting.protocols.least_squares import BATCH
+from modelstitch.stitches.families.linear import LinearMap, Stitch, solve
+from modelstitch.stitches.geometry import Cell
+from modelstitch.stitches.normal_equations import Moments
 
 
 def main() -> None:
@@ -42,15 +45,13 @@ def main() -> None:
     pair = Pair(arguments)
     frozen = pair.sender, pair.receiver
     moments, test = (
-        accumulate(*frozen, pair.geometries, (batch for batch, _ in images.in_order(similarity.BATCH)))
+        moments_of(*frozen, pair.geometries, (batch for batch, _ in images.in_order(BATCH)), torch.float64)
         for images in (pair.train, pair.test)
     )
     ways = {
-        "closed form": {cell: moments.solve(cell) for cell in pair.cells},
+        "closed form": {cell: solve(moments, cell) for cell in pair.cells},
         **{
-            f"closed form, decay {decay:g}": {
-                cell: moments.solve(cell, ridge_of(decay, moments, cell)) for cell in pair.cells
-            }
+            f"closed form, decay {decay:g}": {cell: decayed(moments, cell, decay) for cell in pair.cells}
             for decay in arguments.decays
         },
     }
@@ -90,18 +91,26 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def ridge_of(decay: float, moments: Moments, cell: Cell) -> float:
-    """A weight decay as a ridge: a share of the mean variance of what the stitch of a cell sees."""
-    variance = moments.statistics(cell).covariance.diagonal().mean().item()
-    return decay * moments.geometries[cell].target.channels / 2 / variance
+def decayed(moments: Moments, cell: Cell, decay: float) -> Stitch:
+    """The stitch of a cell with a weight decay, as a ridge for each part by its share of the loss.
+
+    A part that gives so many places of a representation of n numbers has as many of n of them in the mean, so that the
+    decay is multiplied by n over twice the places: C/2 of a map.
+    """
+    geometry, maps = moments.geometries[cell], []
+    for index, part in enumerate(geometry.parts):
+        places = part.places if index else part.places * math.prod(geometry.scale)
+        variance = moments.statistics(cell, index).covariance.diagonal().mean().item()
+        ridge = decay * geometry.target.size / (2 * places) / variance
+        maps.append(LinearMap(*moments.solve(cell, index, ridge)))
+    return Stitch(geometry, tuple(maps))
 
 
 def report(name: str, pair: Pair, test: Moments, stitches: dict[Cell, Stitch]) -> dict:
     """Accuracies of the stitched networks and errors of the stitches on the test set, all and by distance."""
-    _, predictions = stitching.predict(stitching.StitchedPair(pair.sender, pair.receiver, stitches), pair.test)
-    accuracies = (predictions == pair.test.labels.cpu().numpy()).mean(axis=1)
+    accuracies = pair.accuracies(stitches)
     errors = np.array(
-        [test.mean_squared_error(cell, stitches[cell]) / variance(test, cell, stitches[cell]) for cell in pair.cells]
+        [test.mean_squared_error(cell, stitches[cell].maps) / variance(test, cell) for cell in pair.cells]
     )
     sender, receiver = pair.depths
     later = np.array([relative_depth(i, sender) - relative_depth(j, receiver) for i, j in pair.cells])
@@ -117,10 +126,13 @@ def report(name: str, pair: Pair, test: Moments, stitches: dict[Cell, Stitch]) -
     return row | {"accuracies": accuracies.round(4).tolist(), "errors": errors.round(5).tolist()}
 
 
-def variance(moments: Moments, cell: Cell, stitch: Stitch) -> float:
+def variance(moments: Moments, cell: Cell) -> float:
     """Mean over channels of the expected representation's variance about the channel's mean."""
-    mean = moments.statistics(cell).target_mean.float()
-    return moments.mean_squared_error(cell, stitch._replace(weight=torch.zeros_like(stitch.weight), bias=mean))
+    maps = []
+    for index, part in enumerate(moments.geometries[cell].parts):
+        mean = moments.statistics(cell, index).target_mean.float()
+        maps.append((torch.zeros(part.outputs, part.inputs).to(mean), mean))
+    return moments.mean_squared_error(cell, maps)
 
 
 if __name__ == "__main__":

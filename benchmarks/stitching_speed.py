@@ -8,8 +8,9 @@ suffix runs alone, on maps as large as the engine's groups, forward and back to 
 engine runs it; the peak is that of square matrix products in the same precision.
 
 A row for each combination: median seconds; rates by counted operations, a multiplication and an addition being two,
-whatever algorithm does them; the engine's share of the other two rates; and the largest difference of a loss, a weight
-or a bias between the loop and the engine in float32. The last line is JSON.
+whatever algorithm does them; the engine's share of the other two rates, none where the suffix calls no convolution as a
+module; and the largest difference of a loss, a weight or a bias between the loop and the engine in float32. The last
+line is JSON.
 """
 
 import functools
@@ -20,7 +21,6 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from common import (
-    IMAGE,
     MOMENTUM,
     RATE,
     WEIGHT_DECAY,
@@ -30,31 +30,30 @@ from common import (
     fresh_stitches,
     measure_combinations,
     random_batch,
-    random_network,
     significant,
+    step_operations,
     timed,
 )
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from modelstitch.engine.winograd import WinogradConvolution
-from modelstitch.networks.architectures import count_layers
-from modelstitch.planning.costs import pair_flops
-from modelstitch.stitches.linear import Cell, Stitch, parameters
-from tests.naive import stitched
+from modelstitch.fitting.beginning import Stitches
+from modelstitch.networks.network import Network
+from modelstitch.networks.winograd import WinogradConvolution
+from modelstitch.planning.description_of import described
 
 MATMUL_SIZES = {"cpu": (512, 1024, 2048), "cuda": (2048, 4096, 8192)}
 
 
 def measure(combination: Combination, device: str, repeats: int) -> dict:
     """A row of the table."""
-    architectures, width, batch = combination[:2], combination.width, combination.batch
-    networks = [random_network(name, width, seed).to(device) for seed, name in enumerate(architectures)]
-    images, labels = random_batch(batch, device)
+    networks, batch = combination.networks(), combination.batch
+    images, labels = random_batch(batch, combination.image, device)
     frozen = freeze(networks, torch.float32, device)
     alone = Loop(networks, fresh_stitches(frozen, device), images, labels)
     exact = together = Engine(frozen, images, labels)
     if combination.dtype != torch.float32:
-        together = Engine(freeze(networks, combination.dtype, device), images.to(combination.dtype), labels)
+        together = Engine(freeze(networks, combination.dtype, device), images, labels)
         exact.step()
     alone.step()  # the first step of each side allocates: it is not counted
     convolutions = Convolutions(together, device)  # takes one step
@@ -72,16 +71,15 @@ def measure(combination: Combination, device: str, repeats: int) -> dict:
     differences += [
         (one - other).abs().max().item()
         for (_, stitch, _), same in zip(alone.stitches, exact.pair.stitches.values(), strict=True)
-        for one, other in zip(stitch[:2], same[:2], strict=True)
+        for one, other in zip(stitch.parameters, same.parameters, strict=True)
     ]
 
     loop, engine = statistics.median(loop_seconds), statistics.median(engine_seconds)
     forward, both = map(statistics.median, zip(*convolution_seconds, strict=True))
-    layers = [range(count_layers(architecture)) for architecture in architectures]
-    cells = len(layers[0]) * len(layers[1])
-    flops = batch * pair_flops(*architectures, width, IMAGE, *layers)
+    cells = len(alone.stitches)
+    flops = batch * step_operations(list(map(described, networks)))
     rate, peak = flops / engine, matmul_rate(combination.dtype, device)
-    convolution_rate = 2 * convolutions.flops / both
+    convolution_rate = per_second(2 * convolutions.flops, both)
     return combination._asdict() | {
         "cells": cells,
         "loop_seconds": significant(loop),
@@ -91,10 +89,10 @@ def measure(combination: Combination, device: str, repeats: int) -> dict:
         "gflops": significant(flops / 1e9),
         "convolutions_gflops": significant(2 * convolutions.flops / 1e9),
         "gflops_per_second": significant(rate / 1e9),
-        "forward_convolutions_gflops_per_second": significant(convolutions.flops / forward / 1e9),
-        "convolutions_gflops_per_second": significant(convolution_rate / 1e9),
+        "forward_convolutions_gflops_per_second": per_second(convolutions.flops, forward),
+        "convolutions_gflops_per_second": convolution_rate,
         "matmul_gflops_per_second": significant(peak / 1e9),
-        "share_of_convolutions": round(rate / convolution_rate, 3),
+        "share_of_convolutions": convolution_rate and round(rate / 1e9 / convolution_rate, 3),
         "share_of_matmul": round(rate / peak, 3),
         "max_difference": max(differences),
     }
@@ -103,22 +101,31 @@ def measure(combination: Combination, device: str, repeats: int) -> dict:
 class Loop:
     """Every stitch alone, one after the other."""
 
-    def __init__(self, networks: list[nn.Module], stitches: dict[Cell, Stitch], images: Tensor, labels: Tensor) -> None:
-        self.networks, self.images, self.labels = networks, images.contiguous(), labels
+    def __init__(self, networks: list[Network], stitches: Stitches, images: Tensor, labels: Tensor) -> None:
+        self.sender, self.receiver = (pieces_of(network).to(images.device) for network in networks)
+        self.images, self.labels = networks[0].prepared(images).contiguous(), labels
         settings = {"lr": RATE, "momentum": MOMENTUM, "weight_decay": WEIGHT_DECAY}
         self.stitches = [
-            (cell, stitch, torch.optim.SGD(parameters([stitch]), **settings)) for cell, stitch in stitches.items()
+            (cell, stitch, torch.optim.SGD(stitch.parameters, **settings)) for cell, stitch in stitches.items()
         ]
 
     def step(self) -> Tensor:
         losses = []
-        for cell, stitch, optimiser in self.stitches:
-            loss = F.cross_entropy(stitched(*self.networks, cell, stitch, self.images), self.labels)
+        for (i, j), stitch, optimiser in self.stitches:
+            with torch.no_grad():
+                sent = self.sender[: i + 1](self.images)
+            loss = F.cross_entropy(self.receiver[j + 1 :](stitch(sent)), self.labels)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
             losses.append(loss.item())
         return torch.tensor(losses)
+
+
+def pieces_of(network: Network) -> nn.Sequential:
+    """What leads from each layer to the next, as the network has it."""
+    root = network.root()
+    return nn.Sequential(*(network.graph.piece(*ends, root) for ends in network.ends))
 
 
 class Run(NamedTuple):
@@ -141,12 +148,13 @@ class Convolutions:
         self.device = device
         self.runs = []
         self.flops = 0
-        dtype = engine.images.dtype
+        dtype = engine.pair.receiver.dtype
         for (convolution, size), times in count_runs(engine).items():
             maps = torch.randn(size, device=device).to(dtype, memory_format=torch.channels_last).requires_grad_()
-            gradient = torch.randn_like(convolution(maps))
+            with FlopCounterMode(display=False) as counter:
+                gradient = torch.randn_like(direct(convolution)(maps))
             self.runs.append(Run(convolution, maps, gradient, times))
-            self.flops += times * 2 * direct(convolution).weight[0].numel() * gradient.numel()
+            self.flops += times * counter.get_total_flops()
 
     def seconds(self) -> tuple[float, float]:
         """Forward, and forward and back to the input."""
@@ -159,6 +167,11 @@ class Convolutions:
         return forward, both
 
 
+def per_second(flops: int, seconds: float) -> float | None:
+    """Gflop/s of convolutions; None where there are none."""
+    return significant(flops / seconds / 1e9) if flops else None
+
+
 def count_runs(engine: Engine) -> Counter[tuple[nn.Module, torch.Size]]:
     """How often a step of the engine runs each distinct convolution of the suffix on maps of each size (N, C, H, W)."""
     runs: Counter[tuple[nn.Module, torch.Size]] = Counter()
@@ -166,18 +179,27 @@ def count_runs(engine: Engine) -> Counter[tuple[nn.Module, torch.Size]]:
 
     def count(convolution: nn.Module, inputs: tuple[Tensor]) -> None:
         (maps,) = inputs
-        form = (direct(convolution).weight.shape, direct(convolution).stride)
-        runs[alike.setdefault(form, convolution), maps.shape] += 1
+        runs[alike.setdefault(form_of(convolution), convolution), maps.shape] += 1
 
-    hooks = [
-        convolution.register_forward_pre_hook(count)
-        for layer in engine.pair.receiver.layers
-        for convolution in layer.children()
-    ]
+    hooks = [convolution.register_forward_pre_hook(count) for convolution in convolutions_of(engine)]
     engine.step()
     for hook in hooks:
         hook.remove()
     return runs
+
+
+def convolutions_of(engine: Engine) -> list[nn.Module]:
+    """The receiver's convolutions, as its pieces call them."""
+    parts = list(engine.pair.receiver.modules())
+    winograd = [part for part in parts if isinstance(part, WinogradConvolution)]
+    within = {part.direct for part in winograd}
+    return winograd + [part for part in parts if isinstance(part, nn.Conv2d) and part not in within]
+
+
+def form_of(convolution: nn.Module) -> tuple:
+    """What convolutions that take the same time share."""
+    layer = direct(convolution)
+    return layer.weight.shape, layer.stride, layer.padding, layer.dilation, layer.groups
 
 
 def direct(convolution: nn.Module) -> nn.Conv2d:

@@ -69,7 +69,7 @@ def spent(results: Path) -> Counter[str]:
     for path in (results / "networks").glob("*.json"):
         seconds["networks"] += json.loads(path.read_text())["processor_seconds"]
     for path in (results / "stitches").rglob("*.h5"):
-        seconds["stitches"] += records.read_pair(path).attributes["processor_seconds"]
+        seconds["stitches"] += records.read(path).attributes["processor_seconds"]
     return seconds
 
 

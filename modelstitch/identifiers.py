@@ -1,19 +1,21 @@
-"""Names of networks and pairs, as they stand in file names, tables and wildcards."""
+"""Names of architectures, networks and pairs, as they stand in file names, tables and wildcards."""
 
 import re
 from typing import NamedTuple
 
 from modelstitch.errors import ModelstitchError
-from modelstitch.networks.architectures import PATTERN
 
-RECIPES = ("trained", "random", "calibrated")
+RECIPES = ("trained", "random", "calibrated", "pretrained")
+ARCHITECTURE = r"[A-Za-z0-9][A-Za-z0-9._+-]*"  # a name by which results are filed
+SMALL_RESNET = "R[1-9]{4}"
+NETWORK = rf"{ARCHITECTURE}_[a-z]+_s\d+"
 
 
 class NetworkId(NamedTuple):
-    """Architecture, recipe and seed of a network: `R1112_trained_s0`.
+    """Architecture, recipe and seed of a network: `R1112_trained_s0`. Nothing else is ever read out of an id.
 
-    Recipes: `trained`; `random`, the initial weights; `calibrated`, the same random weights with their batch-norm
-    statistics settled by one pass over the training images.
+    Recipes: `trained`, from scratch; `random`, the initial weights; `calibrated`, the same random weights with their
+    batch-norm statistics settled by one pass over the training images; `pretrained`, weights from elsewhere.
     """
 
     architecture: str
@@ -30,7 +32,7 @@ class NetworkId(NamedTuple):
         Raises:
             ModelstitchError: if `text` is not `<architecture>_<recipe>_s<seed>`.
         """
-        match = re.fullmatch(rf"({PATTERN})_([a-z]+)_s(\d+)", text)
+        match = re.fullmatch(rf"({ARCHITECTURE})_([a-z]+)_s(\d+)", text)
         if match is None or match[2] not in RECIPES:
             raise ModelstitchError(
                 f"{text!r} is not a network: expected <architecture>_<recipe>_s<seed>, "
@@ -39,7 +41,7 @@ class NetworkId(NamedTuple):
         return cls(match[1], match[2], int(match[3]))
 
 
-class Pair(NamedTuple):
+class PairIds(NamedTuple):
     """An ordered pair: the sender's first half goes into the receiver's second half."""
 
     sender: NetworkId

@@ -1,9 +1,21 @@
 """Random seeds that depend on names, never on the order of work."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def seed_of(*parts: object) -> int:
     """Seed, in `0 .. 2**63 - 1`, that only these parts (their `str`) determine: study seed, ids, layers, epoch, ..."""
     text = "\0".join(str(part) for part in parts)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+@contextmanager
+def drawing(seed: int, device: str = "cpu") -> Iterator[None]:
+    """Within it the random numbers that modules draw come from a seed; torch's own state is left as it was."""
+    import torch
+
+    with torch.random.fork_rng([] if device == "cpu" else [torch.cuda.current_device()]):
+        torch.manual_seed(seed)
+        yield

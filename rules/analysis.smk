@@ -5,6 +5,7 @@ TABLES = {
     "cells_parquet": RESULTS / "tables/cells.parquet",
     "networks": RESULTS / "tables/networks.csv",
 }
+TRIANGLE = RESULTS / "tables/triangle.csv"
 FAILURES = RESULTS / "tables/failures.csv"
 PUBLISHED = {name: RESULTS / f"tables/{name}.csv" for name in ("published", "published_cells")}
 NETWORKS_NEEDED = STUDY.networks_needed()
@@ -133,3 +134,31 @@ rule compare_published:
         code=code_of("compare_published.py"),
     script:
         "../workflow_scripts/compare_published.py"
+
+
+rule measure_triangle:
+    input:
+        dataset=DATASET,
+        records=RECORDS,
+    output:
+        report(
+            TRIANGLE,
+            caption="../report/triangle.rst",
+            category="Tables",
+            labels={"table": "triangle"},
+        ),
+    log:
+        RESULTS / "logs/measure_triangle.log",
+    benchmark:
+        RESULTS / "benchmarks/measure_triangle.tsv"
+    conda:
+        "../envs/modelstitch.yaml"
+    resources:
+        mem_mb=max(4000, requests.dataset_mb(PLAN)),
+        runtime=60,
+    params:
+        records=digest_of(RECORDS),
+        seed=STUDY.seed,
+        code=code_of("measure_triangle.py"),
+    script:
+        "../workflow_scripts/measure_triangle.py"

@@ -4,19 +4,21 @@ import hashlib
 import os
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 
 import yaml
 from snakemake.utils import update_config
 
-from modelstitch.networks.architectures import PATTERN as ARCHITECTURE
-from modelstitch.networks.architectures import blocks
-from modelstitch.planning.fingerprint import fingerprint
-from modelstitch.config import check_repeated_keys, load_study
-from modelstitch.planning.costs import Costs
+from modelstitch.config.study import check_repeated_keys, load_study
+from modelstitch.data import sources
 from modelstitch.data.datasets import read_sizes
 from modelstitch.errors import ModelstitchError
-from modelstitch.identifiers import NetworkId
+from modelstitch.identifiers import ARCHITECTURE, NETWORK, NetworkId
+from modelstitch.networks.sources import source_of
+from modelstitch.planning.describe import describe_all
+from modelstitch.planning.fingerprint import fingerprint
+from modelstitch.planning.study import SIZES, PlannedStudy
 
 
 def typed(value):
@@ -31,11 +33,9 @@ def typed(value):
     return yaml.safe_load(value) if isinstance(value, str) else value
 
 
-def read_study():
+def read_study(source, files):
     """The study, or its mistakes on standard error and exit code 1: a traceback would help nobody to mend them."""
     update_config(config, typed(dict(workflow.config_settings.config)))
-    files = workflow.overwrite_configfiles or workflow.configfiles
-    source = ", ".join(os.path.relpath(file) for file in files)
     try:
         for file in files:
             check_repeated_keys(Path(file).read_text(), os.path.relpath(file))
@@ -44,16 +44,43 @@ def read_study():
         sys.exit(str(error))
 
 
-STUDY = read_study()
+def plan_study(source):
+    """The study with its networks described, or what is wrong with them on standard error and exit code 1."""
+    sizes = KNOWN_SIZES or SIZES[SOURCE["source"]]
+    networks = STUDY.networks
+    places = {
+        f"{source}: networks.architectures[{index}]": networks.complete(architecture.name)
+        for index, architecture in enumerate(networks.architectures)
+    }
+    code = fingerprint(modules=["modelstitch.planning.description_of", *map(source_module, places.values())])
+    try:
+        plan = PlannedStudy(STUDY, sizes, describe_all(places, sizes, DESCRIPTIONS, code))
+        plan.check_layers(source)
+    except ModelstitchError as error:
+        sys.exit(str(error))
+    return plan
+
+
+def source_module(architecture):
+    """The module that builds an architecture, found by its name when a job runs."""
+    return f"modelstitch.networks.sources.{source_of(architecture.model)[0]}"
+
+
+STUDY_FILES = workflow.overwrite_configfiles or workflow.configfiles
+STUDY_NAME = ", ".join(os.path.relpath(file) for file in STUDY_FILES)
+STUDY = read_study(STUDY_NAME, STUDY_FILES)
+SOURCE = STUDY.dataset.model_dump(mode="json")
 RESULTS = Path("results") / STUDY.study
 DATASET = RESULTS / "data/dataset.h5"
 NETWORKS = RESULTS / "networks"
+DESCRIPTIONS = Path(".snakemake/modelstitch")
+KNOWN_SIZES = read_sizes(DATASET) or sources.glance(SOURCE)
+PLAN = plan_study(STUDY_NAME)
 
 SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
 # How work is run never re-runs it, so it is given as resources, not as params.
 DEVICE = STUDY.jobs.device
 GPUS = 1 if DEVICE == "cuda" else 0
-COSTS = Costs(STUDY, read_sizes(DATASET))
 
 OBJECTIVES = STUDY.objectives()
 PAIRS = STUDY.ordered_pairs()
@@ -68,13 +95,15 @@ RECORDS = [
 KEEP_STITCHES = any(settings.keep_stitches for settings in STUDY.stitches.objectives().values())
 KEPT_STITCHES = [str(Path(record).with_suffix(".safetensors")) for record in RECORDS if KEEP_STITCHES]
 FORMATS = STUDY.figures.formats
+# What the measures leave behind: each of their rule files adds its own.
+MEASURED = []
 
 
 wildcard_constraints:
-    network=rf"{ARCHITECTURE}_[a-z]+_s\d+",
-    sender=rf"{ARCHITECTURE}_[a-z]+_s\d+",
-    receiver=rf"{ARCHITECTURE}_[a-z]+_s\d+",
-    objective=r"[a-z]+",
+    network=NETWORK,
+    sender=NETWORK,
+    receiver=NETWORK,
+    objective=r"[a-z-]+",
 
 
 onstart:
@@ -86,14 +115,49 @@ onstart:
         sys.exit(f"{RESULTS}: can't be written ({error.strerror}): free space, or give write permission")
 
 
-def code_of(*scripts):
+@cache
+def code_of(*scripts, modules=()):
     """What the result owes to the code: a comment changes nothing, a changed stitch re-runs stitches."""
-    return fingerprint(*(SCRIPTS / script for script in scripts))
+    return fingerprint(*(SCRIPTS / script for script in scripts), modules=modules)
 
 
 def digest_of(items):
     """A short param that changes with a list: which pairs a table holds, say."""
     return hashlib.sha256("\n".join(map(str, items)).encode()).hexdigest()[:16]
+
+
+@cache
+def architecture_of(network):
+    """The architecture of a network, complete."""
+    return STUDY.networks.complete(NetworkId.parse(network).architecture)
+
+
+def own_file_of(network):
+    """Digest of the Python file that a network of one's own is built by; "" for any other."""
+    path = Path(architecture_of(network).model.rpartition(":")[0])
+    return digest_of([path.read_text()]) if path.suffix == ".py" and path.is_file() else ""
+
+
+def code_of_network(script, network):
+    return code_of(script, modules=(source_module(architecture_of(network)),))
+
+
+def code_of_pair(*scripts, wildcards, objectives=(), modules=()):
+    """Of a job that loads both networks, and finds what it fits by the names in the study."""
+    modules = {*modules, *(source_module(architecture_of(wildcards[role])) for role in ("sender", "receiver"))}
+    for objective in objectives or [wildcards.objective]:
+        settings = getattr(STUDY.stitches, objective)
+        modules |= {
+            f"modelstitch.fitting.objectives.{objective.replace('-', '_')}",
+            f"modelstitch.fitting.protocols.{settings.protocol.replace('-', '_')}",
+            f"modelstitch.stitches.families.{settings.family.name.replace('-', '_')}",
+        }
+    return code_of(*scripts, modules=tuple(sorted(modules)))
+
+
+def cuts_of(role):
+    """Where a network is cut, by the names of its layers; null: at its blocks."""
+    return lambda wildcards: architecture_of(wildcards[role]).layers and list(architecture_of(wildcards[role]).layers)
 
 
 def settings_of(wildcards):
@@ -106,12 +170,16 @@ def precision_of(wildcards):
     return getattr(STUDY.stitches, wildcards.objective).precision
 
 
+def layers_of_task(wildcards):
+    return PLAN.sender_layers("task", wildcards.sender), PLAN.receiver_layers("task", wildcards.receiver)
+
+
 def sender_layers(wildcards):
-    return STUDY.sender_layers(wildcards.objective, NetworkId.parse(wildcards.sender))
+    return PLAN.sender_layers(wildcards.objective, wildcards.sender)
 
 
 def receiver_layers(wildcards):
-    return STUDY.receiver_layers(wildcards.objective, NetworkId.parse(wildcards.receiver))
+    return PLAN.receiver_layers(wildcards.objective, wildcards.receiver)
 
 
 def blocks_of(wildcards):
@@ -123,49 +191,6 @@ def blocks_of(wildcards):
 
 def block_files(suffix):
     return lambda wildcards: [f"{BLOCK}{suffix}".format(block=block, **wildcards) for block in blocks_of(wildcards)]
-
-
-def times_attempt(amount):
-    """A resource that grows each time a job is tried again."""
-    return lambda wildcards, attempt: amount * attempt
-
-
-def memory_of_pair(wildcards, attempt):
-    return COSTS.pair_mb(wildcards.sender) * attempt
-
-
-def minutes_of_pair(wildcards, attempt):
-    layers = (sender_layers(wildcards), receiver_layers(wildcards))
-    return COSTS.pair_minutes(wildcards.objective, wildcards.sender, wildcards.receiver, *layers) * attempt
-
-
-def minutes_of_block(wildcards, attempt):
-    layers = (sender_layers(wildcards), blocks_of(wildcards)[wildcards.block])
-    return COSTS.pair_minutes(wildcards.objective, wildcards.sender, wildcards.receiver, *layers) * attempt
-
-
-def task_with(epochs):
-    """The settings of the objective `task` with other epochs; whether stitches are kept is not part of it."""
-    return STUDY.stitches.task.model_copy(update={"keep_stitches": False, "epochs": float(epochs)})
-
-
-def layers_of_task(wildcards):
-    sender, receiver = NetworkId.parse(wildcards.sender), NetworkId.parse(wildcards.receiver)
-    return STUDY.sender_layers("task", sender), STUDY.receiver_layers("task", receiver)
-
-
-def minutes_of_budget(wildcards, attempt):
-    stitches = STUDY.stitches.model_copy(update={"task": task_with(wildcards.epochs)})
-    costs = Costs(STUDY.model_copy(update={"stitches": stitches}), COSTS.known_sizes)
-    return costs.pair_minutes("task", wildcards.sender, wildcards.receiver, *layers_of_task(wildcards)) * attempt
-
-
-def memory_of_probes(wildcards, attempt):
-    """The features of every layer, float32: 64 a channel of the stem, and half as many numbers at each later stage."""
-    architecture, width = NetworkId.parse(wildcards.network).architecture, STUDY.networks.width
-    features = 64 * width + sum(64 * width**2 // block.channels for block in blocks(architecture, width))
-    # Of training and test images, and a copy of the largest layer's while it is fitted.
-    return (COSTS.network_mb() + 3 * 4 * features * STUDY.measures.probes.images // 2**20) * attempt
 
 
 def in_report(stem, caption, category, **labels):

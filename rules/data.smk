@@ -1,10 +1,5 @@
 """The data set: an archive or a folder becomes one HDF5 file."""
 
-from modelstitch.data import sources
-
-SOURCE = STUDY.dataset.model_dump(mode="json")
-
-
 # A rule removes its output before it runs, so an archive that is there, perhaps put there by hand, must have none.
 if SOURCE["source"] in ("cifar10", "cifar100") and not sources.cifar.archive_path(SOURCE).exists():
 
@@ -39,7 +34,7 @@ rule prepare_dataset:
     conda:
         "../envs/modelstitch.yaml"
     resources:
-        mem_mb=COSTS.dataset_mb(),
+        mem_mb=requests.dataset_mb(PLAN),
         runtime=60,
     params:
         settings=SOURCE,

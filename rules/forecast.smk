@@ -20,8 +20,10 @@ rule forecast:
         runtime=10,
     params:
         study=STUDY.model_dump(mode="json"),
+        sizes=list(PLAN.sizes),
+        descriptions={name: description.as_json() for name, description in PLAN.descriptions.items()},
         circumstances=dict(
-            dataset=str(DATASET),
+            known=KNOWN_SIZES is not None,
             at_once=JOBS_AT_ONCE,
             dataset_jobs=len([name for name in ONE_JOB_RULES if name in DATASET_RULES]),
             table_jobs=len([name for name in ONE_JOB_RULES if name not in DATASET_RULES])

@@ -1,4 +1,18 @@
-"""The networks: trained from scratch, or with their initial weights as controls."""
+"""The networks: trained from scratch, with their initial weights as controls, or with weights from elsewhere."""
+
+# Of an architecture, what a network of a recipe depends on; where it is cut concerns stitches alone.
+BUILT = {"model", "name", "arguments", "stem", "image_size", "mean", "std"}
+
+
+def part_of_architecture(*more):
+    """The part of a network's architecture that its weights depend on."""
+    return lambda wildcards: architecture_of(wildcards.network).model_dump(mode="json", include={*BUILT, *more})
+
+
+def weights_of(wildcards):
+    """The file of a network's weights, if it has one."""
+    file = architecture_of(wildcards.network).weights_of(NetworkId.parse(wildcards.network).seed)
+    return [file] if file else []
 
 
 rule train_network:
@@ -17,16 +31,16 @@ rule train_network:
         "../envs/modelstitch.yaml"
     threads: STUDY.jobs.threads
     resources:
-        mem_mb=times_attempt(COSTS.network_mb()),
-        runtime=times_attempt(COSTS.network_minutes()),
+        mem_mb=memory_of_network,
+        runtime=minutes_of_network,
         gpu=GPUS,
         device=DEVICE,
     params:
         checkpoint=str(NETWORKS / "{network}.checkpoint"),
-        training=STUDY.networks.training.model_dump(mode="json"),
-        width=STUDY.networks.width,
+        architecture=part_of_architecture("training"),
+        file=lambda wildcards: own_file_of(wildcards.network),
         seed=STUDY.seed,
-        code=code_of("train_network.py"),
+        code=lambda wildcards: code_of_network("train_network.py", wildcards.network),
     script:
         "../workflow_scripts/train_network.py"
 
@@ -47,13 +61,43 @@ rule initialise_network:
         "../envs/modelstitch.yaml"
     threads: STUDY.jobs.threads
     resources:
-        mem_mb=times_attempt(COSTS.network_mb()),
-        runtime=times_attempt(30),
+        mem_mb=memory_of_network,
+        runtime=minutes_of_network,
         gpu=GPUS,
         device=DEVICE,
     params:
-        width=STUDY.networks.width,
+        architecture=part_of_architecture(),
+        file=lambda wildcards: own_file_of(wildcards.network),
         seed=STUDY.seed,
-        code=code_of("initialise_network.py"),
+        code=lambda wildcards: code_of_network("initialise_network.py", wildcards.network),
     script:
         "../workflow_scripts/initialise_network.py"
+
+
+rule import_network:
+    input:
+        weights_of,
+        dataset=DATASET,
+    output:
+        weights=NETWORKS / "{network}.safetensors",
+        about=NETWORKS / "{network}.json",
+    log:
+        RESULTS / "logs/import_network/{network}.log",
+    benchmark:
+        RESULTS / "benchmarks/import_network/{network}.tsv"
+    wildcard_constraints:
+        network=rf"{ARCHITECTURE}_pretrained_s\d+",
+    conda:
+        "../envs/modelstitch.yaml"
+    threads: STUDY.jobs.threads
+    resources:
+        mem_mb=memory_of_network,
+        runtime=minutes_of_network,
+        gpu=GPUS,
+        device=DEVICE,
+    params:
+        architecture=part_of_architecture("weights", "classes"),
+        file=lambda wildcards: own_file_of(wildcards.network),
+        code=lambda wildcards: code_of_network("import_network.py", wildcards.network),
+    script:
+        "../workflow_scripts/import_network.py"

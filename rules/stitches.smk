@@ -1,7 +1,9 @@
 """The stitches: one job an ordered pair and objective, or one a block of its receiver layers."""
 
-# One for all three rules, so that cutting a pair's work differently re-runs nothing.
-STITCHING_CODE = code_of("stitch_pair.py", "join_layers.py")
+
+def stitching_code(wildcards):
+    """One for all three rules, so that cutting a pair's work differently re-runs nothing."""
+    return code_of_pair("stitch_pair.py", "join_layers.py", wildcards=wildcards)
 
 
 if STUDY.jobs.layers_per_job is None:
@@ -22,17 +24,20 @@ if STUDY.jobs.layers_per_job is None:
             "../envs/modelstitch.yaml"
         threads: STUDY.jobs.threads
         resources:
-            mem_mb=memory_of_pair,
-            runtime=minutes_of_pair,
+            mem_mb=memory_of(cells_of_pair),
+            runtime=minutes_of(cells_of_pair),
             gpu=GPUS,
             device=DEVICE,
         params:
+            objective="{objective}",
             settings=settings_of,
+            sender_cuts=cuts_of("sender"),
+            receiver_cuts=cuts_of("receiver"),
             sender_layers=sender_layers,
             receiver_layers=receiver_layers,
             study=STUDY.study,
             seed=STUDY.seed,
-            code=STITCHING_CODE,
+            code=stitching_code,
         script:
             "../workflow_scripts/stitch_pair.py"
 
@@ -56,17 +61,20 @@ else:
             "../envs/modelstitch.yaml"
         threads: STUDY.jobs.threads
         resources:
-            mem_mb=memory_of_pair,
-            runtime=minutes_of_block,
+            mem_mb=memory_of(cells_of_block),
+            runtime=minutes_of(cells_of_block),
             gpu=GPUS,
             device=DEVICE,
         params:
+            objective="{objective}",
             settings=settings_of,
+            sender_cuts=cuts_of("sender"),
+            receiver_cuts=cuts_of("receiver"),
             sender_layers=sender_layers,
             receiver_layers=lambda wildcards: blocks_of(wildcards)[wildcards.block],
             study=STUDY.study,
             seed=STUDY.seed,
-            code=STITCHING_CODE,
+            code=stitching_code,
         script:
             "../workflow_scripts/stitch_pair.py"
 
@@ -88,14 +96,17 @@ else:
         conda:
             "../envs/modelstitch.yaml"
         resources:
-            mem_mb=COSTS.joining_mb(),
+            mem_mb=lambda wildcards, attempt: attempt * requests.joining_mb(PLAN, wildcards.sender, wildcards.receiver),
             runtime=30,
         params:
+            objective="{objective}",
             settings=settings_of,
+            sender_cuts=cuts_of("sender"),
+            receiver_cuts=cuts_of("receiver"),
             sender_layers=sender_layers,
             receiver_layers=receiver_layers,
             study=STUDY.study,
             seed=STUDY.seed,
-            code=STITCHING_CODE,
+            code=stitching_code,
         script:
             "../workflow_scripts/join_layers.py"

@@ -8,7 +8,7 @@ from modelstitch.data.datasets import Split
 from modelstitch.data.sources import digits as source
 from modelstitch.identifiers import NetworkId
 from modelstitch.networks import training
-from tests.settings import WIDTH, initialised, training_settings
+from tests.settings import architecture, initialised, training_settings
 
 torch.set_num_threads(1)
 
@@ -47,9 +47,8 @@ def trained(digits, tmp_path_factory):
     """R1111 of width 4, trained on the digits to more than .8."""
     network_id = NetworkId("R1111", "trained", 0)
     checkpoint = tmp_path_factory.mktemp("trained") / "checkpoint.safetensors"
-    network, about = training.train(network_id, training_settings(epochs=4), WIDTH, digits, 0, checkpoint)
-    assert about["accuracy"] > 0.8
-    network.about = about
+    network = training.train(network_id, architecture(training=training_settings(epochs=4)), digits, 0, checkpoint)
+    assert network.about["accuracy"] > 0.8
     return network
 
 

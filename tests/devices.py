@@ -2,14 +2,16 @@
 
 import torch
 
-from modelstitch.engine import stitching
-from modelstitch.engine.frozen import FrozenNetwork
-from modelstitch.engine.stitching import StitchedPair, Tally
-from modelstitch.fitting import protocols
+from modelstitch.engine.evaluation import Tally
+from modelstitch.engine.pair import StitchedPair
+from modelstitch.fitting.beginning import trainable
 from modelstitch.fitting.distillation import Teacher
-from modelstitch.networks.small_resnet import build
-from modelstitch.stitches.linear import geometries, initialise
-from tests.settings import WIDTH
+from modelstitch.fitting.steps import steps
+from modelstitch.fitting.training import take_step
+from modelstitch.networks.frozen import FrozenNetwork
+from modelstitch.stitches.families.linear import initialise
+from modelstitch.stitches.geometry import geometries
+from tests.settings import WIDTH, small_resnet
 
 
 class Still:
@@ -28,24 +30,23 @@ class Still:
 
 def new_pair(device, width=WIDTH):
     """An untrained pair in bfloat16, with some of its cells, and the cells' geometries."""
-    networks = (build(name, width, 1, 10, 0).eval() for name in ("R1111", "R1112"))
-    frozen = [FrozenNetwork(network, torch.bfloat16, device) for network in networks]
-    shapes = [network.shapes((1, 32, 32)) for network in frozen]
-    cells = geometries(*shapes, [-1, 0, 2, 4], [-1, 0, 3, 5])
-    return StitchedPair(*frozen, {cell: initialise(geometry, 0, device) for cell, geometry in cells.items()}), cells
+    frozen = [FrozenNetwork(small_resnet(name, width), torch.bfloat16, device) for name in ("R1111", "R1112")]
+    cells = geometries(*(network.shapes for network in frozen), [-1, 0, 2, 4], [-1, 0, 3, 5])
+    stitches = {cell: trainable(initialise(geometry, 0), device) for cell, geometry in cells.items()}
+    return StitchedPair(*frozen, stitches), cells
 
 
 def train_watched(pair, optimiser, images, settings, watch):
-    """An epoch with soft labels, watched but for its first step, which makes what is made once. Returns the tally."""
-    steps = protocols.steps(images, settings, ("order",))
+    """An epoch with soft targets, watched but for its first step, which makes what is made once. Returns the tally."""
+    taken = steps(images, settings, ("order",), "stitches")
     tally = Tally(list(pair.stitches), images.device)
     teacher = Teacher(pair.sender, pair.receiver, (0.5, 0.5), len(pair.stitches), images.device)
-    _, _, *first = next(steps)
-    stitching.take_step(pair, optimiser, *first, tally, teacher)
+    _, _, *first = next(taken)
+    take_step(pair, optimiser, *first, tally, teacher)
     with watch:
-        for _, rate, batch, labels in steps:
+        for _, rate, batch, labels in taken:
             optimiser.rate = rate
-            stitching.take_step(pair, optimiser, batch, labels, tally, teacher)
+            take_step(pair, optimiser, batch, labels, tally, teacher)
     return tally
 
 

@@ -9,14 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from modelstitch.networks.small_resnet import SmallResNet
-from modelstitch.stitches.linear import Stitch, rows
+from modelstitch.networks.network import Network
+from modelstitch.stitches.families.linear import LinearMap, Stitch
 from modelstitch.stitches.normal_equations import Whitening
 
 
 def train_alone(
-    sender: SmallResNet,
-    receiver: SmallResNet,
+    sender: Network,
+    receiver: Network,
     cell: tuple[int, int],
     stitch: Stitch,
     batches: Iterable[tuple[Tensor, Tensor, float]],
@@ -24,7 +24,7 @@ def train_alone(
     weight_decay: float,
 ) -> list[float]:
     """Train one stitch in place on batches of (images, labels, learning rate), and return the loss of every step."""
-    optimiser = torch.optim.SGD([stitch.weight, stitch.bias], momentum=momentum, weight_decay=weight_decay)
+    optimiser = torch.optim.SGD(stitch.parameters, momentum=momentum, weight_decay=weight_decay)
     losses = []
     for images, labels, rate in batches:
         optimiser.param_groups[0]["lr"] = rate
@@ -36,19 +36,17 @@ def train_alone(
     return losses
 
 
-def stitched(
-    sender: SmallResNet, receiver: SmallResNet, cell: tuple[int, int], stitch: Stitch, images: Tensor
-) -> Tensor:
-    """Logits of the receiver's suffix on the stitch on the sender's prefix."""
+def stitched(sender: Network, receiver: Network, cell: tuple[int, int], stitch: Stitch, images: Tensor) -> Tensor:
+    """Logits of the receiver's suffix on the stitch on the sender's prefix, both Small ResNets, of images of 0 to 1."""
     i, j = cell
-    maps = images
+    maps = sender.prepared(images, images.dtype)
     with torch.no_grad():
-        for layer in sender.layers[: i + 1]:
+        for layer in sender.module.layers[: i + 1]:
             maps = layer(maps)
     maps = stitch(maps)
-    for layer in receiver.layers[j + 1 :]:
+    for layer in receiver.module.layers[j + 1 :]:
         maps = layer(maps)
-    return receiver.head(maps.mean(dim=(2, 3)))
+    return receiver.module.head(maps.mean(dim=(2, 3)))
 
 
 def root(matrix: Tensor) -> Tensor:
@@ -60,10 +58,10 @@ def root(matrix: Tensor) -> Tensor:
 class WhitenedMuon:
     """Moves V of V [P (x - m), 1], as its definition says, and says at the end which W x + b that is."""
 
-    def __init__(self, stitch: Stitch, whitening: Whitening, deviation: float, momentum: float) -> None:
+    def __init__(self, part: LinearMap, whitening: Whitening, deviation: float, momentum: float) -> None:
         self.mean, self.matrix, self.deviation = whitening.mean, root(whitening.inverse_covariance), deviation
-        weight = rows(stitch.weight.detach())
-        bias = stitch.bias.detach() + weight @ self.mean
+        weight = part.weight.detach()
+        bias = part.bias.detach() + weight @ self.mean
         self.weight = torch.cat((weight @ self.matrix.inverse(), bias[:, None]), dim=1)
         self.coefficient, self.momentum = momentum, torch.zeros_like(self.weight)
 
@@ -75,7 +73,7 @@ class WhitenedMuon:
         size = rate * self.deviation / min(self.weight.shape) ** 0.5
         self.weight = self.weight - size * orthogonalised(gradient + self.coefficient * self.momentum)
 
-    def stitch(self) -> tuple[Tensor, Tensor]:
+    def part(self) -> tuple[Tensor, Tensor]:
         """W (C_out, D) and b (C_out,)."""
         weight = self.weight[:, :-1] @ self.matrix
         return weight, self.weight[:, -1] - weight @ self.mean

@@ -1,18 +1,17 @@
 """Settings that many tests share, and networks by them."""
 
-from modelstitch.config import Augmentation, FastStitches, PaperStitches, Training
+from modelstitch.config.networks import Architecture, Training
+from modelstitch.config.section import Augmentation
+from modelstitch.config.stitches import FastStitches, PaperStitches
+from modelstitch.identifiers import NetworkId
 from modelstitch.networks import training
+from modelstitch.networks.network import Network
+from modelstitch.networks.small_resnet import SmallResNet
+from modelstitch.seeds import drawing
 
 WIDTH = 4
-
-
-def initialised(network_id, dataset, width=WIDTH):
-    """A network that was never trained, with what is known of it."""
-    network, network.about = training.initialise(network_id, width, dataset, 0)
-    return network
-
-
 TRAINING = Training(
+    optimiser="sgd",
     epochs=3,
     batch=64,
     learning_rate=0.1,
@@ -36,6 +35,25 @@ STITCHES = PaperStitches(
     protocol="paper", learning_rate=0.01, momentum=0.9, weight_decay=0.01, warmup_epochs=0.5, **COMMON
 )
 FAST = FastStitches(protocol="fast", learning_rate=0.1, statistics_images=150, **COMMON)
+
+
+def architecture(model="R1111", width=WIDTH, **changes):
+    """An architecture of the tests: a Small ResNet of some width, trained as the tests train, but for `changes`."""
+    arguments = {"width": width} if width else {}
+    return Architecture(**({"model": model, "arguments": arguments, "training": TRAINING} | changes))
+
+
+def initialised(network_id, dataset, width=WIDTH):
+    """A Small ResNet that was never trained."""
+    network_id = NetworkId(*network_id)
+    return training.initialise(network_id, architecture(network_id.architecture, width), dataset, 0)
+
+
+def small_resnet(name="R1111", width=WIDTH, channels=1, classes=10, size=(32, 32)):
+    """A Small ResNet of random weights, always the same, that takes its images as they are."""
+    with drawing(0):
+        module = SmallResNet(name, width, channels, classes)
+    return Network(module.eval(), name, image=(channels, *size))
 
 
 def training_settings(**changes):

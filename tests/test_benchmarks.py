@@ -1,4 +1,4 @@
-"""Each benchmark runs, and what it counts is what the cost model counts. Its times are anybody's."""
+"""Each benchmark runs, and what it counts is what the networks' sizes say. Its times are anybody's."""
 
 import json
 import os
@@ -9,17 +9,45 @@ import sys
 import pytest
 
 from modelstitch import hardware
-from modelstitch.networks.architectures import count_layers
-from modelstitch.planning.costs import layer_flops, pair_flops
 from tests.checkout import ROOT
 
 BENCHMARKS = ROOT / "benchmarks"
-IMAGE, WIDTH, BATCH = (3, 32, 32), 4, 3
+CHANNELS, SIZE, CLASSES = 3, 32, 10
+WIDTH, BATCH = 4, 3
 SENDER, RECEIVER = "R1111", "R1112"
-ROWS, COLUMNS = (range(count_layers(name)) for name in (SENDER, RECEIVER))
+ROWS, COLUMNS = range(5), range(6)
 ON_CPU = ("--device", "cpu", "--threads", "1")
 PAIR = (*ON_CPU, "--architectures", SENDER, RECEIVER)
 COMBINATION = (*PAIR, "--width", str(WIDTH), "--batch", str(BATCH), "--precision", "float32", "bfloat16")
+
+
+# Two networks: tokens of an image without a convolution, and maps of a grouped one.
+OWN = """
+from torch import Tensor, nn
+
+
+class Tokens(nn.Module):
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        self.embed = nn.Linear(16 * channels, 12)
+        self.blocks = nn.Sequential(*(nn.TransformerEncoderLayer(12, 2, 24, batch_first=True) for _ in range(2)))
+        self.head = nn.Linear(12, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        patches = images.unfold(2, 4, 4).unfold(3, 4, 4).flatten(4).permute(0, 2, 3, 1, 4).flatten(3).flatten(1, 2)
+        return self.head(self.blocks(self.embed(patches)).mean(dim=1))
+
+
+class Maps(nn.Module):
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, 6, 5, stride=2)
+        self.second = nn.Conv2d(6, 8, 3, groups=2)
+        self.head = nn.Linear(8, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.second(self.first(images).relu()).relu().mean(dim=(2, 3)))
+"""
 
 
 def printed(script: str, *arguments: str) -> dict:
@@ -34,18 +62,62 @@ def precisions() -> list[str]:
     return ["float32", "bfloat16"] if hardware.has_bfloat16("cpu") else ["float32"]
 
 
-def test_the_engines_operations_are_the_cost_models_and_its_shares_are_sane():
+def layers(name: str) -> list[tuple[int, int, int]]:
+    """Channels, size and operations of a Small ResNet's layers for an image: the stem, then each block."""
+    channels, size = WIDTH, SIZE
+    found = [(channels, size, 2 * size**2 * 9 * CHANNELS * channels)]
+    for stage, blocks in enumerate(map(int, name[1:])):
+        for block in range(blocks):
+            inputs, channels = channels, WIDTH * 2**stage
+            size //= 2 if stage and not block else 1
+            shortcut = 0 if inputs == channels else inputs
+            found.append((channels, size, 2 * size**2 * channels * (9 * inputs + 9 * channels + shortcut)))
+    return found
+
+
+def suffixes_of(name: str) -> list[int]:
+    """Operations of the convolutions after each layer."""
+    operations = [operations for _, _, operations in layers(name)]
+    return [sum(operations[j + 1 :]) for j in range(len(operations))]
+
+
+def pair_operations(sender: str, receiver: str) -> int:
+    """Of a training step of all cells, an image: the sender once, forward and back each suffix and stitch.
+
+    A stitch sees every number of its source once for each channel of its target, whichever of the two is larger.
+    """
+    total = sum(operations for _, _, operations in layers(sender))
+    last, _, _ = layers(receiver)[-1]
+    for channels, size, _ in layers(sender):
+        for (outputs, _, _), suffix in zip(layers(receiver), suffixes_of(receiver), strict=True):
+            total += 2 * (2 * size**2 * channels * outputs + suffix + 2 * last * CLASSES)
+    return total
+
+
+def test_the_engines_operations_are_those_of_its_layers_and_its_shares_are_sane():
     rows = printed("stitching_speed.py", *COMBINATION, "--repeats", "1")["rows"]
     assert [row["precision"] for row in rows] == precisions()
-    flops = BATCH * pair_flops(SENDER, RECEIVER, WIDTH, IMAGE, ROWS, COLUMNS)
-    suffixes = layer_flops(RECEIVER, WIDTH, IMAGE)
-    in_suffixes = 2 * BATCH * len(ROWS) * sum(sum(suffixes[j + 1 :]) for j in COLUMNS)
+    flops = BATCH * pair_operations(SENDER, RECEIVER)
+    in_suffixes = 2 * BATCH * len(ROWS) * sum(suffixes_of(RECEIVER))
     for row in rows:
         assert row["cells"] == len(ROWS) * len(COLUMNS)
         assert row["gflops"] == pytest.approx(flops / 1e9, rel=1e-3)
         assert row["convolutions_gflops"] == pytest.approx(in_suffixes / 1e9, rel=1e-3)
         assert 0 < row["share_of_matmul"] < 2 and 0 < row["share_of_convolutions"] < 5
         assert row["max_difference"] < 1e-5
+
+
+def test_networks_of_any_kind_are_compared_with_the_loop(tmp_path):
+    (tmp_path / "mine.py").write_text(OWN)
+    pairs = ("--architectures", SENDER, f"{tmp_path}/mine.py:Tokens", "--architectures", f"{tmp_path}/mine.py:Tokens")
+    options = ("--image", "1x12x20", "--width", "2", "4", "--batch", str(BATCH), "--repeats", "2")
+    rows = printed("stitching_speed.py", *ON_CPU, *pairs, f"{tmp_path}/mine.py:Maps", *options)["rows"]
+    assert [(row["width"], row["cells"]) for row in rows] == [(2, 5 * 3), (4, 5 * 3), (None, 3 * 2)]
+    assert [row["share_of_convolutions"] is None for row in rows] == [True, True, False]
+    assert all(row["image"] == [1, 12, 20] and row["max_difference"] < 1e-5 for row in rows)
+    # Maps' second convolution, after its layer 0 alone: 8 x 2 x 6 numbers, each of 3 channels of 3 x 3.
+    in_suffixes = 2 * BATCH * 3 * (2 * 8 * 2 * 6 * 3 * 9)
+    assert rows[-1]["convolutions_gflops"] == pytest.approx(in_suffixes / 1e9, rel=1e-3)
 
 
 def test_a_growing_pass_and_compiled_layers_give_the_engines_losses():
@@ -70,10 +142,10 @@ def test_no_time_of_a_step_is_counted_twice():
 def test_cells_of_a_pair_and_pairs_of_a_process_are_counted():
     options = ("--architecture", RECEIVER, "--width", str(WIDTH), "--batch", str(BATCH), "--repeats", "1")
     result = printed("scaling.py", *ON_CPU, *options)
-    layers = len(COLUMNS)
-    assert [row["cells"] for row in result["sizes"]] == [count * layers for count in range(1, layers + 1)]
+    depth = len(COLUMNS)
+    assert [row["cells"] for row in result["sizes"]] == [count * depth for count in range(1, depth + 1)]
     whole = result["sizes"][-1]
-    flops = BATCH * pair_flops(RECEIVER, RECEIVER, WIDTH, IMAGE, COLUMNS, COLUMNS)
+    flops = BATCH * pair_operations(RECEIVER, RECEIVER)
     assert whole["cells"] * whole["gflops_per_cell"] == pytest.approx(flops / 1e9, abs=whole["cells"] * 5e-4)
     assert [row["pairs"] for row in result["pairs"]] == [1, 2, 4]
     assert result["pairs"][-1]["resident_mb"] < 1.05 * result["pairs"][0]["resident_mb"]

@@ -1,41 +1,36 @@
 """What a GPU may change: nothing that matters. docs/results.md states the tolerance."""
 
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+import modelstitch
 from modelstitch.data.images import DeviceImages
-from modelstitch.engine.stitching import StitchedPair, Tally, take_step
-from modelstitch.fitting import pairs, protocols
-from modelstitch.fitting.optimisers import SGD
+from modelstitch.engine.evaluation import Tally
+from modelstitch.engine.pair import StitchedPair
+from modelstitch.fitting.pair import train_pair
+from modelstitch.fitting.protocols import protocol_of
+from modelstitch.fitting.training import take_step
 from modelstitch.hardware import in_batches, prepare
 from modelstitch.measures import distances, generation, hacking, probes
 from modelstitch.networks import training
-from modelstitch.networks.small_resnet import build
-from modelstitch.records import PairRecord
-from modelstitch.stitches.linear import parameters
+from modelstitch.optimisers import SGD, AdamW
 from tests.devices import Still, new_pair, train_watched
 from tests.measures.test_hacking import SETTINGS
-from tests.settings import AUGMENTATION, FAST, STITCHES, WIDTH
+from tests.networks.modules import KINDS, made
+from tests.settings import AUGMENTATION, FAST, STITCHES, small_resnet
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU here")
 
 
 def accuracies(network, dataset, device, precision="float32"):
-    columns, _, _ = pairs.train_pair(
-        network,
-        network,
-        dataset,
-        FAST.model_copy(update={"precision": precision}),
-        study_seed=0,
-        sender_layers=range(5),
-        receiver_layers=range(5),
-        device=device,
-    )
-    return np.stack([column.test_accuracy for column in columns])
+    settings = FAST.model_copy(update={"precision": precision})
+    record, _ = train_pair(network, network, dataset, settings, study_seed=0, device=device)
+    return np.stack([column.test_accuracy for column in record.columns])
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -64,16 +59,19 @@ def test_an_epoch_of_stitches_never_waits_for_the_gpu(few_digits, settings):
     prepare("cuda")
     settings = settings.model_copy(update={"augmentation": AUGMENTATION})
     pair, cells = new_pair("cuda")
-    images = DeviceImages(few_digits, few_digits.train, "cuda", torch.bfloat16)
-    stitches, optimiser, _ = protocols.begin(settings, pair.sender, pair.receiver, cells, images, ("seed",))
+    images = DeviceImages(few_digits, few_digits.train, "cuda")
+    begin = protocol_of(settings.protocol).begin
+    stitches, optimiser, _ = begin(settings, pair.sender, pair.receiver, cells, images, ("seed",))
     pair = StitchedPair(pair.sender, pair.receiver, stitches)
     assert train_watched(pair, optimiser, images, settings, never_waits()).images == 7 * 29
 
 
-def test_an_epoch_of_a_network_never_waits_for_the_gpu(few_digits):
+@pytest.mark.parametrize("optimiser", [lambda of: SGD(of, momentum=0.9), lambda of: AdamW(of, weight_decay=0.05)])
+def test_an_epoch_of_a_network_never_waits_for_the_gpu(few_digits, optimiser):
     prepare("cuda")
-    network = build("R1112", WIDTH, 1, 10, 0).to("cuda", memory_format=torch.channels_last)
-    optimiser = SGD(network.parameters(), momentum=0.9)
+    network = replace(small_resnet("R1112"), mean=(0.1,), std=(0.3,))
+    network.module.to("cuda", memory_format=torch.channels_last).train()
+    optimiser = optimiser(network.module.parameters())
     batches = DeviceImages(few_digits, few_digits.train, "cuda").shuffled(50, 0, AUGMENTATION)
     training.take_step(network, optimiser, *next(batches), torch.bfloat16)
     with never_waits():
@@ -85,27 +83,30 @@ def test_exhausted_memory_halves_the_groups_and_changes_no_gradient(caplog):
     """A step that may have three fifths of the memory it took."""
     caplog.set_level("INFO")
     prepare("cuda")
-    images = torch.rand(256, 1, 32, 32, device="cuda").to(torch.bfloat16, memory_format=torch.channels_last)
+    torch.manual_seed(0)
+    images = torch.rand(256, 1, 32, 32, device="cuda")
     labels = torch.arange(256, device="cuda") % 10
     gradients, limits, fraction = [], [], 1.0
     for _ in range(2):
         pair, _ = new_pair("cuda", width=64)
+        parameters = [tensor for stitch in pair.stitches.values() for tensor in stitch.parameters]
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
         torch.cuda.set_per_process_memory_fraction(fraction)
         try:
-            take_step(
-                pair, Still(parameters(pair.stitches.values())), images, labels, Tally(list(pair.stitches), "cuda")
-            )
+            take_step(pair, Still(parameters), images, labels, Tally(list(pair.stitches), "cuda"))
         finally:
             torch.cuda.set_per_process_memory_fraction(1.0)
         taken = torch.cuda.max_memory_allocated() - before
         fraction = (before + 0.6 * taken) / torch.cuda.get_device_properties(0).total_memory
-        limits.append(pair.largest_map)
-        gradients.append([parameter.grad.cpu() for parameter in parameters(pair.stitches.values())])
-        del pair
-    assert limits[1] < limits[0] and "the largest map of a group is" in caplog.text
+        limits.append(pair.limit)
+        of_each = (
+            [parameter.grad.flatten().cpu() for parameter in stitch.parameters] for stitch in pair.stitches.values()
+        )
+        gradients.append([torch.cat(gradient) for gradient in of_each])
+        del pair, parameters
+    assert limits[1] < limits[0] and "the largest tensor of a group has" in caplog.text
     for found, expected in zip(*gradients, strict=True):
         assert (found - expected).norm() <= 0.05 * expected.norm()
 
@@ -138,35 +139,47 @@ def test_exhausted_memory_halves_the_batches(caplog):
     assert "a batch has 50 images" in caplog.text
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_network_is_stitched_on_a_gpu_as_on_the_processor(few_digits, kind):
+    """Of a notebook's call, with a module that lies on the GPU already."""
+    sets = {
+        name: (split.images, split.labels) for name, split in (("train", few_digits.train), ("test", few_digits.test))
+    }
+    expected, found = (
+        modelstitch.stitch(made(kind).to(where), made("plain"), **sets, objective="similarity", device=device)
+        for where, device in (("cpu", "cpu"), ("cuda", "cuda"))
+    )
+    assert found.record.attributes["device"] != "cpu"
+    np.testing.assert_allclose(found.accuracy, expected.accuracy, atol=0.05)
+
+
 def measure_distances(network, dataset, stitches, record, device):
-    table = distances.measure_pair(network, network, dataset, stitches, stitches, device)
+    table = distances.measure_pair(network, network, dataset, stitches, stitches, device=device)
     return table[["variance", "EV", "EV_cosine"]]
 
 
 def measure_hacking(network, dataset, stitches, record, device):
-    table, suffixes = hacking.measure_pair(network, network, dataset, record, stitches, SETTINGS, 0, device)
+    table, suffixes = hacking.measure_pair(network, network, dataset, record, stitches, SETTINGS, 0, device=device)
     return pd.concat([table[["mahalanobis", "relative_error"]], suffixes[["random_relative_error", "cosine"]]])
 
 
 def measure_probes(network, dataset, stitches, record, device):
-    return probes.measure(network, dataset, 200, 0, device)[["accuracy"]]
+    return probes.measure(network, dataset, 200, 0, device=device)[["accuracy"]]
 
 
 def measure_generation(network, dataset, stitches, record, device):
-    into_input = PairRecord(record.attributes, record.columns[:1])
-    table, _ = generation.measure_pair(network, network, dataset, stitches, into_input, 40, 13, device)
+    into_input = replace(record, columns=record.columns[:1])
+    table, _ = generation.measure_pair(network, network, dataset, stitches, into_input, 40, 13, device=device)
     return table[["psnr", "ssim", "clipped"]]
 
 
 @pytest.mark.parametrize("measure", [measure_distances, measure_hacking, measure_probes, measure_generation])
 def test_measures_on_a_gpu_are_the_processors(few_digits, trained, monkeypatch, measure):
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
-    layers = {"sender_layers": range(5), "receiver_layers": [-1, 0, 2, 4]}
-    columns, stitches, attributes = pairs.train_pair(trained, trained, few_digits, FAST, study_seed=0, **layers)
+    record, stitches = train_pair(trained, trained, few_digits, FAST, study_seed=0, receiver_layers=[-1, 0, 2, 4])
     if measure is not measure_generation:
-        columns = columns[1:]
-        stitches = {name: tensor for name, tensor in stitches.items() if ".-1." not in name}
-    record = PairRecord(attributes, tuple(columns))
+        record = replace(record, columns=record.columns[1:])
+        stitches = {cell: stitch for cell, stitch in stitches.items() if cell[1] >= 0}
     expected, found = (measure(trained, few_digits, stitches, record, device) for device in ("cpu", "cuda"))
     np.testing.assert_allclose(found, expected, rtol=0.02, atol=0.02)
     assert torch.backends.cudnn.benchmark

@@ -1,5 +1,7 @@
 """What an epoch asks of a device, in which precision, and what is said when its memory is exhausted."""
 
+import dataclasses
+
 import pytest
 import torch
 from torch._subclasses import FakeTensorMode
@@ -8,17 +10,16 @@ from torch.utils._pytree import tree_leaves
 
 from modelstitch import hardware
 from modelstitch.data.images import DeviceImages
-from modelstitch.engine.frozen import FrozenNetwork
-from modelstitch.engine.stitching import StitchedPair
+from modelstitch.engine.pair import StitchedPair
 from modelstitch.errors import ModelstitchError
-from modelstitch.fitting import pairs, protocols
-from modelstitch.fitting.optimisers import SGD
+from modelstitch.fitting.pair import train_pair
+from modelstitch.fitting.protocols import protocol_of
 from modelstitch.identifiers import NetworkId
 from modelstitch.networks import training
-from modelstitch.networks.small_resnet import SmallResNet, build
-from modelstitch.stitches.linear import parameters
+from modelstitch.networks.frozen import FrozenNetwork
+from modelstitch.networks.small_resnet import SmallResNet
 from tests.devices import Still, exhausted, limited, new_pair, train_watched
-from tests.settings import AUGMENTATION, FAST, STITCHES, WIDTH, training_settings
+from tests.settings import AUGMENTATION, FAST, STITCHES, architecture, small_resnet, training_settings
 
 
 class NeverWaits(TorchDispatchMode):
@@ -63,8 +64,9 @@ class NeverWaitsForPinned(NeverWaits):
 def test_an_epoch_of_stitches_never_waits_for_the_device(few_digits, settings):
     settings = settings.model_copy(update={"augmentation": AUGMENTATION})
     pair, cells = new_pair("cpu")
-    images = DeviceImages(few_digits, few_digits.train, dtype=torch.bfloat16)
-    stitches, optimiser, _ = protocols.begin(settings, pair.sender, pair.receiver, cells, images, ("seed",))
+    images = DeviceImages(few_digits, few_digits.train)
+    begin = protocol_of(settings.protocol).begin
+    stitches, optimiser, _ = begin(settings, pair.sender, pair.receiver, cells, images, ("seed",))
     pair = StitchedPair(pair.sender, pair.receiver, stitches)
     assert train_watched(pair, optimiser, images, settings, NeverWaits()).images == 7 * 29
 
@@ -72,21 +74,32 @@ def test_an_epoch_of_stitches_never_waits_for_the_device(few_digits, settings):
 def test_an_epoch_of_stitches_copies_nothing_to_or_from_its_device(few_digits):
     """On `meta`, a device without numbers: what needs any, or mixes it with the CPU, fails."""
     pair, _ = new_pair("meta")
-    images = DeviceImages(few_digits, few_digits.train, "meta", torch.bfloat16)
-    optimiser = Still(parameters(pair.stitches.values()))
+    images = DeviceImages(few_digits, few_digits.train, "meta")
+    optimiser = Still([tensor for stitch in pair.stitches.values() for tensor in stitch.parameters])
     assert {parameter.dtype for parameter in optimiser.parameters} == {torch.float32}
     settings = STITCHES.model_copy(update={"augmentation": AUGMENTATION})
     assert train_watched(pair, optimiser, images, settings, NeverWaits()).images == 7 * 29
 
 
-def test_an_epoch_of_a_network_never_waits_for_the_device(few_digits):
-    network = build("R1112", WIDTH, 1, 10, 0)
-    optimiser = SGD(network.parameters(), momentum=0.9)
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+def test_an_epoch_of_a_network_never_waits_for_the_device(few_digits, optimiser):
+    network = small_resnet("R1112")
+    moving = training.optimiser_of(network.module, training_settings(optimiser=optimiser))
     batches = DeviceImages(few_digits, few_digits.train).shuffled(50, 0, AUGMENTATION)
-    training.take_step(network, optimiser, *next(batches), torch.bfloat16)
+    training.take_step(network, moving, *next(batches), torch.bfloat16)
     with NeverWaits():
         for images, labels in batches:
-            training.take_step(network, optimiser, images, labels, torch.bfloat16)
+            training.take_step(network, moving, images, labels, torch.bfloat16)
+
+
+def test_images_are_prepared_without_waiting_for_the_device(few_digits):
+    """Resized, of the network's channels, and normalised: by numbers that are on the device from the first batch on."""
+    network = dataclasses.replace(small_resnet(channels=3, size=(24, 48)), mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
+    batches = DeviceImages(few_digits, few_digits.train).shuffled(50, 0, AUGMENTATION)
+    network.prepared(next(batches)[0])
+    with NeverWaits():
+        shapes = {network.prepared(images).shape for images, _ in batches}
+    assert shapes == {(50, 3, 24, 48)}
 
 
 def test_an_epoch_begins_without_waiting_for_a_gpu(few_digits):
@@ -151,21 +164,21 @@ def test_memory_of_a_processor_is_not_counted():
 
 
 def test_a_network_that_exhausts_the_memory_says_what_to_lower(few_digits, tmp_path, monkeypatch):
-    monkeypatch.setattr(SmallResNet, "forward", exhausted)
-    message = r"^the device's memory is exhausted: lower {}networks\.width$"
+    monkeypatch.setattr(SmallResNet, "forward", limited(SmallResNet.forward, 10))
+    message = r"^the device's memory is exhausted: lower {}the networks' size$"
     with pytest.raises(ModelstitchError, match=message.format(r"networks\.training\.batch or ")):
-        training.train(NetworkId("R1111", "trained", 0), training_settings(), WIDTH, few_digits, 0, tmp_path / "state")
+        training.train(NetworkId("R1111", "trained", 0), architecture(), few_digits, 0, tmp_path / "state")
     with pytest.raises(ModelstitchError, match=message.format("")):
-        training.initialise(NetworkId("R1111", "calibrated", 0), WIDTH, few_digits, 0)
+        training.initialise(NetworkId("R1111", "calibrated", 0), architecture(), few_digits, 0)
 
 
 @pytest.mark.parametrize("objective", ["task", "similarity"])
 def test_a_pair_whose_sender_exhausts_the_memory_says_what_to_lower(few_digits, trained, monkeypatch, objective):
     monkeypatch.setattr(FrozenNetwork, "representations", exhausted)
     layers = {"sender_layers": [0], "receiver_layers": [1]}
-    message = r"^the device's memory is exhausted: lower .*stitches\.task.* or networks\.width$"
+    message = r"^the device's memory is exhausted: lower .*stitches\.task.* or the networks' size$"
     with pytest.raises(ModelstitchError, match=message):
-        pairs.train_pair(trained, trained, few_digits, STITCHES, objective=objective, study_seed=0, **layers)
+        train_pair(trained, trained, few_digits, STITCHES, objective=objective, study_seed=0, **layers)
 
 
 def test_a_batch_that_exhausts_the_memory_is_halved_and_begun_anew(caplog):

@@ -4,10 +4,13 @@ from modelstitch.errors import ModelstitchError
 from modelstitch.identifiers import RECIPES, NetworkId
 
 
+@pytest.mark.parametrize(
+    "architecture", ["R3463", "vgg11_bn", "vit_tiny_patch16_224.augreg_in21k", "a_trained_s0", "mine+more-2"]
+)
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_a_name_is_read_as_it_was_written(recipe):
-    network = NetworkId("R3463", recipe, 17)
-    assert str(network) == f"R3463_{recipe}_s17"
+def test_a_name_is_read_as_it_was_written(recipe, architecture):
+    network = NetworkId(architecture, recipe, 17)
+    assert str(network) == f"{architecture}_{recipe}_s17"
     assert NetworkId.parse(str(network)) == network
 
 
@@ -20,8 +23,12 @@ def test_a_name_is_read_as_it_was_written(recipe):
         "R1111_trained_s",
         "R1111_trained_s-1",
         "R1111_other_s0",
-        "R0111_trained_s0",
-        "ResNet18_trained_s0",
+        "_trained_s0",
+        "a/b_trained_s0",
+        "../R1111_trained_s0",
+        "two words_trained_s0",
+        ".hidden_trained_s0",
+        "R1111_trained_s0\n",
         "",
     ],
 )

@@ -3,9 +3,9 @@
 import job
 
 from modelstitch.analysis import tables
-from modelstitch.figures import matrices
+from modelstitch.figures import pair
 
 job.begin(snakemake)
 cells, networks = tables.read(snakemake.input.cells), tables.read(snakemake.input.networks)
 params = snakemake.params
-matrices.draw_all_pairs(cells, networks, params.folder, params.colormap, params.formats)
+pair.draw_all(cells, networks, params.folder, params.colormap, params.formats)

@@ -2,8 +2,15 @@
 
 import job
 
-from modelstitch.config import Study
+from modelstitch.config.study import Study
+from modelstitch.data.datasets import Sizes
+from modelstitch.networks.description import Description
 from modelstitch.planning.forecast import forecast
+from modelstitch.planning.study import PlannedStudy
 
 job.begin(snakemake)
-print(forecast(Study.model_validate(snakemake.params.study), **snakemake.params.circumstances))
+params = snakemake.params
+image, *counts = params.sizes
+descriptions = {name: Description.from_json(values) for name, values in params.descriptions.items()}
+plan = PlannedStudy(Study.model_validate(params.study), Sizes(tuple(image), *counts), descriptions)
+print(forecast(plan, **params.circumstances))

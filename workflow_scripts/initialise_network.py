@@ -3,17 +3,18 @@
 import job
 
 from modelstitch import hardware
+from modelstitch.config.networks import Architecture
+from modelstitch.config.section import read
 from modelstitch.data import datasets
 from modelstitch.identifiers import NetworkId
-from modelstitch.networks import small_resnet, training
+from modelstitch.networks import training
 
 job.begin(snakemake)
-network, about = training.initialise(
+network = training.initialise(
     NetworkId.parse(snakemake.wildcards.network),
-    snakemake.params.width,
+    read(Architecture, snakemake.params.architecture),
     datasets.read(snakemake.input.dataset),
     snakemake.params.seed,
     device=hardware.choose_device(snakemake.resources.device),
 )
-small_resnet.save(snakemake.output.weights, network, about)
-job.write_json(snakemake.output.about, about)
+job.write_network(snakemake, network)

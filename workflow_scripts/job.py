@@ -5,13 +5,16 @@ import logging
 import sys
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from modelstitch.allocator import keep_freed_memory
 from modelstitch.errors import ModelstitchError
 from modelstitch.files import replacing
+
+if TYPE_CHECKING:
+    from modelstitch.networks.network import Network
 
 log = logging.getLogger("modelstitch")
 
@@ -39,10 +42,21 @@ def begin(snakemake: Any) -> None:
     log.addHandler(file)
 
 
-def write_json(path: str, values: dict[str, Any]) -> None:
-    """Write values as readable JSON."""
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+def load_pair(snakemake: Any) -> tuple["Network", "Network"]:
+    """Sender and receiver of a job, cut where its params say."""
+    from modelstitch.networks.network import Network  # torch, which scripts of tables do without
+
+    roles = ("sender", "receiver")
+    return tuple(Network.load(snakemake.input[role]).cut_at(snakemake.params[f"{role}_cuts"]) for role in roles)
+
+
+def write_network(snakemake: Any, network: "Network") -> None:
+    """Write a network, and what is known of it as readable JSON."""
+    from modelstitch.networks import weights
+
+    weights.save(snakemake.output.weights, network)
+    with replacing(snakemake.output.about) as temporary:
+        temporary.write_text(json.dumps(dict(network.about), indent=2) + "\n", encoding="utf-8")
 
 
 def _tell(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:

@@ -1,12 +1,10 @@
 """Join the blocks of receiver layers of one ordered pair."""
 
 import job
-from safetensors.torch import load_file, save_file
 
-from modelstitch import files, records
+from modelstitch import records
+from modelstitch.stitches import files
 
 job.begin(snakemake)
-stitches = {name: tensor for block in snakemake.input.stitches for name, tensor in load_file(block).items()}
-with files.replacing(snakemake.output.stitches) as temporary:
-    save_file(stitches, temporary)
+files.join(snakemake.input.stitches, snakemake.output.stitches)
 records.join(snakemake.input.records, snakemake.output.record)

@@ -3,9 +3,11 @@
 import job
 
 from modelstitch.analysis import tables
+from modelstitch.analysis.cells import cells
+from modelstitch.analysis.networks import networks
 
 job.begin(snakemake)
-cells = tables.cells(snakemake.input.records)
-tables.write_csv(cells, snakemake.output.cells_csv)
-tables.write_parquet(cells, snakemake.output.cells_parquet)
-tables.write_csv(tables.networks(snakemake.input.networks), snakemake.output.networks)
+table = cells(snakemake.input.records)
+tables.write_csv(table, snakemake.output.cells_csv)
+tables.write_parquet(table, snakemake.output.cells_parquet)
+tables.write_csv(networks(snakemake.input.networks), snakemake.output.networks)

@@ -6,15 +6,15 @@ from modelstitch import hardware
 from modelstitch.analysis import tables
 from modelstitch.data import datasets
 from modelstitch.measures import probes
-from modelstitch.networks import small_resnet
+from modelstitch.networks.network import Network
 
 job.begin(snakemake)
 measured = probes.measure(
-    small_resnet.load(snakemake.input.network),
+    Network.load(snakemake.input.network).cut_at(snakemake.params.cuts),
     datasets.read(snakemake.input.dataset),
     snakemake.params.images,
     snakemake.params.seed,
-    hardware.choose_device(snakemake.resources.device),
-    snakemake.params.precision,
+    precision=snakemake.params.precision,
+    device=hardware.choose_device(snakemake.resources.device),
 )
 tables.write_csv(measured, snakemake.output[0])

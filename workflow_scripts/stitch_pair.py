@@ -1,26 +1,26 @@
 """Train stitches of one ordered pair, all of them or those of a block of receiver layers, and write their record."""
 
 import job
-from safetensors.torch import save_file
 
-from modelstitch import files, hardware, records
-from modelstitch.config import objective_settings
+from modelstitch import hardware, records
+from modelstitch.config.stitches import objective_settings
 from modelstitch.data import datasets
-from modelstitch.fitting import pairs
-from modelstitch.networks import small_resnet
+from modelstitch.fitting.pair import train_pair
+from modelstitch.stitches import files
 
 job.begin(snakemake)
-columns, stitches, attributes = pairs.train_pair(
-    small_resnet.load(snakemake.input.sender),
-    small_resnet.load(snakemake.input.receiver),
+params = snakemake.params
+settings = objective_settings(params.objective, params.settings)
+result = train_pair(
+    *job.load_pair(snakemake),
     datasets.read(snakemake.input.dataset),
-    objective_settings(snakemake.wildcards.objective, snakemake.params.settings),
-    objective=snakemake.wildcards.objective,
-    study_seed=snakemake.params.seed,
-    sender_layers=snakemake.params.sender_layers,
-    receiver_layers=snakemake.params.receiver_layers,
+    settings,
+    objective=params.objective,
+    study=params.study,
+    study_seed=params.seed,
+    sender_layers=params.sender_layers,
+    receiver_layers=params.receiver_layers,
     device=hardware.choose_device(snakemake.resources.device),
 )
-with files.replacing(snakemake.output.stitches) as temporary:
-    save_file(stitches, temporary)
-records.write_pair(snakemake.output.record, columns, attributes | {"study": snakemake.params.study})
+files.write(snakemake.output.stitches, result.stitches, settings.family.name)
+records.write(snakemake.output.record, result.record)

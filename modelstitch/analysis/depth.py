@@ -3,22 +3,20 @@
 import numpy as np
 import pandas as pd
 
-from modelstitch.analysis.matrices import matrices
-from modelstitch.identifiers import NetworkId
-from modelstitch.networks.architectures import count_layers
+from modelstitch.analysis.matrices import PAIR, matrices
 
 
 def relative_depth(layer: int, layers: int) -> float:
-    """Position of a layer in its network, 0 for the stem and 1 for the last layer.
+    """Position of a layer in its network, 0 for the first and 1 for the last layer; 1 for the only one.
 
     By this, not by index, the triangle of arXiv 2303.11277 is said to have its boundary on the diagonal.
 
     Raises:
-        ValueError: if `layer` is not in `0 .. layers - 1`, or the network has a single layer.
+        ValueError: if `layer` is not in `0 .. layers - 1`.
     """
-    if layers < 2 or not 0 <= layer < layers:
-        raise ValueError(f"layer {layer} of {layers}: expected one of 0 .. {layers - 1}, of at least 2 layers")
-    return layer / (layers - 1)
+    if not 0 <= layer < layers:
+        raise ValueError(f"layer {layer} of {layers}: expected one of 0 .. {layers - 1}")
+    return layer / (layers - 1) if layers > 1 else 1.0
 
 
 def corresponding(layer: int, layers: int, others: int) -> int:
@@ -57,9 +55,9 @@ def average(cells: pd.DataFrame, size: int) -> np.ndarray:
         (size, size), as of `on_depth_axes`.
     """
     total, results = np.zeros((size, size)), np.zeros((size, size), int)
-    for (_, *networks), matrix in matrices(cells).items():
-        layers = (count_layers(NetworkId.parse(network).architecture) for network in networks)
-        values = on_depth_axes(matrix, *layers, size)
+    counts = cells.groupby(PAIR, sort=False)[["sender_layer_count", "receiver_layer_count"]].first()
+    for pair, matrix in matrices(cells).items():
+        values = on_depth_axes(matrix, *counts.loc[pair], size)
         total += np.nan_to_num(values)
         results += ~np.isnan(values)
     return np.divide(total, results, out=np.full((size, size), np.nan), where=results > 0)

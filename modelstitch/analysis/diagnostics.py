@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from modelstitch import records
-from modelstitch.analysis.tables import EXCESSES_OVER_RANDOM
+from modelstitch.analysis.controls import EXCESSES_OVER_RANDOM
 
 # Three standard errors of a guess among 10 classes on the 360 test digits, the smallest set that ships.
 NEAR_CHANCE = 0.05
@@ -124,7 +124,7 @@ def _first_losses(paths: Sequence[Path | str]) -> dict[tuple, float]:
     """Train loss of the first epoch of each cell, by objective, sender, receiver and layers."""
     losses = {}
     for path in paths:
-        record = records.read_pair(path)
+        record = records.read(path)
         pair = tuple(record.attributes[name] for name in ("objective", "sender", "receiver"))
         for column in record.columns:
             for layer, loss in zip(column.sender_layers, column.train_loss[:, 0].tolist(), strict=True):

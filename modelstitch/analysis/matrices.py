@@ -8,6 +8,8 @@ import pandas as pd
 from modelstitch.errors import ModelstitchError
 from modelstitch.files import replacing
 
+PAIR = ["objective", "sender", "receiver"]
+
 
 def matrix(cells: pd.DataFrame, objective: str, sender: str, receiver: str, value: str = "accuracy") -> pd.DataFrame:
     """The matrix of one ordered pair, of any column of the cells table; a cell not in the table is NaN.
@@ -25,7 +27,7 @@ def matrices(cells: pd.DataFrame, value: str = "accuracy") -> dict[tuple[str, st
     """The matrices of all pairs, by (objective, sender, receiver), in the order of the table."""
     return {
         pair: rows.pivot(index="sender_layer", columns="receiver_layer", values=value)
-        for pair, rows in cells.groupby(["objective", "sender", "receiver"], sort=False)
+        for pair, rows in cells.groupby(PAIR, sort=False)
     }
 
 

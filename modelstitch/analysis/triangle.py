@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 
 from modelstitch import records
+from modelstitch.accuracy import correct
 from modelstitch.analysis.depth import relative_depth
 from modelstitch.data import datasets
 from modelstitch.errors import ModelstitchError
 from modelstitch.identifiers import RECIPES, NetworkId
-from modelstitch.networks.architectures import count_layers
 from modelstitch.seeds import seed_of
 
 RESAMPLES = 1000
@@ -45,7 +45,7 @@ Slopes = dict[str, np.ndarray]  # by kind
 
 
 @dataclass(frozen=True)
-class Cells:
+class Accuracies:
     """The cells with a result of one matrix, C of them.
 
     Attributes:
@@ -79,13 +79,13 @@ class Cells:
 
 
 @dataclass(frozen=True)
-class Pair:
+class _Pair:
     """One ordered pair and its cells with a result."""
 
     objective: str
     sender: NetworkId
     receiver: NetworkId
-    cells: Cells
+    cells: Accuracies
 
     @property
     def order(self) -> tuple:
@@ -113,7 +113,7 @@ def cell_slopes(rows: np.ndarray, columns: np.ndarray, sender_layers: int, recei
     return slopes
 
 
-def boundaries(matrices: Sequence[Cells]) -> Slopes:
+def boundaries(matrices: Sequence[Accuracies]) -> Slopes:
     """Slopes of the boundaries that part the matrices, one of each parting at least, and 1, in ascending order."""
     slopes = {kind: np.concatenate([cells.slopes[kind] for cells in matrices]) for kind in KINDS}
     return {kind: np.union1d(values[np.isfinite(values) & (values > 0)], 1) for kind, values in slopes.items()}
@@ -150,7 +150,7 @@ def numbers(matrix: pd.DataFrame, sender_layers: int, receiver_layers: int) -> d
     """
     rows, columns = np.nonzero(matrix.notna())
     layers = matrix.index.to_numpy()[rows], matrix.columns.to_numpy()[columns]
-    cells = Cells(matrix.to_numpy()[None, rows, columns], cell_slopes(*layers, sender_layers, receiver_layers))
+    cells = Accuracies(matrix.to_numpy()[None, rows, columns], cell_slopes(*layers, sender_layers, receiver_layers))
     if not 0 < cells.below.sum() < len(rows):
         raise ValueError(
             f"{cells.below.sum()} of {len(rows)} cells are at or below the diagonal: expected some, not all"
@@ -160,7 +160,7 @@ def numbers(matrix: pd.DataFrame, sender_layers: int, receiver_layers: int) -> d
 
 
 def _numbers(sums: np.ndarray, slopes: Slopes) -> dict[str, np.ndarray]:
-    """`NUMBERS` (B,) of `Cells.sums` (B, 3 + S) for boundaries of these slopes."""
+    """`NUMBERS` (B,) of `Accuracies.sums` (B, 3 + S) for boundaries of these slopes."""
     below, above, total = sums[:, :3].T
     found = {"below": below, "above": above, "difference": below - above}
     shares = (sums[:, 3:] / np.where(total > ROUNDING, total, np.inf)[:, None]).clip(max=1)
@@ -220,24 +220,23 @@ def interval(values: np.ndarray) -> tuple[float, float]:
     return tuple(np.quantile(values, QUANTILES).tolist()) if len(values) else (np.nan, np.nan)
 
 
-def _read(path: Path | str, dataset: datasets.Dataset, counts: np.ndarray) -> Pair:
+def _read(path: Path | str, dataset: datasets.Dataset, counts: np.ndarray) -> _Pair:
     """A record, with accuracies of images that count so often (B, images)."""
-    record = records.read_pair(path)
+    record = records.read(path)
     if record.attributes["dataset_digest"] != dataset.digest:
         raise ModelstitchError(f"{path}: made of other images than the data set's: delete it and run the study again")
     sender, receiver = (NetworkId.parse(record.attributes[role]) for role in ("sender", "receiver"))
     rows = np.concatenate([column.sender_layers for column in record.columns])
     columns = np.concatenate([[column.receiver_layer] * len(column.sender_layers) for column in record.columns])
-    correct = np.concatenate([column.predictions == dataset.test.labels for column in record.columns])
+    hits = np.concatenate([correct(column.predictions, dataset.test.labels) for column in record.columns])
     kept = ~np.isnan(np.concatenate([column.test_accuracy for column in record.columns]))
     # Sums of whole numbers are exact in float32 up to 16.7 million images.
-    accuracy = (counts @ correct[kept].T.astype(np.float32)).astype(np.float64) / counts.shape[1]
-    layers = (count_layers(network.architecture) for network in (sender, receiver))
-    slopes = cell_slopes(rows[kept], columns[kept], *layers)
-    return Pair(record.attributes["objective"], sender, receiver, Cells(accuracy, slopes))
+    accuracy = (counts @ hits[kept].T.astype(np.float32)).astype(np.float64) / counts.shape[1]
+    slopes = cell_slopes(rows[kept], columns[kept], len(record.sender), len(record.receiver))
+    return _Pair(record.attributes["objective"], sender, receiver, Accuracies(accuracy, slopes))
 
 
-def _row(pairs: Sequence[Pair], sender: str, receiver: str, seed: int) -> dict[str, object]:
+def _row(pairs: Sequence[_Pair], sender: str, receiver: str, seed: int) -> dict[str, object]:
     objective, recipes = pairs[0].objective, (pairs[0].sender.recipe, pairs[0].receiver.recipe)
     pairs = [pair for pair in pairs if pair.counts]
     cells = sum(len(pair.cells.below) for pair in pairs)
@@ -261,7 +260,7 @@ def _row(pairs: Sequence[Pair], sender: str, receiver: str, seed: int) -> dict[s
     return row
 
 
-def _weights(pairs: Sequence[Pair], seed: int) -> dict[str, np.ndarray]:
+def _weights(pairs: Sequence[_Pair], seed: int) -> dict[str, np.ndarray]:
     """How much each pair counts in resamples of pairs and of seeds (resamples, pairs), where there are several."""
     weights = {"pairs": drawn(len(pairs), seed)} if len(pairs) > 1 else {}
     seeds = sorted({network.seed for pair in pairs for network in (pair.sender, pair.receiver)})

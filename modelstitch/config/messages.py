@@ -3,7 +3,7 @@
 import difflib
 import re
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -20,6 +20,7 @@ EXPECTED = {
     "string_type": "text",
     "bool_type": "true or false",
     "tuple_type": "a list",
+    "dict_type": "a mapping (key: value)",
     "model_type": "a mapping (key: value)",
     "model_attributes_type": "a mapping (key: value)",
 }
@@ -172,18 +173,26 @@ def _field(place: Place, model: type[BaseModel]) -> FieldInfo:
 
 
 def _section(place: Place, model: type[BaseModel]) -> type[BaseModel]:
-    """The model at one of pydantic's places; a variant's name is one of the values of a field of it."""
+    """The model at one of pydantic's places; a variant's name is the only value of a field of it."""
     found = [model]
     for part in place:
         if len(found) > 1:
-            found = [variant for variant in found if _names(variant, part)]
+            key = next(key for key in found[0].model_fields if _tells_apart(key, found))
+            found = [variant for variant in found if part in _values(variant, key)]
         elif isinstance(part, str):
             found = _models_in(found[0].model_fields[part].annotation)
     return found[0]
 
 
-def _names(model: type[BaseModel], variant: str | int) -> bool:
-    return any(variant in typing.get_args(field.annotation) for field in model.model_fields.values())
+def _values(model: type[BaseModel], key: str) -> tuple[Any, ...]:
+    """The values that a key can have, where they are told one by one."""
+    return typing.get_args(model.model_fields[key].annotation) if key in model.model_fields else ()
+
+
+def _tells_apart(key: str, models: Sequence[type[BaseModel]]) -> bool:
+    """Whether a key has other values in each model, as a discriminator has."""
+    values = [_values(model, key) for model in models]
+    return all(values) and len(set().union(*values)) == sum(map(len, values))
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from modelstitch.config import Augmentation
+from modelstitch.config.section import Augmentation
 from modelstitch.data.datasets import Dataset, Split
 from modelstitch.errors import ModelstitchError
 
@@ -14,29 +13,33 @@ EVALUATION_BATCH = 500
 
 
 class DeviceImages:
-    """A split on the device: `images` uint8 (N, C, H, W), `labels` int64 (N,), and the statistics of the data set."""
+    """A split on the device, in batches of 0 to 1, channels-last; each network normalises them its own way.
 
-    def __init__(self, dataset: Dataset, split: Split, device: str = "cpu", dtype: torch.dtype = torch.float32) -> None:
+    Attributes:
+        images: uint8 (N, C, H, W), or float32 as they are given.
+        labels: int64 (N,).
+        mean: float32 (1, C, 1, 1), of the data set's training images: what augmentation fills holes with.
+    """
+
+    def __init__(self, dataset: Dataset, split: Split, device: str = "cpu") -> None:
         self.images = torch.from_numpy(split.images).to(device)
         self.labels = torch.from_numpy(split.labels).to(device)
-        self.mean, self.std = (
-            torch.from_numpy(values).to(device).reshape(1, -1, 1, 1) for values in (dataset.mean, dataset.std)
-        )
-        self.device, self.dtype = device, dtype
+        self.mean = torch.from_numpy(dataset.mean).to(device).reshape(1, -1, 1, 1)
+        self.device = device
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def normalised(self, indices: Tensor | slice) -> Tensor:
-        """Images (N, C, H, W), channels-last, of zero mean and unit deviation over the training images, in float32."""
+    def scaled(self, indices: Tensor | slice) -> Tensor:
+        """Images (N, C, H, W) of 0 to 1, float32."""
         images = self.images[indices].to(torch.float32, memory_format=torch.channels_last)
-        return (images / 255 - self.mean) / self.std
+        return images / 255 if self.images.dtype == torch.uint8 else images
 
     def in_order(self, size: int = EVALUATION_BATCH) -> Iterator[tuple[Tensor, Tensor]]:
-        """Normalised images (N, C, H, W) and labels (N,) in batches, every image once, none left out."""
+        """Images (N, C, H, W) and labels (N,) in batches, every image once, none left out."""
         for start in range(0, len(self), size):
             batch = slice(start, start + size)
-            yield self.normalised(batch).to(self.dtype), self.labels[batch]
+            yield self.scaled(batch), self.labels[batch]
 
     def shuffled(self, batch: int, seed: int, augmentation: Augmentation) -> Iterator[tuple[Tensor, Tensor]]:
         """One epoch of augmented images (N, C, H, W) and labels (N,) in full batches, in the order that `seed` gives.
@@ -57,8 +60,8 @@ class DeviceImages:
         draws = to_device(torch.rand(len(self), 5, generator=generator), self.device)
         for start in range(0, len(self) - batch + 1, batch):
             chosen = order[start : start + batch]
-            images = augment(self.normalised(chosen), draws[start : start + batch], augmentation)
-            yield images.to(self.dtype, memory_format=torch.channels_last), self.labels[chosen]
+            images = augment(self.scaled(chosen), draws[start : start + batch], augmentation, self.mean)
+            yield images, self.labels[chosen]
 
 
 def to_device(values: Tensor, device: str) -> Tensor:
@@ -73,14 +76,15 @@ def drawn(count: int, images: int, seed: int) -> Tensor:
     return torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:images]
 
 
-def augment(images: Tensor, draws: Tensor, augmentation: Augmentation) -> Tensor:
+def augment(images: Tensor, draws: Tensor, augmentation: Augmentation, mean: Tensor) -> Tensor:
     """Flip half of the images, shift each by up to `shift` pixels a direction, and cut a `cutout` square out of each.
 
-    What comes in from outside and what is cut out is zero, the mean of normalised images.
+    What comes in from outside and what is cut out is the mean colour, which is zero once images are normalised by it.
 
     Args:
-        images: normalised images (N, C, H, W).
+        images: of 0 to 1, (N, C, H, W).
         draws: numbers in [0, 1) of shape (N, 5): flip, vertical and horizontal shift, vertical and horizontal cutout.
+        mean: the mean colour (1, C, 1, 1).
     """
     count, _, height, width = images.shape
     rows, columns = (torch.arange(size, device=images.device) for size in (height, width))
@@ -89,7 +93,10 @@ def augment(images: Tensor, draws: Tensor, augmentation: Augmentation) -> Tensor
         columns = torch.where(draws[:, :1] < 0.5, width - 1 - columns, columns)
     rows = rows.expand(count, -1)
     if shift := augmentation.shift:
-        images = F.pad(images, (shift, shift, shift, shift))
+        framed = mean.expand(count, -1, height + 2 * shift, width + 2 * shift)
+        framed = framed.to(images).contiguous(memory_format=torch.channels_last)
+        framed[:, :, shift:-shift, shift:-shift] = images
+        images = framed
         offsets = (draws[:, 1:3] * (2 * shift + 1)).long()
         rows, columns = rows + offsets[:, :1], columns + offsets[:, 1:]
     if augmentation.flip or augmentation.shift:
@@ -105,5 +112,5 @@ def augment(images: Tensor, draws: Tensor, augmentation: Augmentation) -> Tensor
         across_rows, across_columns = (torch.arange(size, device=images.device) for size in (height, width))
         in_rows = (across_rows >= tops) & (across_rows < tops + cutout)
         in_columns = (across_columns >= lefts) & (across_columns < lefts + cutout)
-        images = images.masked_fill((in_rows[:, :, None] & in_columns[:, None, :])[:, None], 0.0)
+        images = torch.where((in_rows[:, :, None] & in_columns[:, None, :])[:, None], mean, images)
     return images

@@ -19,6 +19,7 @@ from modelstitch.figures.canvas import (
     SMALL,
     SOFT,
     canvas,
+    chance_of,
     draw_bar,
     number,
     pair_name,
@@ -75,7 +76,7 @@ def draw(cells: pd.DataFrame, summary: pd.DataFrame, networks: pd.DataFrame, col
                     heading = f"{epochs:g} epoch{'s' * (epochs != 1)}"
                     axes.text(x, y - ABOVE, heading, size=HEADING, color=INK, va="baseline")
         _draw_curves(axes, curves, upper + 0.45, height - 0.45 - UNDER, numbers)
-    draw_bar(axes, left, bottom, 3 * pitch, networks, colormap, bool(cells.accuracy.isna().any()))
+    draw_bar(axes, left, bottom, 3 * pitch, chance_of(networks), colormap, bool(cells.accuracy.isna().any()))
     return axes.figure
 
 

@@ -1,5 +1,6 @@
 """What every figure is drawn with: axes in inches, titles, the colour scale, and files without dates."""
 
+import io
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,6 +25,7 @@ TITLE, HEADING, LABEL, SMALL = 12.0, 10.0, 9.0, 8.0  # points
 MARGIN = 0.22  # inches, as all that follow
 LEGIBLE = 0.26  # a number is legible in cells of at least this size
 BAR_HEIGHT, BAR_LENGTH = 0.11, 3.2
+LEAST_BAR = 2.0  # that has room for its words
 BAR_SPACE = 0.84  # from the cells to the lower edge of the figure
 METADATA = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
 
@@ -41,9 +43,18 @@ def save(figure: Figure, paths: Iterable[Path | str]) -> None:
                 figure.savefig(temporary, format=kind, dpi=DPI, metadata=METADATA[kind])
 
 
+class Page(Figure):
+    """A figure that shows in a notebook, whatever is imported there."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=DPI / 2)
+        return buffer.getvalue()
+
+
 def canvas(width: float, height: float) -> Axes:
     """Axes over a whole figure, in inches from its upper left corner."""
-    axes = Figure(figsize=(width, height), facecolor="white").add_axes((0, 0, 1, 1))
+    axes = Page(figsize=(width, height), facecolor="white").add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, width), ylim=(height, 0), autoscale_on=False)
     axes.set_axis_off()
     return axes
@@ -66,7 +77,7 @@ def draw_bar(
     left: float,
     below: float,
     room: float,
-    networks: pd.DataFrame,
+    chance: float | None,
     colormap: str,
     hatched: bool = False,
 ) -> None:
@@ -78,16 +89,35 @@ def draw_bar(
     style = {"size": SMALL, "color": SOFT}
     for tick in ("0", ".2", ".4", ".6", ".8", "1"):
         axes.text(left + float(tick) * length, top + BAR_HEIGHT + 0.05, tick, ha="center", va="top", **style)
-    chance = 1 / int(networks.classes.iloc[0])
-    mark = left + chance * length
-    axes.plot([mark, mark], [top - 0.06, top + BAR_HEIGHT], color=INK, linewidth=1.2, solid_capstyle="butt")
-    axes.text(mark + 0.04, top - 0.06, f"chance {number(chance)}", ha="left", va="baseline", **style)
-    name = {"x": left + length, "ha": "right"} if chance < 0.3 else {"x": left, "ha": "left"}
+    name = {"x": left + length, "ha": "right"}
+    if chance is not None:
+        mark = left + chance * length
+        axes.plot([mark, mark], [top - 0.06, top + BAR_HEIGHT], color=INK, linewidth=1.2, solid_capstyle="butt")
+        axes.text(mark + 0.04, top - 0.06, f"chance {number(chance)}", ha="left", va="baseline", **style)
+        if chance >= 0.3:
+            name = {"x": left, "ha": "left"}
     axes.text(y=top - 0.06, s="test accuracy", va="baseline", **name, **style)
     if hatched:
         x = left + length + 0.3
         axes.add_patch(Rectangle((x, top - 0.02), 0.15, 0.15, **FAILED))
         axes.text(x + 0.21, top + 0.055, "no result", va="center_baseline", **style)
+
+
+def chance_of(networks: pd.DataFrame) -> float:
+    """The accuracy of a guess, by the networks table."""
+    return 1 / int(networks.classes.iloc[0])
+
+
+def own_accuracy(networks: pd.DataFrame, network: str) -> float:
+    """Of a network alone.
+
+    Raises:
+        ModelstitchError: if the networks table lacks it.
+    """
+    found = networks.accuracy[networks.network == network]
+    if found.empty:
+        raise ModelstitchError(f"the networks table lacks {network}: expected every network of the cells table")
+    return float(found.iloc[0])
 
 
 def number(value: float) -> str:

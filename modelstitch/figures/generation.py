@@ -32,7 +32,6 @@ from modelstitch.figures.canvas import (
     write_title,
 )
 from modelstitch.identifiers import NetworkId
-from modelstitch.networks.architectures import count_layers
 
 # Inches, as all that follow; at 200 dots an inch, an image of 32 pixels is three times as large.
 IMAGE, GAP = 0.48, 0.04
@@ -129,7 +128,7 @@ def draw_metrics(table: pd.DataFrame, networks: pd.DataFrame, colormap: str) -> 
         colormap: of the lines, a colour for each two recipes.
     """
     table = table.replace(math.inf, math.nan)  # an image that is reproduced exactly is off every scale
-    depths = [relative_depth(row.sender_layer, _layers(row.sender)) for row in table.itertuples()]
+    depths = [relative_depth(row.sender_layer, row.sender_layer_count) for row in table.itertuples()]
     table = table.assign(depth=depths, recipes=table.sender_recipe + " → " + table.receiver_recipe)
     objectives, recipes = table.objective.unique(), table.recipes.unique()
     colours = dict(zip(recipes, matplotlib.colormaps[colormap](np.linspace(0, 0.8, len(recipes))), strict=True))
@@ -165,10 +164,6 @@ def draw_metrics(table: pd.DataFrame, networks: pd.DataFrame, colormap: str) -> 
         page.plot([right, right + 0.26], [y, y], color=colour, linestyle=dashes, linewidth=width)
         page.text(right + 0.36, y, name, size=LABEL, color=INK, va="center_baseline")
     return page.figure
-
-
-def _layers(network: str) -> int:
-    return count_layers(NetworkId.parse(network).architecture)
 
 
 def _panel(page: Axes, left: float, top: float, highest: float) -> Axes:

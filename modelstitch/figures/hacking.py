@@ -1,9 +1,8 @@
 """Picture of what each cell's accuracy comes with: a likely representation or none, and whose mistakes."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import cycle, product
-from pathlib import Path
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -20,15 +19,16 @@ from modelstitch.figures.canvas import (
     canvas,
     panel,
     rows_with,
-    save,
     text_width,
     write_title,
 )
 from modelstitch.identifiers import RECIPES
 
-# Okabe and Ito's colours, which colour-blind readers tell apart, each always of the same recipes as long as they last.
+# Okabe and Ito's colours, which colour-blind readers tell apart, each always of the same recipes as long as they last:
+# those of networks that a study makes itself have theirs, others what is left.
 PALETTE = ("#0072b2", "#e69f00", "#56b4e9", "#d55e00", "#8a8a8a", "#f0e442", "#009e73", "#cc79a7", "#000000")
-COLOURS = dict(zip(product(RECIPES, RECIPES), cycle(PALETTE), strict=False))
+OWN = tuple(recipe for recipe in RECIPES if recipe != "pretrained")
+COLOURS = dict(zip(product(OWN, OWN), PALETTE, strict=False))
 PANEL, ACROSS, GAP = 2.05, 5, 0.3  # inches
 LEFT, TOP, BELOW = 0.68, 1.2, 0.62
 NAMES = 5  # in a row of the legend
@@ -60,15 +60,16 @@ PANELS = (
 )
 
 
-def draw_hacking(table: pd.DataFrame, objective: str) -> Figure:
+def draw(cells: pd.DataFrame, objective: str) -> Figure:
     """Accuracy against each of `PANELS`, a dot a cell, coloured by the recipes of sender and receiver.
 
     Raises:
         ModelstitchError: if the table lacks the objective.
     """
-    cells = rows_with(table, objective=objective)
-    found = {recipes: group for recipes, group in cells.groupby(["sender_recipe", "receiver_recipe"])}  # noqa: C416
-    groups = {recipes: found[recipes] for recipes in COLOURS if recipes in found}
+    shown = rows_with(cells, objective=objective)
+    found = {recipes: group for recipes, group in shown.groupby(["sender_recipe", "receiver_recipe"])}  # noqa: C416
+    groups = {recipes: found[recipes] for recipes in product(RECIPES, RECIPES) if recipes in found}
+    colours = colours_of(groups)
     down = len(PANELS) // ACROSS
     width = LEFT + ACROSS * PANEL + (ACROSS - 1) * GAP + MARGIN
     top = TOP + LINE * ((len(groups) - 1) // NAMES)
@@ -78,19 +79,26 @@ def draw_hacking(table: pd.DataFrame, objective: str) -> Figure:
         "Preserving or hacking",
         f"{objective} stitches · a dot a cell · dotted: the expected representation; for amplification, a random error",
     )
-    _write_legend(axes, groups)
+    _write_legend(axes, colours)
     for place, measure in enumerate(PANELS):
         left, above = LEFT + place % ACROSS * (PANEL + GAP), top + place // ACROSS * (PANEL + BELOW)
-        _draw_panel(axes, left, above, measure, groups, first=place % ACROSS == 0)
+        _draw_panel(axes, left, above, measure, groups, colours, first=place % ACROSS == 0)
     return axes.figure
 
 
-def _write_legend(axes: Axes, recipes: Iterable[tuple[str, str]]) -> None:
-    for place, pair in enumerate(recipes):
+def colours_of(recipes: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """A colour for each pair of recipes; none is used twice before all are."""
+    pairs = list(recipes)
+    left = cycle([colour for pair, colour in COLOURS.items() if pair not in pairs] or PALETTE)
+    return {pair: COLOURS.get(pair) or next(left) for pair in pairs}
+
+
+def _write_legend(axes: Axes, colours: Mapping[tuple[str, str], str]) -> None:
+    for place, (pair, colour) in enumerate(colours.items()):
         if place % NAMES == 0:
             x, y = LEFT + 0.05, TOP - 0.26 + LINE * (place // NAMES)
         name = " → ".join(pair)
-        axes.scatter(x, y, s=26, color=COLOURS[pair], linewidths=0)
+        axes.scatter(x, y, s=26, color=colour, linewidths=0)
         axes.text(x + 0.1, y, name, size=LABEL, color=INK, va="center_baseline")
         x += text_width(name, LABEL) + 0.35
 
@@ -101,6 +109,7 @@ def _draw_panel(
     top: float,
     measure: Panel,
     groups: Mapping[tuple[str, str], pd.DataFrame],
+    colours: Mapping[tuple[str, str], str],
     first: bool,
 ) -> None:
     axes = panel(page, left, top, PANEL, PANEL)
@@ -115,7 +124,7 @@ def _draw_panel(
         if measure.logarithmic:
             values = values.where(values > 0)
         dots = {"s": 9, "alpha": 0.6, "linewidths": 0, "rasterized": True, "zorder": 2, "clip_on": False}
-        axes.scatter(values, cells.accuracy, color=COLOURS[recipes], **dots)
+        axes.scatter(values, cells.accuracy, color=colours[recipes], **dots)
     _style(axes, measure, first)
 
 
@@ -142,13 +151,3 @@ def _style(axes: Axes, measure: Panel, first: bool) -> None:
 def _tick(value: float, _: int) -> str:
     """`.2`, `1`, `100`: no zero before the point, none after it."""
     return f"{value:g}".replace("0.", ".", 1).replace("-", "\N{MINUS SIGN}") if abs(value) < 1 else f"{value:g}"
-
-
-def draw_all(table: pd.DataFrame, folder: Path | str, formats: Sequence[str]) -> None:
-    """Draw `<folder>/hacking_<objective>.<format>` of each objective of the table.
-
-    Raises:
-        ModelstitchError: if a file can't be written.
-    """
-    for objective in table.objective.unique():
-        save(draw_hacking(table, objective), [f"{folder}/hacking_{objective}.{kind}" for kind in formats])

@@ -1,4 +1,4 @@
-"""Pictures of the matrices: one pair, all pairs at a glance or averaged, and the controls beside the trained pairs.
+"""Pictures of many matrices: all pairs at a glance or averaged, and the controls beside the trained pairs.
 
 Rows are the sender's layers and columns the receiver's, layer 0 at the top left as the paper prints them. A figure is
 laid out in inches on one pair of axes, so that cells keep their size and shape whatever the architectures.
@@ -19,7 +19,6 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path as Outline
 
 from modelstitch.analysis.depth import average
-from modelstitch.errors import ModelstitchError
 from modelstitch.figures.canvas import (
     BAR_SPACE,
     FAILED,
@@ -31,10 +30,11 @@ from modelstitch.figures.canvas import (
     MARGIN,
     SMALL,
     SOFT,
-    TITLE,
     canvas,
+    chance_of,
     draw_bar,
     number,
+    own_accuracy,
     rows_with,
     save,
     text_width,
@@ -43,8 +43,7 @@ from modelstitch.figures.canvas import (
 )
 from modelstitch.identifiers import RECIPES, NetworkId
 
-PAIR_CELL = 0.46  # inches, as all that follow
-AVERAGE = 3.2
+AVERAGE = 3.2  # inches, as all that follow
 AVERAGE_POINTS = 256  # a power of two: no point is as near to one layer as to the next
 SIDES = (("sender", "sender_layer"), ("receiver", "receiver_layer"))
 
@@ -100,39 +99,6 @@ class _Grid:
         return self.ticks + (
             0.3 + max(text_width(name, LABEL) for name in self.columns.names) if self.upright else 0.34
         )
-
-
-def draw_pair(
-    cells: pd.DataFrame, networks: pd.DataFrame, objective: str, sender: str, receiver: str, colormap: str
-) -> Figure:
-    """The matrix of one ordered pair, each cell with its accuracy.
-
-    Raises:
-        ModelstitchError: if a table lacks the pair or one of its networks.
-    """
-    return _draw_pair(rows_with(cells, objective=objective, sender=sender, receiver=receiver), networks, colormap)
-
-
-def _draw_pair(cells: pd.DataFrame, networks: pd.DataFrame, colormap: str) -> Figure:
-    objective, sender, receiver = _pair(cells)
-    grid = _grid(cells, networks, PAIR_CELL)
-    (sent, own), (received, receiver_own) = (
-        (f"{side.names[0]} {NetworkId.parse(network).recipe}", side.accuracies[0])
-        for side, network in ((grid.rows, sender), (grid.columns, receiver))
-    )
-    title = f"{sent} → {received}"
-    subtitle = f"{objective} stitches · the networks alone: {own} → {receiver_own}"
-    left, top = 0.75, 1.3
-    right = max(left + grid.columns.length, MARGIN + max(text_width(title, TITLE, "bold"), text_width(subtitle, LABEL)))
-    axes = canvas(right + MARGIN, top + grid.rows.length + BAR_SPACE)
-    write_title(axes, title, subtitle)
-    _draw_cells(axes, grid, left, top, colormap)
-    _write_layers(axes, grid, left, top, SMALL)
-    words = {"size": LABEL, "color": SOFT, "ha": "center"}
-    axes.text(left + grid.columns.length / 2, top - 0.29, "receiver layer", va="bottom", **words)
-    axes.text(left - 0.4, top + grid.rows.length / 2, "sender layer", va="center", rotation=90, **words)
-    draw_bar(axes, left, top + grid.rows.length, grid.columns.length, networks, colormap)
-    return axes.figure
 
 
 def draw_overview(
@@ -198,7 +164,7 @@ def _draw_panels(cells: pd.DataFrame, networks: pd.DataFrame, colormap: str, roo
             _write_layers(axes, grid, x, y + above, 6.5)
     hatched = any(not grid.annotated and grid.cells.accuracy.isna().any() for grid in grids)
     length = grids[0].columns.length
-    draw_bar(axes, MARGIN + left, bottom, length, networks, colormap, hatched)
+    draw_bar(axes, MARGIN + left, bottom, length, chance_of(networks), colormap, hatched)
     return axes.figure
 
 
@@ -245,21 +211,8 @@ def draw_depth(
     axes.text(left + AVERAGE / 2, bottom + 0.24, "receiver layer, relative depth", va="top", **words)
     axes.text(left - 0.5, top + AVERAGE / 2, "sender layer, relative depth", va="center", rotation=90, **words)
     _write_triangle(axes, right + beside, top, numbers)
-    draw_bar(axes, left, bottom + 0.42, AVERAGE, networks, colormap, hatched=bool(np.isnan(values).any()))
+    draw_bar(axes, left, bottom + 0.42, AVERAGE, chance_of(networks), colormap, hatched=bool(np.isnan(values).any()))
     return axes.figure
-
-
-def draw_all_pairs(
-    cells: pd.DataFrame, networks: pd.DataFrame, folder: Path | str, colormap: str, formats: Sequence[str]
-) -> None:
-    """Draw every pair of the table into `<folder>/<objective>/<sender>/<receiver>.<format>`.
-
-    Raises:
-        ModelstitchError: if a network is missing from its table, or a file can't be written.
-    """
-    for (objective, sender, receiver), pair in cells.groupby(["objective", "sender", "receiver"], sort=False):
-        paths = [Path(folder) / objective / sender / f"{receiver}.{kind}" for kind in formats]
-        save(_draw_pair(pair, networks, colormap), paths)
 
 
 def draw_all_overviews(
@@ -303,10 +256,6 @@ def draw_all_depths(
         save(figure, [f"{folder}/depth_{objective}_{sender}_to_{receiver}.{kind}" for kind in formats])
 
 
-def _pair(cells: pd.DataFrame) -> tuple[str, str, str]:
-    return tuple(cells.iloc[0][["objective", "sender", "receiver"]])
-
-
 def _grid(cells: pd.DataFrame, networks: pd.DataFrame, cell: float) -> _Grid:
     rows, columns = (_side(cells, networks, role, cell) for role in ("sender", "receiver"))
     return _Grid(cells, rows, columns, cell)
@@ -329,18 +278,11 @@ def _side(cells: pd.DataFrame, networks: pd.DataFrame, role: str, cell: float) -
     with_seed = networks.seed.nunique() > 1
     return _Side(
         names=tuple(f"{one.architecture} s{one.seed}" if with_seed else one.architecture for one in ids),
-        accuracies=tuple(number(_own_accuracy(networks, name)) for name in counts.index),
+        accuracies=tuple(number(own_accuracy(networks, name)) for name in counts.index),
         layers=pd.MultiIndex.from_frame(layers[[role, f"{role}_layer"]]),
         starts=np.concatenate(starts),
         spans=tuple(spans),
     )
-
-
-def _own_accuracy(networks: pd.DataFrame, network: str) -> float:
-    found = networks.accuracy[networks.network == network]
-    if found.empty:
-        raise ModelstitchError(f"the networks table lacks {network}: expected every network of the cells table")
-    return float(found.iloc[0])
 
 
 def _summary(cells: pd.DataFrame) -> str:

@@ -1,13 +1,14 @@
 """Muon for stitches, as if what they see were whitened: one rate for all, whatever their sizes and scales."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from modelstitch.fitting.optimisers import Optimiser
-from modelstitch.stitches.linear import Cell, Geometry, Stitch, from_rows, parameters, rows
+from modelstitch.errors import ModelstitchError
+from modelstitch.optimisers import Optimiser
+from modelstitch.stitches.geometry import Cell, Geometry
 from modelstitch.stitches.normal_equations import Moments, Whitening
 
 MOMENTUM = 0.9
@@ -16,61 +17,67 @@ WHITENING_RIDGE = 0.1
 
 
 class WhitenedMuon(Optimiser):
-    """Muon on the weights that stitches would have if what they see had zero mean, and variances whose mean is 1.
+    """Muon on the weights that linear maps would have if what they see had zero mean, and variances whose mean is 1.
 
-    With patches x of mean m, and a matrix P that whitens them, a stitch's W x + b is V [P (x - m), 1]. Muon moves V by
-    about the nearest semi-orthogonal matrix to the Nesterov momentum of its gradients (Jordan et al., "Muon", 2024), so
-    at a `rate` r what a stitch gives moves, as a vector over channels, by r standard deviations of what it should give.
+    With inputs x of mean m, and a matrix P that whitens them, a map W x + b is V [P (x - m), 1]. Muon moves V by about
+    the nearest semi-orthogonal matrix to the Nesterov momentum of its gradients (Jordan et al., "Muon", 2024), so at a
+    `rate` r what a stitch gives moves, as a vector over channels, by r standard deviations of what it should give.
 
     V is not made. Where the momentum is G for W and g for b, that for V is [H P', g] with H = G - g m', its product
     with itself is S = H K H' + g g', and V moves by R [H P', g] with R about the inverse root of S: W by R H K and b by
-    R g - R H K m, where K = P' P is the inverse of the patches' covariance. R is brought to a step whose norm is about
+    R g - R H K m, where K = P' P is the inverse of the inputs' covariance. R is brought to a step whose norm is about
     the rate times the standard deviation.
 
     Args:
-        stitches: moved in place.
+        stitches: of linear maps (`maps`), moved in place.
         moments: of their cells: whitening and standard deviations.
         stretch: how many times as long as that steps are.
+
+    Raises:
+        ModelstitchError: if the stitches are no linear maps.
     """
 
-    def __init__(self, stitches: Mapping[Cell, Stitch], moments: Moments, stretch: float = 1.0) -> None:
-        super().__init__(parameters(stitches.values()))
+    def __init__(self, stitches: Mapping[Cell, Any], moments: Moments, stretch: float = 1.0) -> None:
+        if not all(hasattr(stitch, "maps") for stitch in stitches.values()):
+            raise ModelstitchError("protocol fast moves linear maps: expected the family linear, or the protocol paper")
+        super().__init__([tensor for stitch in stitches.values() for tensor in stitch.parameters])
         self.stretch = stretch
         whitenings = moments.whitenings(WHITENING_RIDGE, self.parameters[0].dtype)
-        sharing: dict[tuple[int, Geometry], list[Cell]] = {}  # of cells that see the same patches
+        sharing: dict[tuple[int, Geometry, int], list[Cell]] = {}  # of cells whose maps see the same
         for cell, stitch in stitches.items():
-            sharing.setdefault((cell[0], stitch.geometry), []).append(cell)
-        alike: dict[tuple[Geometry, int], list[list[Cell]]] = {}
-        for (_, geometry), cells in sharing.items():
-            alike.setdefault((geometry, len(cells)), []).append(cells)
-        self.together: dict[int, list[_Together]] = {}  # by output channels
-        for (geometry, _), several in alike.items():
-            self.together.setdefault(geometry.target.channels, []).append(
-                _Together(
-                    [stitches[cell] for cells in several for cell in cells],
-                    [whitenings[cells[0]] for cells in several],
-                    [moments.deviation(cell) for cells in several for cell in cells],
+            for part in range(len(stitch.maps)):
+                sharing.setdefault((cell[0], stitch.geometry, part), []).append(cell)
+        of_one_shape: dict[tuple[Geometry, int, int], list[list[Cell]]] = {}
+        for (_, geometry, part), cells in sharing.items():
+            of_one_shape.setdefault((geometry, part, len(cells)), []).append(cells)
+        self.groups: dict[int, list[_Group]] = {}  # by outputs
+        for (geometry, part, _), several in of_one_shape.items():
+            self.groups.setdefault(geometry.parts[part].outputs, []).append(
+                _Group(
+                    [stitches[cell].maps[part] for cells in several for cell in cells],
+                    [whitenings[cells[0], part] for cells in several],
+                    [moments.deviation(cell, part) for cells in several for cell in cells],
                 )
             )
 
     @torch.no_grad()
     def step(self) -> None:
         self.gradients()  # of every stitch, or none is moved
-        for together in self.together.values():
-            momenta = [stitches.momentum() for stitches in together]
+        for groups in self.groups.values():
+            momenta = [group.momentum() for group in groups]
             roots = inverse_roots(torch.cat([momentum.square for momentum in momenta]))
-            parts = roots.split([len(stitches.stitches) for stitches in together])
-            for stitches, momentum, root in zip(together, momenta, parts, strict=True):
-                stitches.move(momentum, root, self.stretch * self.rate)
+            parts = roots.split([len(group.maps) for group in groups])
+            for group, momentum, root in zip(groups, momenta, parts, strict=True):
+                group.move(momentum, root, self.stretch * self.rate)
 
 
 class _Momentum(NamedTuple):
-    """Of stitches that move together, to some scale each, in the terms of `WhitenedMuon`.
+    """Of maps that move as a group, to some scale each, in the terms of `WhitenedMuon`.
 
     Attributes:
-        solved: H K, (B * n, C_out, D).
-        bias: g, (B * n, C_out, 1).
-        square: S, (B * n, C_out, C_out).
+        solved: H K, (B * n, O, D).
+        bias: g, (B * n, O, 1).
+        square: S, (B * n, O, O).
     """
 
     solved: Tensor
@@ -78,31 +85,31 @@ class _Momentum(NamedTuple):
     square: Tensor
 
 
-class _Together:
-    """Stitches of one geometry that move together: as many for each of B whitenings, n.
+class _Group:
+    """Maps of one shape that move as a group: as many for each of B whitenings, n.
 
     Args:
-        stitches: those of a whitening one after the other.
-        whitenings: of their patches.
-        deviations: of what each stitch should give.
+        maps: weight (O, D) and bias (O,), those of a whitening one after the other.
+        whitenings: of what they see.
+        deviations: of what each should give.
     """
 
     def __init__(
-        self, stitches: Sequence[Stitch], whitenings: Sequence[Whitening], deviations: Sequence[float]
+        self, maps: Sequence[tuple[Tensor, Tensor]], whitenings: Sequence[Whitening], deviations: Sequence[float]
     ) -> None:
-        self.stitches = stitches
-        each = len(stitches) // len(whitenings)
+        self.maps = maps
+        each = len(maps) // len(whitenings)
         self.inverses = torch.stack([whitening.inverse_covariance for whitening in whitenings])  # (B, D, D)
         self.means = torch.stack([whitening.mean for whitening in whitenings for _ in range(each)])[:, None]
-        outputs, inputs = rows(stitches[0].weight).shape
+        outputs, inputs = maps[0][0].shape
         lengths = [deviation / min(outputs, inputs + 1) ** 0.5 for deviation in deviations]
         self.lengths = self.means.new_tensor(lengths)[:, None, None]
-        self.momenta = self.means.new_zeros(len(stitches), outputs, inputs + 1)  # the last column is the bias's
+        self.momenta = self.means.new_zeros(len(maps), outputs, inputs + 1)  # the last column is the bias's
 
     def momentum(self) -> _Momentum:
-        """The Nesterov momentum, with the gradients that the stitches have now."""
-        weights = torch.stack([rows(stitch.weight.grad) for stitch in self.stitches])
-        biases = torch.stack([stitch.bias.grad for stitch in self.stitches])
+        """The Nesterov momentum, with the gradients that the maps have now."""
+        weights = torch.stack([weight.grad for weight, _ in self.maps])
+        biases = torch.stack([bias.grad for _, bias in self.maps])
         gradients = torch.cat((weights, biases[:, :, None]), dim=2)
         self.momenta.mul_(MOMENTUM).add_(gradients)
         weight, bias = (gradients + MOMENTUM * self.momenta).tensor_split((-1,), dim=2)
@@ -115,13 +122,13 @@ class _Together:
         return _Momentum(solved, bias, solved @ centred.mT + bias @ bias.mT)
 
     def move(self, momentum: _Momentum, roots: Tensor, rate: float) -> None:
-        """Move every stitch once, by its inverse root R (B * n, C_out, C_out)."""
+        """Move every map once, by its inverse root R (B * n, O, O)."""
         roots = roots * (rate * self.lengths)
         weights = roots @ momentum.solved
         biases = (roots @ momentum.bias - weights @ self.means.mT).squeeze(2)
-        for stitch, weight, bias in zip(self.stitches, weights, biases, strict=True):
-            stitch.weight.sub_(from_rows(weight, stitch.geometry))
-            stitch.bias.sub_(bias)
+        for (weight, bias), weight_step, bias_step in zip(self.maps, weights, biases, strict=True):
+            weight.sub_(weight_step)
+            bias.sub_(bias_step)
 
 
 def inverse_roots(squares: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ a large EV as a sign that the stitch does not preserve the representation.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,11 +16,13 @@ from torch import Tensor
 from modelstitch.analysis.depth import corresponding
 from modelstitch.data.datasets import Dataset
 from modelstitch.data.images import DeviceImages
-from modelstitch.engine.frozen import FrozenNetwork
-from modelstitch.hardware import choose_precision, enough_memory, in_batches, prepare
+from modelstitch.hardware import enough_memory, in_batches, prepare
 from modelstitch.identifiers import NetworkId
-from modelstitch.networks.small_resnet import SmallResNet
-from modelstitch.stitches.linear import from_tensors
+from modelstitch.networks.frozen import freeze
+from modelstitch.networks.network import Network
+from modelstitch.networks.representations import Representation
+from modelstitch.stitches.families import on_device
+from modelstitch.stitches.geometry import Cell
 
 BATCH = 100
 DISTANCES = ("EV", "ES", "SV")
@@ -36,53 +39,50 @@ COLUMNS = (
 )
 
 
-@enough_memory("networks.width")
+@enough_memory("the networks' size")
 @torch.no_grad()
 def measure_pair(
-    sender: SmallResNet,
-    receiver: SmallResNet,
+    sender: Network,
+    receiver: Network,
     dataset: Dataset,
-    vanilla: Mapping[str, Tensor],
-    similar: Mapping[str, Tensor],
-    device: str = "cpu",
+    vanilla: Mapping[Cell, Any],
+    similar: Mapping[Cell, Any],
     precision: str = "float32",
+    device: str = "cpu",
 ) -> pd.DataFrame:
     """Distances of every cell over the whole test set, one row a cell, with `COLUMNS`.
 
-    A distance is a mean over images, channels and pixels. `variance` is that of the expected representation about the
+    A distance is a mean over images, channels and places. `variance` is that of the expected representation about the
     mean of each channel: a stitch that gives nothing but its bias can have that much error. A cosine is the mean over
     images of that between two whole representations.
 
     Args:
         sender, receiver: the networks.
         dataset: whose test images are counted.
-        vanilla, similar: the pair's stitches for `task` and for `similarity`, as `stitches.to_tensors` names them.
+        vanilla, similar: the pair's stitches for `task` and for `similarity`, by cell.
         precision: that of the stitches for `task`, as a study names it.
+        device: where it is computed.
 
     Raises:
         ModelstitchError: if the device has too little memory.
     """
     prepare(device)
-    dtype = choose_precision(precision, device)
-    images = DeviceImages(dataset, dataset.test, device, dtype)
-    frozen = FrozenNetwork(sender, dtype, device), FrozenNetwork(receiver, dtype, device)
-    shapes = [network.shapes(tuple(dataset.test.images.shape[1:])) for network in frozen]
-    cells = sorted({tuple(int(part) for part in name.split(".")[:2]) for name in vanilla})
-    stitches = {
-        kind: from_tensors(tensors, cells, *shapes, device)
-        for kind, tensors in (("vanilla", vanilla), ("similar", similar))
-    }
-    sums = {j: torch.zeros(2, shapes[1][j].channels, dtype=torch.float64, device=device) for _, j in cells}
+    image = tuple(dataset.test.images.shape[1:])
+    images = DeviceImages(dataset, dataset.test, device)
+    frozen = [freeze(network.with_images(image), precision, device) for network in (sender, receiver)]
+    shapes = frozen[1].shapes
+    vanilla, similar = (on_device(stitches, device) for stitches in (vanilla, similar))
+    cells = sorted(vanilla)
+    sums = {j: torch.zeros(2, shapes[j].channels, dtype=torch.float64, device=device) for _, j in cells}
     totals = torch.zeros(len(cells), 2, len(DISTANCES), dtype=torch.float64, device=device)
 
     def measure(batch: slice) -> tuple[dict[int, Tensor], Tensor]:
-        inputs = images.normalised(batch).to(dtype)
-        sender_maps, receiver_maps = (network.representations(inputs) for network in frozen)
+        inputs = images.scaled(batch)
+        sent, received = (network.representations(inputs) for network in frozen)
         between = [
-            sums_between(receiver_maps[j], *(stitches[kind][i, j](sender_maps[i]) for kind in ("vanilla", "similar")))
-            for i, j in cells
+            sums_between(received[j], *(stitches[i, j](sent[i]) for stitches in (vanilla, similar))) for i, j in cells
         ]
-        return {j: moments(receiver_maps[j]) for j in sums}, torch.stack(between)
+        return {j: moments(received[j], shapes[j]) for j in sums}, torch.stack(between)
 
     for channels, between in in_batches(measure, len(images), BATCH):
         for j in sums:
@@ -90,37 +90,37 @@ def measure_pair(
         totals += between
     rows = []
     for (i, j), (squares, cosines) in zip(cells, totals.tolist(), strict=True):
-        pixels = len(images) * shapes[1][j].height * shapes[1][j].width
-        total, square = sums[j] / pixels
+        places = len(images) * shapes[j].size // shapes[j].channels
+        total, square = sums[j] / places
         variance = (square - total.square()).mean().item()
-        errors = [error / (pixels * shapes[1][j].channels) for error in squares]
-        rows.append(
-            (
-                sender.about["network"],
-                receiver.about["network"],
-                i,
-                j,
-                corresponding(i, len(sender.layers), len(receiver.layers)) == j,
-                variance,
-                *errors,
-                *(error / variance if variance else np.nan for error in errors),
-                *(cosine / len(images) for cosine in cosines),
-            )
-        )
-    return pd.DataFrame(rows, columns=COLUMNS)
+        row = {
+            "sender": sender.name,
+            "receiver": receiver.name,
+            "sender_layer": i,
+            "receiver_layer": j,
+            "corresponding": corresponding(i, len(frozen[0].layers), len(frozen[1].layers)) == j,
+            "variance": variance,
+        }
+        for name, squared, cosine in zip(DISTANCES, squares, cosines, strict=True):
+            error = squared / (places * shapes[j].channels)
+            row[name] = error
+            row[f"{name}_over_variance"] = error / variance if variance else np.nan
+            row[f"{name}_cosine"] = cosine / len(images)
+        rows.append(row)
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def moments(maps: Tensor) -> Tensor:
-    """Sum and sum of squares of each channel's values: float64 (2, C), of maps (N, C, H, W)."""
-    values = maps.double()
-    return torch.stack((values.sum(dim=(0, 2, 3)), values.square().sum(dim=(0, 2, 3))))
+def moments(values: Tensor, shape: Representation) -> Tensor:
+    """Sum and sum of squares of each channel's values: float64 (2, C), of representations (N, *shape)."""
+    values = values.double()
+    return torch.stack((shape.channel_sums(values), shape.channel_sums(values.square())))
 
 
 def sums_between(expected: Tensor, vanilla: Tensor, similar: Tensor) -> Tensor:
-    """Squared errors and cosines of maps (N, C, H, W), summed over images: float64 (2, `DISTANCES`)."""
+    """Squared errors and cosines of representations (N, *shape), summed over images: float64 (2, `DISTANCES`)."""
     pairs = ((expected, vanilla), (expected, similar), (similar, vanilla))
     squares = [(one - other).double().square().sum() for one, other in pairs]
-    cosines = [torch.cosine_similarity(*(maps.flatten(1).double() for maps in pair)).sum() for pair in pairs]
+    cosines = [torch.cosine_similarity(*(values.flatten(1).double() for values in pair)).sum() for pair in pairs]
     return torch.stack([torch.stack(squares), torch.stack(cosines)])
 
 
@@ -141,7 +141,17 @@ def summarise(distances: pd.DataFrame) -> pd.DataFrame:
             for name in DISTANCES:
                 for column in (name, f"{name}_over_variance", f"{name}_cosine"):
                     values = group[column]
-                    numbers = (values.min(), values.mean(), values.max(), values.std(ddof=0), len(values))
-                    rows.append((stitches, sender, receiver, column, *numbers))
-    columns = ("stitches", "sender_recipe", "receiver_recipe", "distance", "min", "mean", "max", "std", "cells")
-    return pd.DataFrame(rows, columns=columns)
+                    rows.append(
+                        {
+                            "stitches": stitches,
+                            "sender_recipe": sender,
+                            "receiver_recipe": receiver,
+                            "distance": column,
+                            "min": values.min(),
+                            "mean": values.mean(),
+                            "max": values.max(),
+                            "std": values.std(ddof=0),
+                            "cells": len(values),
+                        }
+                    )
+    return pd.DataFrame(rows)

@@ -8,7 +8,7 @@ of 256 values a channel, as a file would hold them.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -17,18 +17,19 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
+from modelstitch.accuracy import correct
 from modelstitch.analysis import tables
 from modelstitch.data.datasets import Dataset, Split
 from modelstitch.data.images import DeviceImages
-from modelstitch.engine.frozen import FrozenNetwork
 from modelstitch.files import replacing
-from modelstitch.hardware import choose_precision, enough_memory, in_batches, prepare
+from modelstitch.hardware import enough_memory, in_batches, prepare
 from modelstitch.identifiers import NetworkId
-from modelstitch.networks.small_resnet import SmallResNet
+from modelstitch.networks.frozen import FrozenNetwork, freeze
+from modelstitch.networks.network import INPUT, Network
 from modelstitch.records import PairRecord
-from modelstitch.stitches.linear import from_tensors
+from modelstitch.stitches.families import on_device
+from modelstitch.stitches.geometry import Cell
 
-INPUT = -1
 BATCH = 100
 METRICS = ("psnr", "ssim", "read_by_receiver", "agreement", "read_by_sender", "clipped", "read_unclipped")
 COLUMNS = (
@@ -36,6 +37,7 @@ COLUMNS = (
     "sender",
     "receiver",
     "sender_layer",
+    "sender_layer_count",
     *METRICS,
     "receiver_accuracy",
     "sender_accuracy",
@@ -61,75 +63,88 @@ class Shown(NamedTuple):
     generated: np.ndarray
 
 
-@enough_memory("networks.width")
+@enough_memory("the networks' size")
 @torch.no_grad()
 def measure_pair(
-    sender: SmallResNet,
-    receiver: SmallResNet,
+    sender: Network,
+    receiver: Network,
     dataset: Dataset,
-    stitches: Mapping[str, Tensor],
+    stitches: Mapping[Cell, Any],
     record: PairRecord,
     images: int,
     shown: int,
-    device: str = "cpu",
     precision: str = "float32",
+    device: str = "cpu",
 ) -> tuple[pd.DataFrame, Shown]:
     """How near the generated images are to the originals, and what both networks read in them: one row a sender layer.
 
     Args:
         sender, receiver: the networks.
         dataset: whose test images are given to the sender, all of them.
-        stitches: the pair's stitches into the receiver's input, as `stitches.to_tensors` names them.
+        stitches: the pair's, into the receiver's input, by cell.
         record: of these stitches.
         images: PSNR and SSIM are means over the first so many test images.
         shown: how many generated images are returned, by `choose`.
         precision: that of the stitches, as a study names it.
+        device: where it is computed.
 
     Returns:
-        A table with `COLUMNS`, NaN where a stitch diverged; and the images for the figures.
+        A table with `COLUMNS`, NaN where a stitch diverged; and the images for the figures. An original is what the
+        receiver is given, before it normalises it.
 
     Raises:
         ModelstitchError: if the device has too little memory.
     """
     prepare(device)
     (column,) = record.columns
-    layers, image = column.sender_layers, dataset.test.images.shape[1:]
-    dtype = choose_precision(precision, device)
-    test = DeviceImages(dataset, dataset.test, device, dtype)
-    frozen, reader = (FrozenNetwork(network, dtype, device) for network in (sender, receiver))
-    shapes = frozen.shapes(tuple(image))
-    painters = from_tensors(stitches, [(i, INPUT) for i in layers], shapes, shapes, device)
+    layers, image = column.sender_layers, tuple(dataset.test.images.shape[1:])
+    test = DeviceImages(dataset, dataset.test, device)
+    frozen, reader = (freeze(network.with_images(image), precision, device) for network in (sender, receiver))
+    stitches = on_device(stitches, device)
     chosen = choose(dataset.test, shown)
-    generated = np.empty((len(layers), len(chosen), *image), np.uint8)
+    shape = reader.shapes[INPUT].shape
+    originals = np.empty((len(chosen), *shape), np.uint8)
+    generated = np.empty((len(layers), len(chosen), *shape), np.uint8)
 
     def measure(batch: slice) -> tuple[np.ndarray, np.ndarray]:
         likeness, counts = np.empty((len(layers), 2)), np.empty((len(layers), 4), np.int64)
-        inputs, labels = test.normalised(batch).to(dtype), test.labels[batch]
-        maps, original_classes = frozen.representations(inputs, max(layers)), reader(inputs).argmax(dim=1)
-        originals = dataset.test.images[batch.start : min(batch.stop, images)]
+        inputs, labels = test.scaled(batch), test.labels[batch]
+        sent, prepared = frozen.representations(inputs, max(layers)), reader.prepared(inputs)
+        original_classes = reader.suffix(INPUT, prepared).argmax(dim=1)
+        given = as_bytes(reader.source.restored(prepared) * 255).cpu().numpy()
         places = np.flatnonzero((chosen >= batch.start) & (chosen < batch.stop))
-        for row, ((i, _), paint) in enumerate(painters.items()):
-            pixels = (paint(maps[i]).float() * test.std + test.mean) * 255
-            painted = as_bytes(pixels)
-            seen = ((painted / 255 - test.mean) / test.std).to(dtype)
-            classes, by_sender = (network(seen).argmax(dim=1) for network in (reader, frozen))
+        originals[places] = given[chosen[places] - batch.start]
+        counted = given[: max(0, min(batch.stop, images) - batch.start)]
+        for row, i in enumerate(layers):
+            pixels = reader.source.restored(stitches[i, INPUT](sent[i])) * 255
+            files = as_bytes(pixels)
+            read, by_sender = (classes_of(network, files / 255) for network in (reader, frozen))
             changed = (pixels < -0.5) | (pixels > 255.5)
-            hits = (classes == labels, classes == original_classes, by_sender == labels, changed)
+            hits = (correct(read, labels), read == original_classes, correct(by_sender, labels), changed)
             counts[row] = [hit.sum().item() for hit in hits]
-            files = painted.cpu().numpy()
-            likeness[row] = compare(originals, files[: len(originals)])
-            generated[row, places] = files[chosen[places] - batch.start]
+            written = files.cpu().numpy()
+            likeness[row] = compare(counted, written[: len(counted)])
+            generated[row, places] = written[chosen[places] - batch.start]
         return likeness, counts
 
     likeness, counts = (sum(parts) for parts in zip(*in_batches(measure, len(test), BATCH), strict=True))
-    shares = counts / (len(test), len(test), len(test), dataset.test.images.size)
+    shares = counts / (len(test), len(test), len(test), len(test) * reader.shapes[INPUT].size)
     numbers = np.column_stack((likeness / min(images, len(test)), shares, column.test_accuracy))
     numbers[np.isnan(column.test_accuracy)] = np.nan
     names = ("objective", "sender", "receiver", "receiver_accuracy", "sender_accuracy")
     known = {name: record.attributes[name] for name in names}
     totals = {"images": min(images, len(test)), "test_images": len(test)}
     table = pd.DataFrame(numbers, columns=METRICS).assign(sender_layer=layers, **known, **totals)
-    return table[list(COLUMNS)], Shown(layers, dataset.test.images[chosen], generated)
+    count = {"sender_layer_count": len(record.sender)}
+    return table.assign(**count)[list(COLUMNS)], Shown(layers, originals, generated)
+
+
+def classes_of(network: FrozenNetwork, images: Tensor) -> Tensor:
+    """What a network takes images (N, C, H, W) of 0 to 1 for, (N,); colours become grey where it knows no others."""
+    channels = network.shapes[INPUT].channels
+    if channels == 1 < images.shape[1]:
+        images = images.mean(dim=1, keepdim=True)
+    return network(images).argmax(dim=1)
 
 
 def as_bytes(pixels: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ mistakes the stitched network makes.
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import chain
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,22 +20,27 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from modelstitch.config import Hacking
+from modelstitch.accuracy import correct
+from modelstitch.config.measures import Hacking
 from modelstitch.data.datasets import Dataset
-from modelstitch.data.images import EVALUATION_BATCH, DeviceImages, drawn
-from modelstitch.engine.frozen import FrozenNetwork
+from modelstitch.data.images import DeviceImages, drawn
 from modelstitch.errors import ModelstitchError
-from modelstitch.hardware import choose_precision, enough_memory, in_batches, prepare
+from modelstitch.hardware import enough_memory, in_batches, prepare
 from modelstitch.identifiers import NetworkId
-from modelstitch.networks.small_resnet import SmallResNet
+from modelstitch.networks.evaluation import predict
+from modelstitch.networks.frozen import FrozenNetwork, freeze
+from modelstitch.networks.network import INPUT, Network
+from modelstitch.networks.representations import Representation
 from modelstitch.records import PairRecord
 from modelstitch.seeds import seed_of
-from modelstitch.stitches.linear import Cell, Stitch, from_tensors
+from modelstitch.stitches.families import on_device
+from modelstitch.stitches.geometry import Cell
 
 BATCH = 100
 POOLED = 2  # pixels along each side of a map's features
-PENALTY = 0.01  # inverse: a few thousand coefficients are learnt from as many representations
-CELL = ("objective", "sender", "receiver", "sender_layer", "receiver_layer")
+PENALTY = 0.01  # inverse: a few thousand coefficients are fitted to as many representations
+PAIR = ("objective", "sender", "receiver")
+CELL = (*PAIR, "sender_layer", "receiver_layer")
 TYPICALITIES = ("mahalanobis", "neighbour_distance", "precision", "recall", "readout_accuracy")
 RECIPE_COLUMNS = ("sender_recipe", "receiver_recipe")
 COLUMNS = (
@@ -55,7 +60,15 @@ COLUMNS = (
     "same_mistake_sender",
     "same_mistake_networks",
 )
-SUFFIX_COLUMNS = (*CELL, "layer", "relative_error", "random_relative_error", "cosine")
+SUFFIX_NUMBERS = ("layer", "relative_error", "random_relative_error", "cosine")
+SUFFIX_COLUMNS = (*CELL, *SUFFIX_NUMBERS)
+
+
+class Measured(NamedTuple):
+    """A row a cell, with `COLUMNS`; and a row for each cell and stage of the suffix, with `SUFFIX_COLUMNS`."""
+
+    cells: pd.DataFrame
+    suffixes: pd.DataFrame
 
 
 class Reference:
@@ -124,40 +137,30 @@ def radii(points: np.ndarray, neighbours: int) -> np.ndarray:
     return np.partition(between, neighbours - 1)[:, neighbours - 1]
 
 
-def stages_from(receiver: FrozenNetwork, layer: int, maps: Tensor) -> list[Tensor]:
-    """What a receiver makes of maps (N, C, H, W) at a layer: themselves, each later layer's output, and the logits."""
-    stages = [maps]
-    for block in receiver.layers[layer + 1 :]:
-        stages.append(block(stages[-1]))
-    return [*stages, receiver.suffix(len(receiver.layers) - 1, stages[-1])]
-
-
 def divergence(
     receiver: FrozenNetwork, layer: int, stitched: Tensor, expected: list[Tensor], signs: Tensor
 ) -> np.ndarray:
-    """How far stitched maps (N, C, H, W) lead the suffix after `layer` from where the expected ones do.
+    """How far stitched representations (N, *shape) take the suffix after `layer` from where the expected ones do.
 
-    Beside the stitch's own error goes a random one of the same size: each image's and channel's map of errors takes a
-    random sign, which leaves its power in every channel and its pattern in space, but not its direction.
+    Beside the stitch's own error goes a random one of the same size: the same error, with its sign flipped at random
+    for each image and channel, which leaves its power in every channel and its pattern in space, but not its direction.
 
     Args:
         receiver, layer: the suffix.
-        stitched: maps that stand for the layer's output.
-        expected: what the suffix makes of the expected ones, a stage each, as of `stages_from`.
+        stitched: representations that stand for the layer's output.
+        expected: what the suffix makes of the expected ones, a stage each, as of `FrozenNetwork.stages`.
         signs: 1 or -1 (N, C).
 
     Returns:
         (stages, 3), float64, sums over images: squared error, squared error after the random one, and cosine.
     """
-    both = torch.cat([stitched, expected[0] + signs[:, :, None, None] * (stitched - expected[0])])
+    signs = receiver.shapes[layer].per_channel(signs)
+    both = torch.cat([stitched, expected[0] + signs * (stitched - expected[0])])
     rows = []
-    for maps, right in zip(stages_from(receiver, layer, both), expected, strict=True):
-        errors = (
-            (maps.unflatten(0, (2, -1)).float() - right.float()).square().flatten(1).sum(dim=1, dtype=torch.float64)
-        )
-        cosine = torch.cosine_similarity(maps[: len(right)].flatten(1).float(), right.flatten(1).float()).sum(
-            dtype=torch.float64
-        )
+    for stage, right in zip(receiver.stages(layer, both), expected, strict=True):
+        values, right = stage.float(), right.float()
+        errors = (values.unflatten(0, (2, -1)) - right).square().flatten(1).sum(dim=1, dtype=torch.float64)
+        cosine = torch.cosine_similarity(values[: len(right)].flatten(1), right.flatten(1)).sum(dtype=torch.float64)
         rows.append(torch.cat([errors, cosine[None]]))
     return torch.stack(rows).cpu().numpy()
 
@@ -165,7 +168,7 @@ def divergence(
 def divergences(
     sender: FrozenNetwork,
     receiver: FrozenNetwork,
-    stitches: Mapping[Cell, Stitch],
+    stitches: Mapping[Cell, Any],
     images: DeviceImages,
     chosen: Tensor,
     seed: Sequence[object],
@@ -175,20 +178,22 @@ def divergences(
     Relative to the variance of the expected activations about the mean of each channel, as in `distances`: a constant
     has an error of 1.
     """
+    shapes = [*list(receiver.shapes.values())[1:], None]  # the logits last
     signs = {
-        cell: random_signs((len(chosen), len(stitch.bias)), seed_of(*seed, *cell)) for cell, stitch in stitches.items()
+        (i, j): random_signs((len(chosen), receiver.shapes[j].channels), seed_of(*seed, i, j)) for i, j in stitches
     }
 
     def measure(batch: slice) -> tuple[list[Tensor], dict[Cell, np.ndarray]]:
-        inputs = images.normalised(chosen[batch]).to(images.dtype)
-        sent, expected = sender.representations(inputs), stages_from(receiver, -1, inputs)[1:]
-        return [moments_of(maps) for maps in expected], {
-            (i, j): divergence(receiver, j, stitch(sent[i]), expected[j:], signs[i, j][batch].to(inputs))
+        inputs = images.scaled(chosen[batch])
+        sent, expected = sender.representations(inputs), receiver.stages(INPUT, receiver.prepared(inputs))[1:]
+        moments = [moments_of(values, shape) for values, shape in zip(expected, shapes, strict=True)]
+        return moments, {
+            (i, j): divergence(receiver, j, stitch(sent[i]), expected[j:], signs[i, j][batch].to(sent[i]))
             for (i, j), stitch in stitches.items()
         }
 
     sums = dict.fromkeys(stitches, 0.0)
-    moments = [0.0] * (len(receiver.layers) + 1)
+    moments = [0.0] * len(shapes)
     for moments_of_batch, sums_of_batch in in_batches(measure, len(chosen), BATCH):
         moments = [total + values for total, values in zip(moments, moments_of_batch, strict=True)]
         sums = {cell: total + sums_of_batch[cell] for cell, total in sums.items()}
@@ -206,38 +211,43 @@ def random_signs(shape: tuple[int, int], seed: int) -> Tensor:
     return 2 * torch.randint(0, 2, shape, generator=generator, dtype=torch.int8) - 1
 
 
-def moments_of(maps: Tensor) -> Tensor:
-    """Count, sum and sum of squares of each channel's values: float64 (3, C), of maps (N, C, H, W) or logits (N, C)."""
-    values = maps.transpose(0, 1).flatten(1).double()
-    counts = torch.full_like(values[:, 0], values.shape[1])
-    return torch.stack([counts, values.sum(dim=1), values.square().sum(dim=1)])
+def moments_of(values: Tensor, shape: Representation | None) -> Tensor:
+    """Count, sum and sum of squares of each channel's values: float64 (3, C), of (N, *shape) or of logits (N, C)."""
+    shape = shape or Representation(values.shape[1], layout="vector")
+    values = values.double()
+    sums = shape.channel_sums(values)
+    counts = torch.full_like(sums, values.numel() // shape.channels)
+    return torch.stack([counts, sums, shape.channel_sums(values.square())])
 
 
 def pooled_features(
     sender: FrozenNetwork,
     receiver: FrozenNetwork,
-    stitches: Mapping[Cell, Stitch],
+    stitches: Mapping[Cell, Any],
     images: DeviceImages,
     chosen: Tensor,
 ) -> dict[Cell | int, np.ndarray]:
-    """Features (N, D) of the chosen images: of stitched representations by cell, of expected ones by layer.
-
-    A map's features are its channels' means over each quarter, or its pixels where it has no more.
-    """
+    """Features (N, D) of the chosen images: of stitched representations by cell, of expected ones by layer."""
 
     def measure(batch: slice) -> dict[Cell | int, np.ndarray]:
-        inputs = images.normalised(chosen[batch]).to(images.dtype)
+        inputs = images.scaled(chosen[batch])
         sent, expected = sender.representations(inputs), receiver.representations(inputs)
-        maps = ((cell, stitch(sent[cell[0]])) for cell, stitch in stitches.items())
-        return {key: pooled(values.float()).cpu().numpy() for key, values in chain(expected.items(), maps)}
+        found = {j: pooled(values, receiver.shapes[j]) for j, values in expected.items()}
+        found |= {(i, j): pooled(stitch(sent[i]), receiver.shapes[j]) for (i, j), stitch in stitches.items()}
+        return {key: values.cpu().numpy() for key, values in found.items()}
 
     parts = list(in_batches(measure, len(chosen), BATCH))
     return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
 
-def pooled(maps: Tensor) -> Tensor:
-    """Each channel's means over the quarters of maps (N, C, H, W), or its pixels where it has no more: (N, D)."""
-    return F.adaptive_avg_pool2d(maps, [min(side, POOLED) for side in maps.shape[2:]]).flatten(1)
+def pooled(values: Tensor, shape: Representation) -> Tensor:
+    """Features (N, D) of representations (N, *shape): the means of each channel over four quadrants, and extra tokens.
+
+    A grid with fewer places along a side is taken place by place there.
+    """
+    grid, extra = shape.split(values.float())
+    means = F.adaptive_avg_pool2d(grid, [min(side, POOLED) for side in shape.grid]).flatten(1)
+    return means if extra is None else torch.cat((means, extra.flatten(1)), dim=1)
 
 
 def error_consistency(one: np.ndarray, other: np.ndarray) -> float:
@@ -264,7 +274,7 @@ def mistakes(classes: np.ndarray, sender: np.ndarray, receiver: np.ndarray, labe
         ("sender", classes, sender),
         ("networks", sender, receiver),
     ):
-        numbers[f"kappa_{name}"] = error_consistency(one == labels, other == labels)
+        numbers[f"kappa_{name}"] = error_consistency(correct(one, labels), correct(other, labels))
         numbers[f"same_mistake_{name}"] = same_mistakes(one, other, labels)
     return numbers
 
@@ -281,28 +291,19 @@ def amplification(suffix: np.ndarray) -> dict[str, float]:
     }
 
 
-@torch.no_grad()
-def predict(network: FrozenNetwork, images: DeviceImages) -> np.ndarray:
-    """Classes (N,) that a network gives a split's images."""
-    classes = in_batches(
-        lambda batch: network(images.normalised(batch).to(images.dtype)).argmax(dim=1), len(images), EVALUATION_BATCH
-    )
-    return torch.cat(list(classes)).cpu().numpy()
-
-
-@enough_memory("networks.width")
+@enough_memory("the networks' size")
 @torch.no_grad()
 def measure_pair(
-    sender: SmallResNet,
-    receiver: SmallResNet,
+    sender: Network,
+    receiver: Network,
     dataset: Dataset,
     record: PairRecord,
-    weights: Mapping[str, Tensor],
+    stitches: Mapping[Cell, Any],
     settings: Hacking,
     study_seed: int,
-    device: str = "cpu",
     precision: str = "float32",
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+    device: str = "cpu",
+) -> Measured:
     """Every measure of every cell of a pair.
 
     Representations are those of training and test images that are drawn once a study, mistakes those on the whole test
@@ -312,59 +313,59 @@ def measure_pair(
         sender, receiver: the networks.
         dataset: the images.
         record: of the pair's stitches: their accuracies and predictions.
-        weights: the stitches, as `stitches.to_tensors` names them.
+        stitches: by cell.
         settings: how many images and neighbours.
         study_seed: seed of the study.
         precision: that of the stitches, as a study names it.
-
-    Returns:
-        A row a cell, with `COLUMNS`; and a row for each cell and stage of the suffix, with `SUFFIX_COLUMNS`.
+        device: where representations are computed.
 
     Raises:
         ModelstitchError: if there are no more images than neighbours, the drawn ones are of one class, or the device
             has too little memory.
     """
     prepare(device)
-    objective, *names = (record.attributes[key] for key in CELL[:3])
-    dtype = choose_precision(precision, device)
-    frozen = FrozenNetwork(sender, dtype, device), FrozenNetwork(receiver, dtype, device)
-    shapes = [network.shapes(tuple(dataset.train.images.shape[1:])) for network in frozen]
-    cells = [
-        (i, column.receiver_layer)
-        for column in record.columns
-        for i, accuracy in zip(column.sender_layers, column.test_accuracy, strict=True)
-        if not np.isnan(accuracy)
-    ]
-    stitches = from_tensors(weights, cells, *shapes, device)
-    train, test = (DeviceImages(dataset, split, device, dtype) for split in (dataset.train, dataset.test))
+    objective, *names = (record.attributes[key] for key in PAIR)
+    image = tuple(dataset.train.images.shape[1:])
+    frozen = [freeze(network.with_images(image), precision, device) for network in (sender, receiver)]
+    train, test = (DeviceImages(dataset, split, device) for split in (dataset.train, dataset.test))
     chosen, chosen_test = (
         drawn(len(images), settings.images, seed_of(study_seed, "hacking", split))
         for split, images in (("train", train), ("test", test))
     )
     check(len(chosen), len(chosen_test), settings.neighbours, dataset.train.labels[chosen])
-    seen = pooled_features(*frozen, stitches, train, chosen)
-    tested = pooled_features(*frozen, stitches, test, chosen_test)
-    suffixes = divergences(*frozen, stitches, test, chosen_test, (study_seed, objective, *names, "hacking"))
+    stitches = on_device(stitches, device)
+    with_result = {
+        (i, column.receiver_layer): stitches[i, column.receiver_layer]
+        for column in record.columns
+        for i, result in zip(column.sender_layers, column.test_accuracy, strict=True)
+        if not np.isnan(result)
+    }
+    seen = pooled_features(*frozen, with_result, train, chosen)
+    tested = pooled_features(*frozen, with_result, test, chosen_test)
+    suffixes = divergences(*frozen, with_result, test, chosen_test, (study_seed, objective, *names, "hacking"))
     labels = dataset.test.labels
-    own = [predict(network, test) for network in frozen]
-    recipes = [NetworkId.parse(name).recipe for name in names]
+    own = [predict(network, test).argmax(dim=1).cpu().numpy() for network in frozen]
+    recipes = {f"{role}_recipe": NetworkId.parse(name).recipe for role, name in zip(PAIR[1:], names, strict=True)}
     rows, stages = [], []
     for column in record.columns:
         j = column.receiver_layer
         reference = Reference(seen[j], dataset.train.labels[chosen], settings.neighbours)
         baseline = reference.typicality(tested[j], labels[chosen_test])
-        for i, accuracy, classes in zip(column.sender_layers, column.test_accuracy, column.predictions, strict=True):
-            cell = (objective, *names, i, j)
-            row = dict(zip((*CELL, *RECIPE_COLUMNS, "accuracy"), (*cell, *recipes, accuracy), strict=True))
-            if (i, j) in stitches:
+        for i, result, classes in zip(column.sender_layers, column.test_accuracy, column.predictions, strict=True):
+            cell = dict(zip(CELL, (objective, *names, i, j), strict=True))
+            row = cell | recipes | {"accuracy": result}
+            if (i, j) in with_result:
                 row |= reference.typicality(tested[i, j], labels[chosen_test])
                 row |= {f"{name}_expected": value for name, value in baseline.items()}
                 row["detection"] = reference.detection(seen[i, j], tested[j], tested[i, j])
                 row |= amplification(suffixes[i, j]) | mistakes(classes, *own, labels)
-                names_of_stages = [*range(j, len(receiver.layers)), "logits"]
-                stages += [(*cell, *stage) for stage in zip(names_of_stages, *suffixes[i, j].T, strict=True)]
+                names_of_stages = [*range(j, len(frozen[1].layers)), "logits"]
+                stages += [
+                    cell | dict(zip(SUFFIX_NUMBERS, (name, *numbers), strict=True))
+                    for name, numbers in zip(names_of_stages, suffixes[i, j], strict=True)
+                ]
             rows.append(row)
-    return pd.DataFrame(rows, columns=COLUMNS), pd.DataFrame(stages, columns=SUFFIX_COLUMNS)
+    return Measured(pd.DataFrame(rows, columns=list(COLUMNS)), pd.DataFrame(stages, columns=list(SUFFIX_COLUMNS)))
 
 
 def check(train_images: int, test_images: int, neighbours: int, labels: np.ndarray) -> None:

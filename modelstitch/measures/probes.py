@@ -8,20 +8,22 @@ trained apart from stitching, so that the two can be compared.
 
 import numpy as np
 import pandas as pd
+import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
+from torch import Tensor
 
+from modelstitch.accuracy import accuracy
 from modelstitch.data.datasets import Dataset, Split
 from modelstitch.data.images import EVALUATION_BATCH, DeviceImages, drawn
-from modelstitch.engine.frozen import FrozenNetwork
 from modelstitch.errors import ModelstitchError
-from modelstitch.hardware import choose_precision, enough_memory, in_batches, prepare
-from modelstitch.identifiers import NetworkId
-from modelstitch.networks.architectures import count_layers
-from modelstitch.networks.small_resnet import SmallResNet
+from modelstitch.hardware import enough_memory, in_batches, prepare
+from modelstitch.networks.frozen import FrozenNetwork, freeze
+from modelstitch.networks.network import Network
 from modelstitch.seeds import seed_of
-from modelstitch.stitches.linear import Geometry, patches
+from modelstitch.stitches.assembly import patches, resized
+from modelstitch.stitches.geometry import Geometry
 
 # scikit-learn's C: log losses, summed over images, against half the squared weights. Of .001, .01, .1 and 1, test
 # accuracy was best with .01 or .1 on CIFAR-10 (10,000 images, R1112 of width 8) and with 1 on all the digits (R1111 of
@@ -32,23 +34,25 @@ COLUMNS = ("network", "layer", "features", "train_images", "train_accuracy", "te
 COMPARED = ("sender", "receiver", "sender_layer", "probe_accuracy", "last_column_accuracy", "difference")
 
 
-@enough_memory("networks.width")
+@enough_memory("the networks' size")
 def measure(
-    network: SmallResNet,
+    network: Network,
     dataset: Dataset,
     images: int,
     seed: int,
-    device: str = "cpu",
     precision: str = "float32",
+    device: str = "cpu",
 ) -> pd.DataFrame:
     """A probe on each layer: a row with `COLUMNS`, `accuracy` on the whole test set.
 
     Args:
         network: the sender.
+        dataset: the images.
         images: training images of a probe, all where there are fewer. Which ones depends on the seed alone, so that all
             networks of a study have the same.
         seed: of the study.
         precision: that of the stitches which probes are compared with, as a study names it.
+        device: where the layers are computed.
 
     Raises:
         ModelstitchError: if the images are of one class only, or the device has too little memory.
@@ -58,38 +62,48 @@ def measure(
     train, test = Split(dataset.train.images[chosen], dataset.train.labels[chosen]), dataset.test
     if len(np.unique(train.labels)) < 2:
         raise ModelstitchError(f"measures.probes.images: {images} are of one class only: expected more")
-    dtype = choose_precision(precision, device)
-    frozen = FrozenNetwork(network, dtype, device)
-    train_features, test_features = (
-        features(frozen, DeviceImages(dataset, split, device, dtype)) for split in (train, test)
-    )
+    frozen = freeze(network.with_images(tuple(test.images.shape[1:])), precision, device)
+    train_features, test_features = (features(frozen, DeviceImages(dataset, split, device)) for split in (train, test))
     rows = []
     for layer, values in train_features.items():
         probe = fit(values, train.labels)
-        scores = len(test.labels), probe.score(test_features[layer], test.labels)
-        train_accuracy = probe.score(values, train.labels)
-        rows.append((network.about["network"], layer, values.shape[1], len(values), train_accuracy, *scores))
+        rows.append(
+            {
+                "network": network.name,
+                "layer": layer,
+                "features": values.shape[1],
+                "train_images": len(values),
+                "train_accuracy": accuracy(probe.predict(values), train.labels),
+                "test_images": len(test.labels),
+                "accuracy": accuracy(probe.predict(test_features[layer]), test.labels),
+            }
+        )
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def features(network: FrozenNetwork, images: DeviceImages) -> dict[int, np.ndarray]:
     """What a stitch to the last layer leaves of each layer after pooling: mean patches (N, k * k * C), float32.
 
-    A layer's map is k times larger than the last one's.
+    A layer's grid is k times larger than the last one's. Extra tokens stand beside the mean over the grid.
     """
-    shapes = network.shapes(tuple(images.images.shape[1:]))
     last = len(network.layers) - 1
-    kernels = {layer: Geometry.between(shapes[layer], shapes[last]).kernel for layer in range(last + 1)}
+    between = {layer: Geometry.between(network.shapes[layer], network.shapes[last]) for layer in range(last + 1)}
 
     def means(batch: slice) -> dict[int, np.ndarray]:
-        maps = network.representations(images.normalised(batch).to(images.dtype))
-        return {
-            layer: patches(maps[layer], kernel).float().mean(dim=(1, 2)).cpu().numpy()
-            for layer, kernel in kernels.items()
-        }
+        values = network.representations(images.scaled(batch))
+        return {layer: pooled(values[layer], geometry).cpu().numpy() for layer, geometry in between.items()}
 
     parts = list(in_batches(means, len(images), EVALUATION_BATCH))
-    return {layer: np.concatenate([part[layer] for part in parts]) for layer in kernels}
+    return {layer: np.concatenate([part[layer] for part in parts]) for layer in between}
+
+
+def pooled(values: Tensor, geometry: Geometry) -> Tensor:
+    """The mean patch of each image's representation (N, *source.shape), and its extra tokens: (N, D), float32."""
+    grid, extra = geometry.source.split(values)
+    if geometry.resize is not None:
+        grid = resized(grid, geometry.resize)
+    mean = patches(grid, geometry.kernel).float().mean(dim=(1, 2))
+    return mean if extra is None else torch.cat((mean, extra.flatten(1).float()), dim=1)
 
 
 def fit(values: np.ndarray, labels: np.ndarray) -> Pipeline:
@@ -105,8 +119,7 @@ def compare(probes: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     Returns:
         `COMPARED`, a row for each ordered pair and sender layer; NaN where the study lacks the stitch.
     """
-    last = cells.receiver.map(lambda name: count_layers(NetworkId.parse(name).architecture) - 1)
-    column = cells[(cells.objective == "task") & (cells.receiver_layer == last)]
+    column = cells[(cells.objective == "task") & (cells.receiver_layer == cells.receiver_layer_count - 1)]
     table = (
         cells[["sender", "receiver"]]
         .drop_duplicates()

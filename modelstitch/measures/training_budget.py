@@ -13,11 +13,13 @@ import pandas as pd
 from modelstitch import records
 from modelstitch.analysis import triangle
 from modelstitch.analysis.matrices import rank_correlation
-from modelstitch.identifiers import NetworkId
-from modelstitch.networks.architectures import count_layers
 
 PAIR, CELL = ["sender", "receiver"], ["sender_layer", "receiver_layer"]
+COUNTS = ["sender_layer_count", "receiver_layer_count"]
 TRIANGLE = ("below", "above", "difference", "depth_slope")
+# Of two matrices: mean and largest absolute difference over cells, and rank correlation.
+APART = ("apart", "largest_apart", "spearman_apart")
+SHORT = ("short", "largest_short", "spearman_best")
 COLUMNS = (
     *PAIR,
     "epochs",
@@ -26,28 +28,28 @@ COLUMNS = (
     "accuracy",
     *TRIANGLE,
     "left",
-    "apart",
-    "largest_apart",
-    "spearman_apart",
-    "short",
-    "largest_short",
-    "spearman_best",
+    *APART,
+    *SHORT,
 )
 
 
 def cells(paths: Sequence[Path | str]) -> pd.DataFrame:
-    """One row a cell of the records: `PAIR`, `epochs`, `start`, `CELL` and `accuracy`, NaN for a cell without a result.
-
-    The records hold their `start` beside what `train_pair` says of them.
-    """
+    """One row a cell: `PAIR`, `epochs`, `start`, `CELL`, `COUNTS` and `accuracy`, NaN for a cell without a result."""
     rows = []
-    for record in map(records.read_pair, paths):
-        about = record.attributes
-        budget = (about["sender"], about["receiver"], about["settings"]["epochs"], about["start"])
+    for record in map(records.read, paths):
+        about, settings = record.attributes, record.attributes["settings"]
+        pair = {
+            "sender": about["sender"],
+            "receiver": about["receiver"],
+            "epochs": settings["epochs"],
+            "start": settings["start"],
+        }
+        counts = dict(zip(COUNTS, (len(record.sender), len(record.receiver)), strict=True))
         for column in record.columns:
             for layer, accuracy in zip(column.sender_layers, column.test_accuracy, strict=True):
-                rows.append((*budget, layer, column.receiver_layer, accuracy))
-    return pd.DataFrame(rows, columns=[*PAIR, "epochs", "start", *CELL, "accuracy"])
+                cell = {"sender_layer": layer, "receiver_layer": column.receiver_layer, "accuracy": accuracy}
+                rows.append(pair | cell | counts)
+    return pd.DataFrame(rows, columns=[*PAIR, "epochs", "start", *CELL, *COUNTS, "accuracy"])
 
 
 def measure(cells: pd.DataFrame) -> pd.DataFrame:
@@ -67,7 +69,7 @@ def measure(cells: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for pair, chosen in cells.groupby(PAIR, sort=False):
-        depths = [count_layers(NetworkId.parse(network).architecture) for network in pair]
+        depths = chosen[COUNTS].iloc[0]
         matrices = {
             budget: matrix.pivot(index=CELL[0], columns=CELL[1], values="accuracy")
             for budget, matrix in chosen.groupby(["epochs", "start"], sort=False)
@@ -79,17 +81,17 @@ def measure(cells: pd.DataFrame) -> pd.DataFrame:
             numbers, first = triangles[epochs, start], triangles[smallest, start]["difference"]
             others = [found for (other, another), found in matrices.items() if other == epochs and another != start]
             rows.append(
-                (
-                    *pair,
-                    epochs,
-                    start,
-                    int(matrix.notna().sum().sum()),
-                    np.nanmean(matrix),
-                    *(numbers[name] for name in TRIANGLE),
-                    numbers["difference"] / first if first > 0 else np.nan,
-                    *(compare(matrix, others[0]) if others else (np.nan,) * 3),
-                    *compare(matrix, best),
-                )
+                dict(zip(PAIR, pair, strict=True))
+                | {
+                    "epochs": epochs,
+                    "start": start,
+                    "cells": int(matrix.notna().sum().sum()),
+                    "accuracy": np.nanmean(matrix),
+                    "left": numbers["difference"] / first if first > 0 else np.nan,
+                }
+                | {name: numbers[name] for name in TRIANGLE}
+                | (dict(zip(APART, compare(matrix, others[0]), strict=True)) if others else {})
+                | dict(zip(SHORT, compare(matrix, best), strict=True))
             )
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

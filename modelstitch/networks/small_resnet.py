@@ -1,21 +1,51 @@
-"""Small ResNets as ordered lists of layers, and their files."""
+"""Small ResNets (arXiv 2303.11277): a stem, then basic blocks in four stages, then pooling and a linear head.
 
-import json
-from pathlib import Path
-from typing import Any
+`R` and four digits from 1 to 9: the number of basic blocks in each of four stages. The stem is a 3x3 convolution of
+stride 1, as CIFAR's images want.
+"""
+
+import itertools
+import re
+from typing import NamedTuple
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from modelstitch.errors import ModelstitchError
-from modelstitch.files import replacing
-from modelstitch.networks.architectures import Block, blocks
+from modelstitch.identifiers import SMALL_RESNET
+
+# The Small ResNets of the paper.
+ARCHITECTURES = tuple("R" + "".join(digits) for digits in itertools.product("12", repeat=4))
+STAGE_STRIDES = (1, 2, 2, 2)
+
+
+class Block(NamedTuple):
+    """One basic block: its channels and the stride of its first convolution."""
+
+    in_channels: int
+    channels: int
+    stride: int
+
+
+def blocks(architecture: str, width: int) -> list[Block]:
+    """The basic blocks in order; stage s has `width * 2**s` channels, and its first block the stage's stride.
+
+    Raises:
+        ModelstitchError: if `architecture` is not `R` and four digits from 1 to 9.
+    """
+    if not re.fullmatch(SMALL_RESNET, architecture):
+        raise ModelstitchError(f"{architecture!r} is no Small ResNet: expected R and four digits from 1 to 9 (R1122)")
+    result = []
+    channels = width
+    for stage, (count, stride) in enumerate(zip(architecture[1:], STAGE_STRIDES, strict=True)):
+        for index in range(int(count)):
+            result.append(Block(channels, width * 2**stage, stride if index == 0 else 1))
+            channels = width * 2**stage
+    return result
 
 
 class Stem(nn.Module):
-    """Layer 0: 3x3 convolution of stride 1, batch norm, ReLU."""
+    """3x3 convolution of stride 1, batch norm, ReLU."""
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
@@ -24,6 +54,21 @@ class Stem(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return torch.relu(self.norm(self.conv(images)))
+
+
+class Subsampling(nn.Conv2d):
+    """A 1x1 convolution that is given every stride-th row and column, instead of striding itself.
+
+    oneDNN (3.12, AVX2, channels-last, 2 to 6 channels) crashes or never ends in the gradient of the weights of such a
+    convolution. Frozen, it has no such gradient, and strides.
+    """
+
+    traced_whole = True
+
+    def forward(self, maps: Tensor) -> Tensor:
+        stride, _ = self.stride
+        maps = maps[:, :, ::stride, ::stride].contiguous(memory_format=torch.channels_last)
+        return nn.functional.conv2d(maps, self.weight, self.bias)
 
 
 class BasicBlock(nn.Module):
@@ -35,42 +80,35 @@ class BasicBlock(nn.Module):
         self.norm1 = nn.BatchNorm2d(block.channels)
         self.conv2 = nn.Conv2d(block.channels, block.channels, 3, padding=1, bias=False)
         self.norm2 = nn.BatchNorm2d(block.channels)
-        self.stride = block.stride
         self.shortcut = None
         if block.stride != 1 or block.in_channels != block.channels:
-            self.shortcut = nn.Conv2d(block.in_channels, block.channels, 1, bias=False)
+            self.shortcut = Subsampling(block.in_channels, block.channels, 1, stride=block.stride, bias=False)
             self.shortcut_norm = nn.BatchNorm2d(block.channels)
 
     def forward(self, maps: Tensor) -> Tensor:
-        shortcut = maps
-        if self.shortcut is not None:
-            shortcut = self.shortcut_norm(self.shortcut(subsampled(maps, self.stride)))
+        shortcut = maps if self.shortcut is None else self.shortcut_norm(self.shortcut(maps))
         inner = torch.relu(self.norm1(self.conv1(maps)))
         return torch.relu(self.norm2(self.conv2(inner)) + shortcut)
 
 
-def subsampled(maps: Tensor, stride: int) -> Tensor:
-    """Every stride-th row and column of maps (N, C, H, W), channels-last: what a 1x1 convolution of that stride reads.
-
-    Done apart from the convolution because oneDNN (3.12, AVX2, channels-last, 2 to 6 channels) crashes or never ends
-    in the gradient of such a convolution's weights.
-    """
-    return maps[:, :, ::stride, ::stride].contiguous(memory_format=torch.channels_last)
-
-
 class SmallResNet(nn.Module):
-    """A Small ResNet (arXiv 2303.11277): `layers` (the stem, then one a block), and the `head`.
+    """A Small ResNet: `layers` (the stem, then one a block), and the `head`; weights by He et al.'s normal, by fan-out.
 
-    `about` holds what is known of the weights: id, accuracy, data set.
+    Args:
+        architecture: `R1122`, say.
+        width: channels of the stem and the first stage.
+        channels: of an image.
+        classes: how many.
     """
 
     def __init__(self, architecture: str, width: int, channels: int, classes: int) -> None:
         super().__init__()
-        self.architecture, self.width, self.channels, self.classes = architecture, width, channels, classes
         structure = blocks(architecture, width)
         self.layers = nn.ModuleList([Stem(channels, width), *(BasicBlock(block) for block in structure)])
         self.head = nn.Linear(structure[-1].channels, classes)
-        self.about: dict[str, Any] = {}
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, classes) of normalised images (N, C, H, W)."""
@@ -78,43 +116,3 @@ class SmallResNet(nn.Module):
         for layer in self.layers:
             maps = layer(maps)
         return self.head(maps.mean(dim=(2, 3)))
-
-
-def build(architecture: str, width: int, channels: int, classes: int, seed: int) -> SmallResNet:
-    """A network with the initial weights that `seed` determines: He et al.'s normal, by fan-out, for convolutions.
-
-    Raises:
-        ModelstitchError: if `architecture` names no network.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = SmallResNet(architecture, width, channels, classes)
-        for module in network.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-    return network
-
-
-def save(path: Path | str, network: SmallResNet, about: dict[str, Any]) -> None:
-    """Write the weights as safetensors, with the shape of the network and `about` in the header."""
-    header = {name: getattr(network, name) for name in ("architecture", "width", "channels", "classes")}
-    weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    with replacing(path) as temporary:
-        save_file(weights, temporary, metadata={"network": json.dumps(header), "about": json.dumps(about)})
-
-
-def load(path: Path | str) -> SmallResNet:
-    """The network of a file that `save` wrote, in evaluation mode on the CPU.
-
-    Raises:
-        ModelstitchError: if the file is missing, damaged or of another kind.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            header, weights = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        network = SmallResNet(**json.loads(header["network"]))
-        network.load_state_dict(weights)
-        network.about = json.loads(header["about"])
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError, ModelstitchError) as error:
-        raise ModelstitchError(f"{path}: is not a network of this package, or damaged ({error}): delete it") from error
-    return network.eval()

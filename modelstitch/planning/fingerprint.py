@@ -12,51 +12,69 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1]
 # Never part of a result: what is told to a person, what is written into `params` in full anyway (the config), and where
 # memory comes from.
-EXCLUDED = frozenset(
-    {f"modelstitch{name}" for name in ("", ".allocator", ".config", ".errors", ".progress")},
-)
+EXCLUDED = ("modelstitch.allocator", "modelstitch.config", "modelstitch.errors", "modelstitch.progress")
 
 
-def fingerprint(*scripts: Path | str) -> str:
+def fingerprint(*scripts: Path | str, modules: Iterable[str] = ()) -> str:
     """Fingerprint of the scripts and of every module of the package that they import, directly or not.
 
     Comments, docstrings, annotations of functions and formatting don't count; names, constants and the order of
     statements do.
+
+    Args:
+        scripts: of a rule.
+        modules: that a job finds by name when it runs (its family, objective, protocol), so that no import names them.
     """
     sources = [Path(script) for script in scripts]
-    modules = sorted(_closure(sources))
+    found = sorted(_closure(sources, modules))
     digest = hashlib.sha256()
-    for path in [*sources, *(_file(module) for module in modules)]:
+    for path in [*sources, *(_file(module) for module in found)]:
         digest.update(f"{path.name}\0{_normalised(path)}\0".encode())
     return digest.hexdigest()[:16]
 
 
-def imported_modules(script: Path | str) -> list[str]:
+def imported_modules(script: Path | str, modules: Iterable[str] = ()) -> list[str]:
     """Modules of the package that the script's result depends on, sorted: `["modelstitch.files", ...]`."""
-    return sorted(_closure([Path(script)]))
+    return sorted(_closure([Path(script)], modules))
 
 
-def _closure(scripts: Iterable[Path]) -> set[str]:
+def _closure(scripts: Iterable[Path], modules: Iterable[str]) -> set[str]:
     found: set[str] = set()
     waiting = list(scripts)
-    while waiting:
-        new = set(_imports(waiting.pop())) - found - EXCLUDED
+    named = {module for name in modules for module in _modules_of(name)}
+    while waiting or named:
+        imported = named | (set(_imports(waiting.pop())) if waiting else set())
+        new = {module for module in imported - found if not _excluded(module)}
+        named = set()
         found |= new
         waiting.extend(_file(module) for module in new)
     return found
 
 
+def _excluded(module: str) -> bool:
+    return module == PACKAGE.name or any(module == name or module.startswith(f"{name}.") for name in EXCLUDED)
+
+
 @cache
 def _imports(path: Path) -> tuple[str, ...]:
-    return tuple(module for name in _named_imports(_tree(path)) for module in _modules_of(name))
+    return tuple(module for name in _named_imports(path) for module in _modules_of(name))
 
 
-def _named_imports(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
+def _named_imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join([*_package(path, node.level), *filter(None, [node.module])])
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def _package(path: Path, level: int) -> list[str]:
+    """The package that a relative import of so many dots starts from."""
+    if not level:
+        return []
+    parts = path.resolve().relative_to(PACKAGE.parent).parent.parts
+    return list(parts[: len(parts) - level + 1])
 
 
 def _modules_of(name: str) -> Iterator[str]:

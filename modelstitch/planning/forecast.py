@@ -3,18 +3,16 @@
 import os
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
-from modelstitch.config import Study
-from modelstitch.data import datasets
+from modelstitch.fitting.work import stitch_operations
 from modelstitch.hardware import choose_device
 from modelstitch.identifiers import NetworkId
-from modelstitch.networks.architectures import count_layers
-from modelstitch.planning.costs import Costs
-from modelstitch.planning.speed import Calibration, Cells, calibrate, cells_of, rate
+from modelstitch.planning import disk, operations, requests
+from modelstitch.planning.speed import PairCells, Speed, cells_of, measure_together, rate
+from modelstitch.planning.study import PlannedStudy
 from modelstitch.progress import say
 
 # Not measured anew, seconds of one AVX2 core: reading an image from its archive; a heat map in one format, with its
@@ -55,14 +53,12 @@ class Stage(NamedTuple):
         return max(*seconds, sum(seconds) / at_once)
 
 
-def forecast(
-    study: Study, dataset: Path | str, at_once: int, dataset_jobs: int, table_jobs: int, processes: int
-) -> str:
+def forecast(plan: PlannedStudy, known: bool, at_once: int, dataset_jobs: int, table_jobs: int, processes: int) -> str:
     """Measure how fast this machine is, for a minute, and tell what the whole study takes, as a table.
 
     Args:
-        study: the study.
-        dataset: its data set's file; its sizes count where it is there already.
+        plan: the study.
+        known: whether the data set's sizes are known.
         at_once: jobs that will run at the same time.
         dataset_jobs, table_jobs: how many make the data set, and measures, tables and figures.
         processes: measure at once, each with the threads of a job; fewer where the machine has fewer cores.
@@ -70,130 +66,131 @@ def forecast(
     Raises:
         ModelstitchError: if a process of the measurement fails.
     """
-    sizes = datasets.read_sizes(dataset)
-    start = time.process_time()  # this process has imported what a job imports, and read what it reads
-    costs = Costs(study, sizes)
+    start = time.process_time()  # this process has imported what a job imports
+    study = plan.study
     device = "cpu" if study.jobs.device == "cuda" and not torch.cuda.is_available() else study.jobs.device
     processes = max(1, min(processes, (os.cpu_count() or 1) // study.jobs.threads))
     say(f"measuring how fast this machine is, for about a minute, {processes} at once")
     load, begun = os.getloadavg()[0], time.monotonic()
-    calibration = calibrate(study, costs.sizes, start, choose_device(device), processes)
+    speed = measure_together(plan, start, choose_device(device), processes)
     notes = [
         "An estimate, as if nothing were made yet; a download is not counted.",
         f"Times are by a measurement on this machine, {time.monotonic() - begun:.0f} s on random weights and images, "
         f"{processes} at once of {count(study.jobs.threads, 'thread')}.",
-        f"They got {calibration.share:.0%} of their cores' time (load {load:.1f} before), and the last column expects "
+        f"They got {speed.share:.0%} of their cores' time (load {load:.1f} before), and the last column expects "
         "the same for the study.",
     ]
-    if sizes is None and study.dataset.source == "imagefolder":
-        image = " x ".join(map(str, costs.sizes.image))
+    if not known and study.dataset.source == "imagefolder":
+        image = " x ".join(map(str, plan.sizes.image))
         notes.append(
-            f"The images are not read yet: assumed are {costs.sizes.train_images:,} to train and "
-            f"{costs.sizes.test_images:,} to test, {image}. For their real number make {dataset} first."
+            f"The images are not read yet: assumed are {plan.sizes.train_images:,} to train and "
+            f"{plan.sizes.test_images:,} to test, {image}. For their real number make the data set first."
         )
     if device != study.jobs.device:
         notes.append("jobs.device is cuda, but torch finds no GPU here: the times are those of the processor.")
-    found = stages(costs, calibration, dataset_jobs, table_jobs)
-    return "\n".join([table(found, at_once, calibration.share), "", *notes])
+    found = stages(plan, speed, dataset_jobs, table_jobs)
+    return "\n".join([table(found, at_once, speed.share), "", *notes])
 
 
-def stages(costs: Costs, calibration: Calibration, dataset_jobs: int, table_jobs: int) -> list[Stage]:
+def stages(plan: PlannedStudy, speed: Speed, dataset_jobs: int, table_jobs: int) -> list[Stage]:
     """All jobs of the study, as if nothing were made yet."""
-    study, start = costs.study, calibration.start
-    images = costs.sizes.train_images + costs.sizes.test_images
-    dataset = Job(start + IMAGE_SECONDS * images, bytes=costs.dataset_bytes(), memory=costs.dataset_mb())
-    networks = [network_job(costs, calibration, network) for network in study.networks_needed()]
-    pairs = [pair_jobs(costs, calibration, cells) for cells in cells_of(study)]
+    study, start = plan.study, speed.start
+    images = plan.sizes.train_images + plan.sizes.test_images
+    dataset = Job(start + IMAGE_SECONDS * images, bytes=disk.dataset(plan), memory=requests.dataset_mb(plan))
+    networks = [network_job(plan, speed, network) for network in study.networks_needed()]
+    pairs = [pair_jobs(plan, speed, cells) for cells in cells_of(plan)]
     cells = sum(job.cells for jobs in pairs for job in jobs)
     drawing = Job(
         start + FIGURE_SECONDS * len(pairs) * len(study.figures.formats),
-        bytes=costs.tables_bytes(len(pairs), cells),
+        bytes=disk.tables(plan, len(pairs), cells),
         memory=4000,
     )
+    measuring = measure_jobs(plan, speed)
     return [
         Stage("data set", [dataset, *[Job(start)] * (dataset_jobs - 1)]),
         Stage("networks", networks, study.jobs.threads),
         Stage("stitches", [job for jobs in pairs for job in jobs], study.jobs.threads),
-        *(
-            [Stage("measures", measuring, study.jobs.threads)]
-            if (measuring := measure_jobs(costs, calibration))
-            else []
-        ),
+        *([Stage("measures", measuring, study.jobs.threads)] if measuring else []),
         Stage("tables and figures", [drawing, *[Job(start, memory=4000)] * (table_jobs - 1)]),
     ]
 
 
-def network_job(costs: Costs, calibration: Calibration, network: NetworkId) -> Job:
+def network_job(plan: PlannedStudy, speed: Speed, network: NetworkId) -> Job:
     """Making one network."""
-    flops = costs.network_flops(str(network))
-    seconds = calibration.start + flops * rate(calibration.networks, network.architecture)
-    return Job(seconds, flops, bytes=costs.network_bytes(network.architecture), memory=costs.network_mb())
+    flops = operations.network(plan, network)
+    seconds = speed.start + flops * rate(speed.networks, network.architecture)
+    return Job(seconds, flops, bytes=disk.network(plan, network), memory=requests.network_mb(plan, network))
 
 
-def pair_jobs(costs: Costs, calibration: Calibration, cells: Cells) -> list[Job]:
+def pair_jobs(plan: PlannedStudy, speed: Speed, cells: PairCells) -> list[Job]:
     """Training and evaluating a pair's cells: one job, or one a block of receiver layers, and one to join them."""
     objective, sender, receiver, rows, columns = cells
-    size = costs.study.jobs.layers_per_job or len(columns)
+    size = plan.study.jobs.layers_per_job or len(columns)
     jobs = []
     for first in range(0, len(columns), size):
         block = (sender, receiver, rows, columns[first : first + size])
-        training, evaluation = costs.training_flops(objective, *block), costs.evaluation_flops(*block)
+        training, evaluation = operations.training(plan, objective, *block), operations.evaluation(plan, *block)
         count = len(rows) * len(columns[first : first + size])
         seconds = (
-            rate(calibration.preparation, cells.key) * count / (len(rows) * len(columns))
-            + training * rate(calibration.training, cells.key)
-            + evaluation * rate(calibration.evaluation, cells.key)
+            rate(speed.preparation, cells.key) * count / (len(rows) * len(columns))
+            + training * rate(speed.training, cells.key)
+            + evaluation * rate(speed.evaluation, cells.key)
         )
-        jobs.append(Job(calibration.start + seconds, training + evaluation, count, memory=costs.pair_mb(sender)))
-    if costs.study.jobs.layers_per_job:
-        jobs.append(Job(calibration.start, memory=costs.joining_mb()))
-    kept = costs.record_bytes(rows, columns)
-    if any(settings.keep_stitches for settings in costs.study.stitches.objectives().values()):
-        kept += costs.stitches_bytes(sender, receiver, rows, columns)
+        memory = requests.pair_mb(plan, objective, *block)
+        jobs.append(Job(speed.start + seconds, training + evaluation, count, memory=memory))
+    if plan.study.jobs.layers_per_job:
+        jobs.append(Job(speed.start, memory=requests.joining_mb(plan, sender, receiver)))
+    kept = disk.record(plan, rows, columns)
+    if any(settings.keep_stitches for settings in plan.study.stitches.objectives().values()):
+        kept += disk.stitches(plan, sender, receiver, rows, columns)
     return [*jobs[:-1], jobs[-1]._replace(bytes=kept)]
 
 
-def measure_jobs(costs: Costs, calibration: Calibration) -> list[Job]:
+def measure_jobs(plan: PlannedStudy, speed: Speed) -> list[Job]:
     """What the study measures beside accuracies, a job each; one that only gathers numbers counts as a table."""
-    study, measures, start = costs.study, costs.study.measures, calibration.start
-    _, train_images, test_images, _ = costs.sizes
+    study, measures, start = plan.study, plan.study.measures, speed.start
+    _, train_images, test_images, _ = plan.sizes
     jobs = []
-    for cells in cells_of(study):
+    for cells in cells_of(plan):
         objective, sender, receiver, rows, columns = cells
-        memory, count = costs.pair_mb(sender), len(rows) * len(columns)
-        speed = rate(calibration.evaluation, cells.key)
+        memory, count = requests.pair_mb(plan, *cells), len(rows) * len(columns)
+        seconds_per_operation = rate(speed.evaluation, cells.key)
         if objective == "similarity" and "task" in study.objectives():
-            flops = test_images * costs.similarity_flops(sender, receiver, rows, columns, moments=False)
-            jobs.append(Job(start + speed * flops, flops, memory=memory))
+            work = plan.work(sender, receiver, rows, columns)
+            both = work.sender.total_operations + work.receiver.total_operations
+            flops = test_images * (both + sum(map(stitch_operations, work.geometries.values())))
+            jobs.append(Job(start + seconds_per_operation * flops, flops, memory=memory))
         if measures.hacking:
             images = min(measures.hacking.images, test_images)
-            flops = 3 * images * costs.evaluation_flops(sender, receiver, rows, columns) // test_images
-            jobs.append(Job(start + speed * flops + HACKING_SECONDS * images * count, flops, memory=memory))
+            flops = 3 * images * operations.evaluation(plan, sender, receiver, rows, columns) // test_images
+            seconds = seconds_per_operation * flops + HACKING_SECONDS * images * count
+            jobs.append(Job(start + seconds, flops, memory=memory))
         if measures.generation:
             into_input = (sender, receiver, rows, [-1])
-            training, evaluation = costs.training_flops(objective, *into_input), costs.evaluation_flops(*into_input)
-            seconds = training * rate(calibration.training, cells.key) + evaluation * speed
+            training = operations.training(plan, objective, *into_input)
+            evaluation = operations.evaluation(plan, *into_input)
+            seconds = training * rate(speed.training, cells.key) + evaluation * seconds_per_operation
             jobs.append(Job(start + seconds, training + evaluation, len(rows), memory=memory))
             metrics = METRIC_SECONDS * min(measures.generation.images, test_images) * len(rows)
-            jobs.append(Job(start + 2 * evaluation * speed + metrics, 2 * evaluation, memory=memory))
+            jobs.append(Job(start + 2 * evaluation * seconds_per_operation + metrics, 2 * evaluation, memory=memory))
     if measures.probes:
-        for sender in dict.fromkeys(str(pair.sender) for pair in study.ordered_pairs()):
-            layers = count_layers(NetworkId.parse(sender).architecture)
+        for sender in dict.fromkeys(pair.sender for pair in study.ordered_pairs()):
             images = min(measures.probes.images, train_images)
-            jobs.append(Job(start + PROBE_SECONDS * images * layers, memory=costs.network_mb()))
+            seconds = PROBE_SECONDS * images * plan.layers(sender)
+            jobs.append(Job(start + seconds, memory=requests.network_mb(plan, sender)))
     for pair in measures.budget.pairs if measures.budget else ():
-        ids = NetworkId.parse(pair.sender), NetworkId.parse(pair.receiver)
-        layers = study.sender_layers("task", ids[0]), study.receiver_layers("task", ids[1])
-        cells = Cells("task", pair.sender, pair.receiver, *layers)
-        training, evaluation = costs.training_flops(*cells), costs.evaluation_flops(*cells[1:])
+        layers = plan.sender_layers("task", pair.sender), plan.receiver_layers("task", pair.receiver)
+        cells = PairCells("task", pair.sender, pair.receiver, *layers)
+        training, evaluation = operations.training(plan, *cells), operations.evaluation(plan, *cells[1:])
         for epochs in measures.budget.epochs:
             flops = round(training * epochs / study.stitches.task.epochs)
             seconds = (
-                rate(calibration.preparation, cells.key)
-                + flops * rate(calibration.training, cells.key)
-                + evaluation * rate(calibration.evaluation, cells.key)
+                rate(speed.preparation, cells.key)
+                + flops * rate(speed.training, cells.key)
+                + evaluation * rate(speed.evaluation, cells.key)
             )
-            jobs += [Job(start + seconds, flops + evaluation, memory=costs.pair_mb(pair.sender))] * 2  # from two starts
+            memory = requests.pair_mb(plan, *cells)
+            jobs += [Job(start + seconds, flops + evaluation, memory=memory)] * 2  # from two starts
     return jobs
 
 

@@ -19,20 +19,27 @@ import numpy as np
 import torch
 
 from modelstitch import hardware
-from modelstitch.config import FastStitches, LeastSquares, Study
+from modelstitch.config.stitches import FastStitches, LeastSquares
+from modelstitch.config.study import Study
 from modelstitch.data.datasets import Dataset, Sizes, Split
 from modelstitch.data.images import DeviceImages
-from modelstitch.engine.frozen import FrozenNetwork
-from modelstitch.engine.stitching import StitchedPair, Tally, predict, take_step
+from modelstitch.engine.evaluation import Tally, predict
+from modelstitch.engine.pair import StitchedPair
 from modelstitch.errors import ModelstitchError
-from modelstitch.fitting import protocols, similarity
-from modelstitch.fitting.optimisers import SGD, Optimiser
+from modelstitch.fitting import training as stitch_training
+from modelstitch.fitting.beginning import new_stitches
+from modelstitch.fitting.objectives import objective_of
+from modelstitch.fitting.protocols import protocol_of
 from modelstitch.identifiers import NetworkId
 from modelstitch.networks import training
-from modelstitch.networks.small_resnet import build
-from modelstitch.planning.costs import Costs, layer_flops, pair_flops
+from modelstitch.networks.description import Description
+from modelstitch.networks.evaluation import evaluate
+from modelstitch.networks.frozen import FrozenNetwork, freeze
+from modelstitch.networks.network import Network
+from modelstitch.optimisers import Optimiser
+from modelstitch.planning.study import PlannedStudy
 from modelstitch.seeds import seed_of
-from modelstitch.stitches.linear import geometries, initialise
+from modelstitch.stitches.geometry import geometries
 
 # Seconds: a measurement lasts this long at least, where the study has so much work; networks, then pairs of
 # architectures, are measured until these are spent, and the others go at the mean rate.
@@ -44,7 +51,7 @@ Clock = Callable[[], float]
 Run = Callable[[int], int]  # takes a number of images, and tells its operations
 
 
-class Cells(NamedTuple):
+class PairCells(NamedTuple):
     """The cells of a pair and objective."""
 
     objective: str
@@ -64,7 +71,7 @@ class Cells(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Calibration:
+class Speed:
     """How fast a machine is.
 
     Seconds are those in which a job's cores work for it, so that other work on the machine counts little.
@@ -111,21 +118,29 @@ def rate(rates: Rates, key: str) -> float:
     return rates.get(key, statistics.fmean(rates.values()))
 
 
-def cells_of(study: Study) -> Iterator[Cells]:
+def cells_of(plan: PlannedStudy) -> Iterator[PairCells]:
     """The cells of every pair."""
-    for objective in study.objectives():
-        for sender, receiver in study.ordered_pairs():
-            layers = study.sender_layers(objective, sender), study.receiver_layers(objective, receiver)
-            yield Cells(objective, str(sender), str(receiver), *layers)
+    for objective in plan.study.objectives():
+        for sender, receiver in plan.study.ordered_pairs():
+            layers = plan.sender_layers(objective, sender), plan.receiver_layers(objective, receiver)
+            yield PairCells(objective, str(sender), str(receiver), *layers)
 
 
-def calibrate(study: Study, sizes: Sizes, start: float, device: str, processes: int) -> Calibration:
-    """Measure in so many processes at once, and take the mean. `start` is as in `Calibration`, and not measured.
+def measure_together(plan: PlannedStudy, start: float, device: str, processes: int) -> Speed:
+    """Measure in so many processes at once, and take the mean. `start` is as in `Speed`, and not measured.
 
     Raises:
         ModelstitchError: if one of them fails.
     """
-    work = json.dumps({"study": study.model_dump(mode="json"), "sizes": sizes, "start": start, "device": device})
+    work = json.dumps(
+        {
+            "study": plan.study.model_dump(mode="json"),
+            "sizes": plan.sizes,
+            "descriptions": {name: one.as_json() for name, one in plan.descriptions.items()},
+            "start": start,
+            "device": device,
+        }
+    )
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     workers = [
         subprocess.Popen(
@@ -147,9 +162,9 @@ def calibrate(study: Study, sizes: Sizes, start: float, device: str, processes: 
         output, errors = worker.communicate()
         if worker.returncode:
             reason = errors.strip().rpartition("\n")[2] or f"ended by signal {-worker.returncode}"
-            raise ModelstitchError(f"the calibration failed: {reason}")
-        found.append(Calibration(**json.loads(output)))
-    return Calibration(
+            raise ModelstitchError(f"the measurement failed: {reason}")
+        found.append(Speed(**json.loads(output)))
+    return Speed(
         start=start,
         share=statistics.fmean(one.share for one in found),
         networks=_mean([one.networks for one in found]),
@@ -164,24 +179,26 @@ def _mean(measured: Sequence[Rates]) -> Rates:
     return {key: statistics.fmean(rates[key] for rates in measured if key in rates) for key in keys}
 
 
-def measure(study: Study, sizes: Sizes, start: float, device: str) -> Calibration:
-    """Measure in this process. `start` is as in `Calibration`, and not measured."""
-    costs, dataset, clock = Costs(study, sizes), noise(sizes), clock_of(study, device)
+def measure(plan: PlannedStudy, start: float, device: str) -> Speed:
+    """Measure in this process. `start` is as in `Speed`, and not measured."""
+    dataset, clock = noise(plan.sizes), clock_of(plan.study, device)
     begun, worked = time.perf_counter(), clock()
-    pairs = {cells.key: cells for cells in cells_of(study)}
+    pairs = {cells.key: cells for cells in cells_of(plan)}
     networks = {
-        architecture: seconds_per_flop(network_run(costs, architecture, dataset, device), sizes.train_images, clock)
-        for architecture in until(NETWORK_SECONDS, study.networks.architectures)
+        name: seconds_per_flop(network_run(plan, name, dataset, device), plan.sizes.train_images, clock)
+        for name in until(NETWORK_SECONDS, plan.descriptions)
     }
-    preparation, training, evaluation = {}, {}, {}
+    preparation, rates, evaluation = {}, {}, {}
     for key in until(PAIR_SECONDS, pairs):
-        prepared = prepare_pair(costs, pairs[key], dataset, device, clock)
-        runs = pair_runs(costs, pairs[key], dataset, device, prepared)
+        prepared = prepare_pair(plan, pairs[key], dataset, device, clock)
+        runs = pair_runs(plan, pairs[key], dataset, device, prepared)
         preparation[key] = prepared.seconds
-        training[key] = seconds_per_flop(runs.train, costs.images_seen(pairs[key].objective), clock)
-        evaluation[key] = seconds_per_flop(runs.evaluate, sizes.test_images, clock)
+        settings = plan.study.stitches.objectives()[pairs[key].objective]
+        seen = objective_of(pairs[key].objective).images_seen(settings, plan.sizes.train_images)
+        rates[key] = seconds_per_flop(runs.train, seen, clock)
+        evaluation[key] = seconds_per_flop(runs.evaluate, plan.sizes.test_images, clock)
     share = (clock() - worked) / (time.perf_counter() - begun)
-    return Calibration(start, share, networks, preparation, training, evaluation)
+    return Speed(start, share, networks, preparation, rates, evaluation)
 
 
 def clock_of(study: Study, device: str) -> Clock:
@@ -241,15 +258,22 @@ def first(split: Split, count: int) -> Split:
     return Split(split.images[:count], split.labels[:count])
 
 
-def network_run(costs: Costs, architecture: str, dataset: Dataset, device: str) -> Run:
-    """Train a network on so many images, by the steps of `training.train`."""
-    settings, sizes, width = costs.study.networks.training, costs.sizes, costs.study.networks.width
+def random_network(plan: PlannedStudy, name: str, dataset: Dataset) -> Network:
+    """A network of an architecture with random weights."""
+    return training.initial(NetworkId(name, "random", 0), plan.study.networks.complete(name), dataset, 0)
+
+
+def network_run(plan: PlannedStudy, name: str, dataset: Dataset, device: str) -> Run:
+    """Train a network on so many images, by the steps of `training.train`; in a study that trains none, evaluate it."""
+    settings = plan.study.networks.complete(name).training
+    if settings is None:
+        return evaluation_run(plan, name, dataset, device)
     dtype = hardware.choose_precision(settings.precision, device)
-    network = build(architecture, width, sizes.image[0], sizes.classes, seed=0)
-    network.to(device, memory_format=torch.channels_last)
-    optimiser = SGD(network.parameters(), momentum=0.9)
+    network = random_network(plan, name, dataset)
+    network.module.to(device, memory_format=network.memory_format).train()
+    optimiser = training.optimiser_of(network.module, settings)
     optimiser.rate = 1e-6
-    flops = 3 * sum(layer_flops(architecture, width, sizes.image))
+    flops = 3 * plan.descriptions[name].total_operations
 
     def run(images: int) -> int:
         some = DeviceImages(dataset, first(dataset.train, images), device)
@@ -262,61 +286,64 @@ def network_run(costs: Costs, architecture: str, dataset: Dataset, device: str) 
     return run
 
 
-def prepare_pair(costs: Costs, cells: Cells, dataset: Dataset, device: str, clock: Clock) -> PreparedPair:
+def evaluation_run(plan: PlannedStudy, name: str, dataset: Dataset, device: str) -> Run:
+    """Evaluate a network on so many images."""
+    frozen = FrozenNetwork(random_network(plan, name, dataset), device=device)
+
+    def run(images: int) -> int:
+        evaluate(frozen, DeviceImages(dataset, first(dataset.test, images), device))
+        return plan.descriptions[name].total_operations * min(images, len(dataset.test.labels))
+
+    return run
+
+
+def prepare_pair(plan: PlannedStudy, cells: PairCells, dataset: Dataset, device: str, clock: Clock) -> PreparedPair:
     """Begin the stitches of a pair's cells, and take the time."""
-    width, image, classes = costs.study.networks.width, costs.sizes.image, costs.sizes.classes
-    settings = costs.study.stitches.objectives()[cells.objective]
-    dtype = hardware.choose_precision(settings.precision, device)
-    frozen = [
-        FrozenNetwork(build(name, width, image[0], classes, seed=0).eval(), dtype, device)
-        for name in cells.architectures
-    ]
-    sources, targets = (network.shapes(image) for network in frozen)
-    shapes = geometries(sources, targets, cells.sender_layers, cells.receiver_layers)
+    settings = plan.study.stitches.objectives()[cells.objective]
+    networks = [random_network(plan, name, dataset) for name in cells.architectures]
+    frozen = [freeze(network, settings.precision, device) for network in networks]
+    shapes = geometries(frozen[0].shapes, frozen[1].shapes, cells.sender_layers, cells.receiver_layers)
     if isinstance(settings, LeastSquares):
-        stitches = {cell: initialise(geometry, seed_of(*cell), device) for cell, geometry in shapes.items()}
+        stitches = new_stitches(shapes, settings.family, (), device)
         return PreparedPair(StitchedPair(*frozen, stitches), optimiser=None, seconds=0.0)
-    images = DeviceImages(dataset, dataset.train, device, dtype)
+    images = DeviceImages(dataset, dataset.train, device)
     begun = clock()
-    stitches, optimiser, _ = protocols.begin(settings, *frozen, shapes, images, (0,))
+    stitches, optimiser, _ = protocol_of(settings.protocol).begin(settings, *frozen, shapes, images, (0,))
     seconds = clock() - begun
     optimiser.rate = 1e-6
     if isinstance(settings, FastStitches):
-        wanted = min(settings.statistics_images, costs.sizes.train_images)
+        wanted = min(settings.statistics_images, plan.sizes.train_images)
         seconds *= wanted / min(wanted, len(images))
     return PreparedPair(StitchedPair(*frozen, stitches), optimiser, seconds)
 
 
-def pair_runs(costs: Costs, cells: Cells, dataset: Dataset, device: str, prepared: PreparedPair) -> PairRuns:
+def pair_runs(plan: PlannedStudy, cells: PairCells, dataset: Dataset, device: str, prepared: PreparedPair) -> PairRuns:
     """What is measured of a pair's cells once they are prepared."""
     pair, optimiser, _ = prepared
-    settings = costs.study.stitches.objectives()[cells.objective]
-    dtype = hardware.choose_precision(settings.precision, device)
-    layers = (cells.sender_layers, cells.receiver_layers)
-    sizes = (costs.study.networks.width, costs.sizes.image)
-    forward, both = (pair_flops(*cells.architectures, *sizes, *layers, passes) for passes in (1, 2))
-    moving = costs.optimiser_flops(cells.objective, cells.sender, cells.receiver, *layers)
-    both += moving / costs.images_seen(cells.objective)
+    objective, settings = objective_of(cells.objective), plan.study.stitches.objectives()[cells.objective]
+    work = plan.work(cells.sender, cells.receiver, cells.sender_layers, cells.receiver_layers)
 
     def train(images: int) -> int:
-        some = DeviceImages(dataset, first(dataset.train, images), device, dtype)
+        some = DeviceImages(dataset, first(dataset.train, images), device)
         batch = min(settings.batch, len(some))
         tally = Tally(list(pair.stitches), device)
         for augmented, labels in some.shuffled(batch, 0, settings.augmentation):
-            take_step(pair, optimiser, augmented, labels, tally)
+            stitch_training.take_step(pair, optimiser, augmented, labels, tally)
         tally.means()  # waits for the device
-        return round(both * tally.images)
+        steps = tally.images // batch
+        beside = protocol_of(settings.protocol).operations(settings, work, 0, steps)
+        return tally.images * work.passes_operations(passes=2) + beside
 
     def solve(images: int) -> int:
-        some = DeviceImages(dataset, first(dataset.train, images), device, dtype)
+        some = DeviceImages(dataset, first(dataset.train, images), device)
         shapes = {cell: stitch.geometry for cell, stitch in pair.stitches.items()}
-        similarity.fit(pair.sender, pair.receiver, shapes, some, settings, (0,), cells.key)
-        return len(some) * costs.similarity_flops(cells.sender, cells.receiver, *layers, moments=True)
+        objective.fit(pair.sender, pair.receiver, shapes, some, settings, (0,), cells.key)
+        return objective.operations(settings, work, len(some))
 
     def evaluate(images: int) -> int:
-        some = DeviceImages(dataset, first(dataset.test, images), device, dtype)
+        some = DeviceImages(dataset, first(dataset.test, images), device)
         predict(pair, some)
-        return forward * len(some)
+        return len(some) * work.passes_operations(passes=1)
 
     return PairRuns(solve if optimiser is None else train, evaluate)
 
@@ -325,10 +352,11 @@ def main() -> None:
     work = json.load(sys.stdin)
     study = Study.model_validate(work["study"])
     image, *counts = work["sizes"]
+    descriptions = {name: Description.from_json(values) for name, values in work["descriptions"].items()}
+    plan = PlannedStudy(study, Sizes(tuple(image), *counts), descriptions)
     torch.set_num_threads(study.jobs.threads)
     hardware.prepare(work["device"])
-    calibration = measure(study, Sizes(tuple(image), *counts), work["start"], work["device"])
-    json.dump(asdict(calibration), sys.stdout)
+    json.dump(asdict(measure(plan, work["start"], work["device"])), sys.stdout)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,10 @@ import pytest
 
 from modelstitch import records
 from modelstitch.analysis import diagnostics, tables
-from tests.analysis.test_tables import write_network
+from modelstitch.analysis.cells import cells
+from modelstitch.analysis.networks import networks
+from tests.analysis.written import write_network
+from tests.records import made
 
 TRAINED, RANDOM = "R1111_trained_s0", "R1111_random_s0"
 LN_10 = np.log(10)
@@ -20,7 +23,7 @@ def find(tmp_path):
     """
 
     def find(changes, epochs=2):
-        networks = [
+        files = [
             write_network(tmp_path, TRAINED),
             write_network(tmp_path, RANDOM, accuracy=0.1, train_accuracy=None),
         ]
@@ -32,7 +35,7 @@ def find(tmp_path):
             for sender in (TRAINED, RANDOM)
             for receiver in (TRAINED, RANDOM)
         ]
-        return diagnostics.find(paths, tables.cells(paths), tables.networks(networks))
+        return diagnostics.find(paths, cells(paths), networks(files))
 
     return find
 
@@ -41,28 +44,24 @@ def write_pair(folder, sender, receiver, changes, epochs, objective="task"):
     accuracy = 0.9 if (sender, receiver) == (TRAINED, TRAINED) else 0.5
     columns = []
     for j in range(5):
-        cells = [
+        rows = [
             {"accuracy": accuracy, "train": accuracy, "losses": [1.0, 0.5][-epochs:], "test_loss": 0.5, "reason": ""}
             | changes.get((sender, receiver, i, j), {})
             for i in range(5)
         ]
         columns.append(
-            records.Column(
-                receiver_layer=j,
-                sender_layers=tuple(range(5)),
-                test_accuracy=np.array([cell["accuracy"] for cell in cells]),
-                test_loss=np.array([cell["test_loss"] for cell in cells]),
-                train_accuracy=np.array([[cell["train"]] * epochs for cell in cells]),
-                train_loss=np.array([cell["losses"] for cell in cells]),
-                test_images=10,
-                predictions=np.zeros((5, 10), np.uint8),
-                diverged=np.array([cell["reason"] == "loss not finite" for cell in cells]),
-                reason=tuple(cell["reason"] for cell in cells),
+            made.column(
+                j,
+                [row["accuracy"] for row in rows],
+                test_loss=np.array([row["test_loss"] for row in rows]),
+                train_accuracy=np.array([[row["train"]] * epochs for row in rows]),
+                train_loss=np.array([row["losses"] for row in rows]),
+                diverged=np.array([row["reason"] == "loss not finite" for row in rows]),
+                reason=tuple(row["reason"] for row in rows),
             )
         )
-    attributes = {"objective": objective, "sender": sender, "receiver": receiver, "receiver_accuracy": 0.9}
     path = folder / f"{sender}_{receiver}.h5"
-    records.write_pair(path, columns, dict.fromkeys(records.IDENTITY, "x") | attributes)
+    records.write(path, made.record(columns, sender, receiver, objective=objective, receiver_accuracy=0.9))
     return path
 
 
@@ -122,7 +121,7 @@ def test_a_loss_that_rose_is_found(find, last, count):
 def test_a_squared_error_that_never_fell_is_found_however_small(tmp_path, losses, count):
     change = {(TRAINED, TRAINED, 0, 4): {"losses": losses, "train": np.nan, "test_loss": 9.0}}
     path = write_pair(tmp_path, TRAINED, TRAINED, change, len(losses), objective="similarity")
-    found = diagnostics.find([path], tables.cells([path]), tables.networks([write_network(tmp_path, TRAINED)]))
+    found = diagnostics.find([path], cells([path]), networks([write_network(tmp_path, TRAINED)]))
     assert found.finding.tolist() == ["loss rose"] * count
     assert [cell_of(row) for row in found.itertuples()] == [(TRAINED, TRAINED, 0, 4)] * count
     assert found.limit.tolist() == [0.04] * count
@@ -173,7 +172,7 @@ def test_networks_come_first_then_cells_in_the_order_of_their_table(find):
 
 def test_a_study_without_controls_is_compared_with_none(tmp_path):
     path = write_pair(tmp_path, TRAINED, TRAINED, {}, 2)
-    assert diagnostics.find([path], tables.cells([path]), tables.networks([write_network(tmp_path, TRAINED)])).empty
+    assert diagnostics.find([path], cells([path]), networks([write_network(tmp_path, TRAINED)])).empty
 
 
 def test_the_table_survives_its_file(find, tmp_path):

@@ -11,7 +11,7 @@ import pytest
 from modelstitch import records
 from modelstitch.analysis import triangle
 from modelstitch.errors import ModelstitchError
-from modelstitch.networks.architectures import count_layers
+from tests.records import made
 
 
 def matrix(rows, columns, below, low=0.0, high=1.0):
@@ -28,30 +28,17 @@ def write_pair(few_digits, tmp_path):
     """Write a record of which cell (i, j) is right on as many of the 101 images as `right(i, j)` says."""
 
     def write(sender, receiver, right, digest=few_digits.digest):
-        rows, columns = (count_layers(name[:5]) for name in (sender, receiver))
+        rows, columns = (len(made.layers_of(name)) for name in (sender, receiver))
         labels = few_digits.test.labels
         result = []
         for j in range(columns):
             counts = [right(i, j) for i in range(rows)]
             failed = np.array([count is None for count in counts])
             predictions = np.stack([np.where(np.arange(101) < (count or 0), labels, 9 - labels) for count in counts])
-            result.append(
-                records.Column(
-                    receiver_layer=j,
-                    sender_layers=tuple(range(rows)),
-                    test_accuracy=np.where(failed, np.nan, (predictions == labels).mean(axis=1)),
-                    test_loss=np.zeros(rows),
-                    train_accuracy=np.zeros((rows, 1)),
-                    train_loss=np.zeros((rows, 1)),
-                    test_images=101,
-                    predictions=predictions.astype(np.uint8),
-                    diverged=failed,
-                    reason=tuple("loss not finite" if bad else "" for bad in failed),
-                )
-            )
-        names = {"objective": "task", "sender": sender, "receiver": receiver, "dataset_digest": digest}
+            accuracies = np.where(failed, np.nan, (predictions == labels).mean(axis=1))
+            result.append(made.column(j, accuracies, predictions=predictions.astype(np.uint8)))
         path = tmp_path / f"{sender}_{receiver}.h5"
-        records.write_pair(path, result, dict.fromkeys(records.IDENTITY, "x") | names)
+        records.write(path, made.record(result, sender, receiver, objective="task", dataset_digest=digest))
         return path
 
     return write
@@ -192,6 +179,27 @@ def test_a_pair_without_results_counts_nowhere(write_pair, few_digits_path):
     assert table.pairs.tolist() == [1, 1, 0]
     assert table.difference[0] == table.difference[1] == pytest.approx(60 / 101)
     assert math.isnan(table.difference[2])
+
+
+def test_a_record_says_how_many_layers_its_networks_have(few_digits, few_digits_path, tmp_path):
+    """Of a Transformer of 9 layers and a network of 3, some layers were stitched."""
+    labels, rows, right = few_digits.test.labels, (0, 3, 8), pd.DataFrame([[80, 50, 20], [90, 70, 30], [95, 90, 85]])
+    columns = []
+    for j in range(3):
+        predictions = np.stack([np.where(np.arange(101) < count, labels, 9 - labels) for count in right[j]])
+        changes = {"predictions": predictions.astype(np.uint8), "sender_layers": rows}
+        columns.append(made.column(j, (predictions == labels).mean(axis=1), **changes))
+    layers = (made.layers(9), made.layers(3))
+    about = {"objective": "task", "dataset_digest": few_digits.digest}
+    names = ("vit_b.16_pretrained_s0", "mine_trained_s0")
+    records.write(tmp_path / "a.h5", made.record(columns, *names, layers, **about))
+    row = triangle.measure([tmp_path / "a.h5"], few_digits_path, 0).iloc[1]
+    assert (row.sender, row.receiver, row.sender_recipe) == (*names, "pretrained")
+    accuracies = np.stack([column.test_accuracy for column in columns], axis=1)
+    expected = triangle.numbers(pd.DataFrame(accuracies, index=rows), 9, 3)
+    for name, value in expected.items():
+        assert row[name] == pytest.approx(value)
+    assert expected["depth_slope"] == pytest.approx(3 / 8 / (1 / 2))  # below it are layer 3 to layer 1, and layer 8
 
 
 def test_a_record_of_other_images_is_refused(write_pair, few_digits_path):

@@ -10,76 +10,21 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from modelstitch.config import Study, check_repeated_keys, load_study, objective_settings, write_schema
+from modelstitch.config.stitches import objective_settings
+from modelstitch.config.study import Study, check_repeated_keys, load_study, write_schema
 from modelstitch.errors import ModelstitchError
-from modelstitch.identifiers import NetworkId, Pair
-from modelstitch.networks.architectures import ARCHITECTURES
+from modelstitch.identifiers import NetworkId, PairIds
+from modelstitch.networks.small_resnet import ARCHITECTURES
 from tests.checkout import ROOT
+from tests.config.studies import STUDY, changed, problems
 
 CONFIG = ROOT / "config"
 STUDY_FILES = sorted(CONFIG.glob("*.yaml"))
 
-STUDY = """
-study: small
-seed: 0
-dataset: {source: digits}
-networks:
-  architectures: [R1111, R1112]
-  width: 4
-  seeds: [0]
-  training:
-    epochs: 3
-    batch: 128
-    learning_rate: 0.1
-    momentum: 0.9
-    weight_decay: 0.0005
-    warmup_epochs: 1
-    augmentation: {flip: false, shift: 2, cutout: 4}
-    precision: float32
-pairs:
-  - {sender: trained, receiver: trained}
-  - {sender: random, receiver: trained}
-stitches:
-  task:
-    protocol: paper
-    epochs: 0.25
-    batch: 256
-    learning_rate: 0.01
-    momentum: 0.9
-    weight_decay: 0.01
-    warmup_epochs: 10
-    augmentation: {flip: false, shift: 2, cutout: 4}
-    precision: auto
-    sender_layers: all
-    receiver_layers: [4, 0]
-    keep_stitches: false
-measures: {}
-figures: {colormap: viridis, formats: [png, svg]}
-jobs: {layers_per_job: null, threads: 1, device: auto}
-"""
-
+LEAST_SQUARES = {"protocol": "least-squares", "ridge": 0.001, "precision": "auto", "keep_stitches": False}
+LEAST_SQUARES |= {"sender_layers": "all", "receiver_layers": "all"}
 IMAGEFOLDER = {"source": "imagefolder", "path": "data/images.tar.xz"}
 YAML_WORDS = "(YAML reads yes, no, on and off as true and false)"
-
-
-def changed(key, value):
-    """The small study with one key (`networks.width`, `pairs.0.sender`) set anew, or left out for `...`."""
-    values = yaml.safe_load(STUDY)
-    *path, last = [int(part) if part.isdigit() else part for part in key.split(".")]
-    section = values
-    for part in path:
-        section = section[part]
-    if value is ...:
-        del section[last]
-    else:
-        section[last] = value
-    return values
-
-
-def problems(values):
-    with pytest.raises(ModelstitchError) as caught:
-        load_study(values, "study.yaml")
-    return str(caught.value).splitlines()
 
 
 def trained(architecture, seed=0):
@@ -114,7 +59,7 @@ def test_the_schema_refuses_what_an_editor_should_underline():
 
 def test_the_committed_schema_is_up_to_date(tmp_path):
     write_schema(tmp_path / "schema.json")
-    command = "python -c \"from modelstitch.config import write_schema; write_schema('config/schema.json')\""
+    command = "python -c \"from modelstitch.config.study import write_schema; write_schema('config/schema.json')\""
     assert (tmp_path / "schema.json").read_text() == (CONFIG / "schema.json").read_text(), f"out of date: run {command}"
 
 
@@ -126,17 +71,9 @@ def test_studies_have_different_results_folders():
 def test_the_papers_study_plans_the_published_work():
     study = load_study(yaml.safe_load((CONFIG / "paper.yaml").read_text()), "config/paper.yaml")
     pairs = study.ordered_pairs()
-    assert study.networks.architectures == ARCHITECTURES
+    assert tuple(architecture.model for architecture in study.networks.architectures) == ARCHITECTURES
     assert len(study.networks_needed()) == 32
     assert len(pairs) == len(set(pairs)) == 1024
-    cells = {
-        (pair, i, j)
-        for pair in pairs
-        if (pair.sender.recipe, pair.receiver.recipe) == ("trained", "trained")
-        for i in study.sender_layers("task", pair.sender)
-        for j in study.receiver_layers("task", pair.receiver)
-    }
-    assert len(cells) == 12_544
     task = study.stitches.task
     assert (task.epochs, task.momentum, task.weight_decay, task.batch, task.learning_rate) == (4, 0.9, 0.01, 256, 0.01)
     assert (study.networks.width, study.networks.training.epochs, study.dataset.source) == (64, 40, "cifar10")
@@ -159,21 +96,15 @@ def test_a_study_plans_only_the_networks_that_its_pairs_name():
 def test_pairs_join_all_networks_of_two_recipes_and_each_with_itself():
     pairs = load_study(changed("networks.seeds", [0, 1]), "study.yaml").ordered_pairs()
     assert len(pairs) == len(set(pairs)) == 2 * 4 * 4
-    assert Pair(trained("R1112", 1), trained("R1112", 1)) in pairs
-    assert Pair(NetworkId("R1111", "random", 1), trained("R1112", 0)) in pairs
+    assert PairIds(trained("R1112", 1), trained("R1112", 1)) in pairs
+    assert PairIds(NetworkId("R1111", "random", 1), trained("R1112", 0)) in pairs
     assert not [pair for pair in pairs if pair.receiver.recipe == "random"]
-
-
-def test_all_layers_are_those_of_the_architecture_and_listed_ones_are_sorted():
-    study = load_study(yaml.safe_load(STUDY), "study.yaml")
-    assert study.sender_layers("task", trained("R1112")) == [0, 1, 2, 3, 4, 5]
-    assert study.receiver_layers("task", trained("R1112")) == [0, 4]
 
 
 def test_resnet18_and_resnet34_are_other_names_of_r2222_and_r3463():
     values = changed("networks.architectures", ["ResNet18", "ResNet34"])
     study = load_study(values, "study.yaml")
-    assert study.networks.architectures == ("R2222", "R3463")
+    assert [(one.name, one.model) for one in study.networks.architectures] == [("R2222", "R2222"), ("R3463", "R3463")]
     assert "R3463_trained_s0" in map(str, study.networks_needed())
     jsonschema.validate(values, json.loads((CONFIG / "schema.json").read_text()))
 
@@ -183,6 +114,26 @@ def test_a_section_comes_back_from_plain_values():
     plain = json.loads(json.dumps(study.stitches.task.model_dump(mode="json")))
     assert objective_settings("task", plain) == study.stitches.task
     assert Study.model_validate(study.model_dump(mode="json")) == study
+
+
+def test_stitches_of_another_objective_than_the_task_have_no_other_start():
+    values = changed("stitches.similarity", yaml.safe_load(STUDY)["stitches"]["task"])
+    study = load_study(values, "study.yaml")
+    assert study.stitches.similarity.start == study.stitches.task.start == "random"
+    assert list(study.stitches.objectives()) == study.objectives() == ["task", "similarity"]
+    values["stitches"]["task"]["start"] = "least-squares"
+    assert load_study(values, "study.yaml").stitches.task.start == "least-squares"
+    values["stitches"]["similarity"] = values["stitches"]["task"]
+    assert problems(values) == [
+        "study.yaml: stitches.similarity.start: least-squares: only stitches for the task start so"
+    ]
+
+
+def test_what_may_be_left_out_of_stitches_is_the_papers_and_the_fast_protocols():
+    fast = load_study(yaml.safe_load((CONFIG / "config.yaml").read_text()), "config.yaml").stitches.task
+    paper = load_study(yaml.safe_load(STUDY), "study.yaml").stitches.task
+    assert (fast.protocol, fast.start, fast.family.name) == ("fast", "least-squares", "linear")
+    assert (paper.protocol, paper.start, paper.family.name) == ("paper", "random", "linear")
 
 
 def test_a_study_does_not_change():
@@ -208,13 +159,19 @@ def test_a_study_does_not_change():
             "networks.architectures",
             ["R11"],
             "networks.architectures[0]: 'R11' is not an architecture: expected R and four digits from 1 to 9 (R1122), "
-            "or ResNet18 or ResNet34",
+            "ResNet18 or ResNet34, torchvision:<name>, timm:<name>, or <file>.py:<class> of your own",
         ),
         (
             "networks.architectures",
             ["resnet34"],
             "networks.architectures[0]: 'resnet34' is not an architecture: expected R and four digits from 1 to 9 "
-            "(R1122), or ResNet18 or ResNet34 (did you mean 'ResNet34'?)",
+            "(R1122), ResNet18 or ResNet34, torchvision:<name>, timm:<name>, or <file>.py:<class> of your own "
+            "(did you mean 'ResNet34'?)",
+        ),
+        (
+            "networks.architectures",
+            [{"model": "R1111", "arguments": 4}],
+            "networks.architectures[0].arguments: 4 is a whole number: expected a mapping (key: value)",
         ),
         (
             "networks.architectures",
@@ -234,7 +191,11 @@ def test_a_study_does_not_change():
         ("networks.width", 0, "networks.width: 0 is out of range: expected at least 1"),
         ("networks.width", 8.0, "networks.width: 8.0 is a number: expected a whole number (write 8)"),
         ("networks.width", True, f"networks.width: true is a truth value: expected a whole number {YAML_WORDS}"),
-        ("networks.width", None, "networks.width: nothing is there: expected a whole number"),
+        (
+            "networks.width",
+            None,
+            "networks.width: missing key: the width of R1111, channels of its first stage",
+        ),
         ("networks.widht", 8, "networks.widht: unknown key (did you mean 'width'?)"),
         ("networks.depth", 8, "networks.depth: unknown key: expected architectures, width, seeds, training"),
         ("networks", ["R1111"], "networks: a list is there: expected a mapping (key: value)"),
@@ -284,9 +245,24 @@ def test_a_study_does_not_change():
         ("stitches.task.batch", "many", "stitches.task.batch: 'many' is text: expected a whole number"),
         ("stitches.task.protocol", "quick", "stitches.task.protocol: 'quick' is not known: expected paper or fast"),
         (
+            "stitches.task.start",
+            "best",
+            "stitches.task.start: 'best' is not known: expected least-squares or random",
+        ),
+        (
+            "stitches.task.family",
+            {"name": "linaer"},
+            "stitches.task.family.name: 'linaer' is not known: expected linear (did you mean 'linear'?)",
+        ),
+        (
+            "stitches.task.family",
+            "linear",
+            "stitches.task.family: 'linear' is text: expected a mapping (key: value)",
+        ),
+        (
             "stitches.task.sender_layers",
-            [0, 5],
-            "stitches.task.sender_layers[1]: no layer 5 in R1111: it has 5 layers, 0 to 4",
+            [0, -1],
+            "stitches.task.sender_layers[1]: -1 is out of range: expected at least 0",
         ),
         (
             "stitches.task.receiver_layers",
@@ -301,9 +277,27 @@ def test_a_study_does_not_change():
         ("stitches", {}, "stitches: no objective: expected at least one of task, similarity"),
         ("stitches.similarity", {}, "stitches.similarity.protocol: missing key: expected paper or least-squares"),
         (
+            "stitches.similarity",
+            {key: value for key, value in LEAST_SQUARES.items() if key != "ridge"},
+            "stitches.similarity.ridge: missing key: added to the covariance of what a stitch sees, as a share of its "
+            "mean variance",
+        ),
+        (
+            "stitches.similarity",
+            LEAST_SQUARES | {"epochs": 3},
+            "stitches.similarity.epochs: unknown key: expected family, precision, sender_layers, receiver_layers, "
+            "keep_stitches, protocol, ridge",
+        ),
+        (
+            "stitches.similarity",
+            LEAST_SQUARES | {"family": {}},
+            "stitches.similarity.family.name: missing key: what a stitch can express",
+        ),
+        (
             "pairs.1.sender",
             "traned",
-            "pairs[1].sender: 'traned' is not known: expected trained, random or calibrated (did you mean 'trained'?)",
+            "pairs[1].sender: 'traned' is not known: expected trained, random, calibrated or pretrained "
+            "(did you mean 'trained'?)",
         ),
         ("pairs.1.sender", "trained", "pairs[1]: repeats pairs[0]: list each once"),
         ("pairs", [], "pairs: empty list: expected at least one entry"),
@@ -407,18 +401,8 @@ def test_all_problems_are_told_at_once():
     ]
 
 
-def test_every_layer_out_of_range_is_told():
-    values = changed("stitches.task.sender_layers", [0, 5, 7])
-    values["networks"]["architectures"] = ["R2222", "R1112"]
-    values["stitches"]["task"]["receiver_layers"] = [6]
-    assert problems(values) == [
-        "study.yaml: stitches.task.sender_layers[2]: no layer 7 in R1112: it has 6 layers, 0 to 5",
-        "study.yaml: stitches.task.receiver_layers[0]: no layer 6 in R1112: it has 6 layers, 0 to 5",
-    ]
-
-
 def test_reading_a_study_imports_no_torch():
-    command = "import sys, modelstitch.config; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
+    command = "import sys, modelstitch.config.study; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", command], cwd=CONFIG.parent).returncode == 0
 
 

@@ -31,6 +31,15 @@ def test_what_is_written_is_read(tmp_path):
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["dataset.h5"]
 
 
+def test_sizes_are_those_of_the_file_and_none_where_there_is_none(tmp_path):
+    assert datasets.read_sizes(tmp_path / "dataset.h5") is None
+    datasets.write(tmp_path / "dataset.h5", "cats", *splits(), CLASSES)
+    assert datasets.read_sizes(tmp_path / "dataset.h5") == ((3, 5, 4), 2300, 7, 2)
+    (tmp_path / "dataset.h5").write_bytes(b"other")
+    with pytest.raises(ModelstitchError, match=r"dataset\.h5: not a readable data set"):
+        datasets.read_sizes(tmp_path / "dataset.h5")
+
+
 def test_statistics_are_those_of_the_training_pixels(tmp_path):
     train, test = splits()
     mean, std = datasets.channel_statistics(train.images)

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from modelstitch.data import datasets, sources
+from modelstitch.data.sources import imagefolder
 from modelstitch.errors import ModelstitchError
 from tests.checkout import ROOT
 
@@ -373,6 +374,63 @@ def test_an_archive_is_an_input_and_a_folder_has_a_fingerprint(tmp_path):
     touched = sources.fingerprint(folder)
     (tmp_path / "cats/train/bird/1.png").rename(tmp_path / "cats/train/bird/9.png")
     assert len({before, touched, sources.fingerprint(folder)}) == 3
+
+
+def test_a_glance_at_a_folder_tells_all_its_sizes(tmp_path):
+    files = pictures() | {
+        "train/cat/.DS_Store": b"",
+        "README.md": b"not an image",
+        "train/bird/9.png": encode(pixels_of(9)),
+    }
+    folder = make_folder(tmp_path / "cats", files)
+    for source in (folder, make_folder(tmp_path / "outer/top", files).parent):
+        dataset = convert(source, tmp_path)
+        sizes = sources.glance({"source": "imagefolder", "path": str(source)})
+        assert sizes == datasets.read_sizes(tmp_path / "out/dataset.h5") == ((3, 6, 5), 7, 4, 2)
+        assert sizes == (dataset.train.images.shape[1:], len(dataset.train.labels), len(dataset.test.labels), 2)
+    grey = make_folder(tmp_path / "grey", pictures(shape=(6, 5)))
+    assert imagefolder.glance(grey) == ((1, 6, 5), 6, 4, 2)
+
+
+@pytest.mark.parametrize("suffix", [".tar", ".tar.gz", ".tar.xz"])
+def test_a_glance_at_an_archive_tells_its_image_and_reads_no_further(tmp_path, suffix):
+    path = make_archive(tmp_path / f"cats{suffix}", {"README.md": b"not an image"} | pictures())
+    expected = ((3, 6, 5), 50_000, 10_000, 10)
+    assert imagefolder.glance(path) == expected
+    if suffix == ".tar":
+        path.write_bytes(path.read_bytes()[: 4 * 1024])
+        assert imagefolder.glance(path) == expected
+
+
+@pytest.mark.parametrize("content", [b"", b"not an image", png_header(2**14, 2**14)])
+def test_a_glance_tells_nothing_where_there_is_no_readable_image(tmp_path, content):
+    files = {"train/cat/0.png": content, "test/cat/0.png": content}
+    assert imagefolder.glance(make_folder(tmp_path / "cats", files)) is None
+    assert imagefolder.glance(make_archive(tmp_path / "cats.tar", files)) is None
+
+
+def test_a_glance_tells_nothing_of_what_is_no_data_set(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "cats.zip").write_bytes(b"PK")
+    (tmp_path / "damaged.tar.gz").write_bytes(b"PK")
+    outside = make_folder(tmp_path / "outside", {"cat/0.png": encode(pixels_of(0))})
+    untested = make_folder(tmp_path / "untested", {"train/cat/0.png": encode(pixels_of(0))})
+    empty = make_archive(tmp_path / "empty.tar", {})
+    for source in (
+        tmp_path / "missing",
+        tmp_path / "empty",
+        tmp_path / "cats.zip",
+        tmp_path / "damaged.tar.gz",
+        outside,
+        untested,
+        empty,
+    ):
+        assert imagefolder.glance(source) is None
+
+
+def test_only_an_image_folder_is_glanced_at(tmp_path):
+    for settings in ({"source": "digits"}, {"source": "cifar10", "folder": str(tmp_path)}):
+        assert sources.glance(settings) is None
 
 
 @pytest.mark.skipif(not CIFAR10_JPEG.exists(), reason=f"needs {CIFAR10_JPEG.name}, which is not in ../shared/data")

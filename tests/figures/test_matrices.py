@@ -1,111 +1,28 @@
-"""Figures: what they show is what the tables say, in every format, the same bytes twice."""
+"""Pictures of many matrices: what they show is what the tables say."""
 
-import itertools
-
-import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.collections import PolyCollection
-from matplotlib.image import imread
 
 from modelstitch.errors import ModelstitchError
 from modelstitch.figures import canvas, matrices
-from modelstitch.identifiers import NetworkId
-from modelstitch.networks import architectures
-
-CONTROLS = tuple(itertools.product(("trained", "random"), repeat=2))
-
-
-def make_tables(names=("R1111", "R1112", "R1122"), seeds=(0,), combinations=CONTROLS, classes=10):
-    """Matrices with the paper's triangle: good on and below the diagonal of relative depth, falling above it."""
-    ids = [NetworkId(*one) for one in itertools.product(names, ("trained", "random"), seeds)]
-    networks = pd.DataFrame([(str(one), *one, 0.9 if one.recipe == "trained" else 0.1, classes) for one in ids])
-    networks.columns = ["network", "architecture", "recipe", "seed", "accuracy", "classes"]
-    rows = []
-    for sender, receiver in itertools.product(ids, repeat=2):
-        if (sender.recipe, receiver.recipe) not in combinations:
-            continue
-        deep, wide = (architectures.count_layers(one.architecture) for one in (sender, receiver))
-        for i, j in itertools.product(range(deep), range(wide)):
-            accuracy = (0.93 if receiver.recipe == "trained" else 0.3) * (1 - max(0, j / (wide - 1) - i / (deep - 1)))
-            rows.append(("task", str(sender), *sender, str(receiver), *receiver, i, j, accuracy, False))
-    cells = pd.DataFrame(rows, columns=[
-        "objective", "sender", "sender_architecture", "sender_recipe", "sender_seed",
-        "receiver", "receiver_architecture", "receiver_recipe", "receiver_seed",
-        "sender_layer", "receiver_layer", "accuracy", "diverged",
-    ])  # fmt: skip
-    return cells, networks
-
-
-def texts(figure):
-    return [text.get_text() for text in figure.axes[0].texts]
-
-
-def colours(figure):
-    """Fill colours of the cells by their upper left corner, in inches."""
-    return {
-        tuple(np.round(path.vertices[0], 6)): tuple(colour)
-        for collection in figure.axes[0].collections
-        if isinstance(collection, PolyCollection) and len(collection.get_facecolors())
-        for path, colour in zip(collection.get_paths(), collection.get_facecolors(), strict=True)
-    }
-
-
-def test_a_pair_shows_every_accuracy_as_the_paper_prints_it():
-    cells, networks = make_tables()
-    pair = (cells.sender == "R1111_trained_s0") & (cells.receiver == "R1112_trained_s0")
-    cells.loc[pair, "accuracy"] = np.arange(pair.sum()) / 100
-    cells.loc[cells[pair].index[-1], "accuracy"] = 0.999
-    figure = matrices.draw_pair(cells, networks, "task", "R1111_trained_s0", "R1112_trained_s0", "viridis")
-    shown = texts(figure)
-    assert shown[0] == "R1111 trained → R1112 trained"
-    assert "alone: .90 → .90" in shown[1]
-    assert [f".{value:02d}" for value in range(29)] + ["1.0"] == shown[2:32]
-    assert "chance .10" in shown
-
-
-def test_rows_are_sender_layers_from_the_top_and_columns_receiver_layers():
-    cells, networks = make_tables()
-    figure = matrices.draw_pair(cells, networks, "task", "R1111_trained_s0", "R1122_trained_s0", "viridis")
-    cell = matrices.PAIR_CELL
-    drawn = colours(figure)
-    left, top = min(drawn)
-    chosen = cells[(cells.sender == "R1111_trained_s0") & (cells.receiver == "R1122_trained_s0")]
-    assert len(drawn) == len(chosen) == 5 * 7
-    for row in chosen.itertuples():
-        corner = (round(left + row.receiver_layer * cell, 6), round(top + row.sender_layer * cell, 6))
-        assert drawn[corner] == matplotlib.colormaps["viridis"](row.accuracy)
-
-
-def test_cells_without_a_result_are_hatched_and_labelled():
-    cells, networks = make_tables()
-    cells.loc[0, ["accuracy", "diverged"]] = [np.nan, True]
-    cells.loc[1, "accuracy"] = np.nan
-    figure = matrices.draw_pair(cells, networks, "task", "R1111_trained_s0", "R1111_trained_s0", "viridis")
-    assert texts(figure).count("div") == 1 and texts(figure).count("n/a") == 1
-    assert [patch.get_hatch() for patch in figure.axes[0].patches].count("//////") == 1
-    assert len(colours(figure)) == 25 - 2
-
-
-def test_text_on_dark_cells_is_white_and_on_light_cells_dark():
-    for colormap in ("viridis", "magma", "Greys_r"):
-        dark, light = (matplotlib.colormaps[colormap](value) for value in (0.02, 0.98))
-        assert canvas.ink_on(np.array(dark)) == "white"
-        assert canvas.ink_on(np.array(light)) == canvas.INK
+from modelstitch.networks.small_resnet import ARCHITECTURES
+from tests.figures.drawn import boxes, colours, make_tables, texts
 
 
 def test_seeds_are_named_where_there_are_several():
     cells, networks = make_tables(seeds=(0, 1))
-    figure = matrices.draw_pair(cells, networks, "task", "R1111_trained_s0", "R1111_trained_s1", "viridis")
-    assert texts(figure)[0] == "R1111 s0 trained → R1111 s1 trained"
     overview = matrices.draw_overview(cells, networks, "task", "trained", "trained", "viridis")
     assert texts(overview).count("R1122 s1") == 2
 
 
-@pytest.mark.parametrize(
-    ("names", "annotated"), [(("R1111", "R1112", "R1122"), True), (architectures.ARCHITECTURES, False)]
-)
+def test_what_the_tables_lack_is_named():
+    cells, networks = make_tables(["R1111"])
+    with pytest.raises(ModelstitchError, match="lacks R1111_trained_s0"):
+        matrices.draw_controls(cells, networks[networks.recipe == "random"], "task", "viridis")
+
+
+@pytest.mark.parametrize(("names", "annotated"), [(("R1111", "R1112", "R1122"), True), (ARCHITECTURES, False)])
 def test_an_overview_has_every_pair_and_numbers_where_they_are_legible(names, annotated):
     cells, networks = make_tables(names, combinations=[("trained", "trained")])
     figure = matrices.draw_overview(cells, networks, "task", "trained", "trained", "viridis")
@@ -113,6 +30,17 @@ def test_an_overview_has_every_pair_and_numbers_where_they_are_legible(names, an
     assert all(texts(figure).count(name) == 2 for name in names)
     assert (".93" in texts(figure)) == annotated
     assert max(figure.get_size_inches()) < 14
+
+
+def test_long_names_of_networks_have_room():
+    cells, networks = make_tables(["R1111", "R2222"])
+    long = {"R2222": "swinv2_cr_tiny_ns_224.sw_in1k"}
+    cells, networks = (table.replace(long, regex=True) for table in (cells, networks))
+    for figure in (
+        matrices.draw_overview(cells, networks, "task", "trained", "random", "viridis"),
+        matrices.draw_controls(cells, networks, "task", "viridis"),
+    ):
+        assert len(boxes(figure)) == len(texts(figure)) and texts(figure).count(long["R2222"]) in (2, 8)
 
 
 def test_controls_have_a_panel_for_every_combination_of_recipes():
@@ -130,14 +58,6 @@ def test_controls_have_a_panel_for_every_combination_of_recipes():
 def test_controls_of_a_single_combination_and_architecture():
     cells, networks = make_tables(["R1111"], combinations=[("random", "trained")])
     assert "random → trained" in texts(matrices.draw_controls(cells, networks, "task", "viridis"))
-
-
-def test_what_the_tables_lack_is_named():
-    cells, networks = make_tables(["R1111"])
-    with pytest.raises(ModelstitchError, match="sender R2222_trained_s0"):
-        matrices.draw_pair(cells, networks, "task", "R2222_trained_s0", "R1111_trained_s0", "viridis")
-    with pytest.raises(ModelstitchError, match="lacks R1111_trained_s0"):
-        matrices.draw_controls(cells, networks[networks.recipe == "random"], "task", "viridis")
 
 
 def triangles(**numbers):
@@ -183,26 +103,3 @@ def test_the_average_matrix_has_the_triangles_numbers_and_intervals():
     assert not [text for text in shown if "over pairs" in text]
     with pytest.raises(ModelstitchError, match="receiver_recipe random"):
         matrices.draw_depth(cells, networks, triangles(), "task", "trained", "random", "viridis")
-
-
-@pytest.mark.parametrize("kind", ["png", "pdf", "svg"])
-def test_the_same_picture_has_the_same_bytes(tmp_path, kind):
-    cells, networks = make_tables(["R1111"])
-    cells.loc[0, "accuracy"] = np.nan
-    for run in ("one", "two"):
-        canvas.save(matrices.draw_controls(cells, networks, "task", "viridis"), [tmp_path / f"{run}.{kind}"])
-    assert (tmp_path / f"one.{kind}").read_bytes() == (tmp_path / f"two.{kind}").read_bytes()
-    assert b"Date" not in (tmp_path / f"one.{kind}").read_bytes()
-
-
-def test_all_pairs_are_drawn_in_all_formats(tmp_path):
-    cells, networks = make_tables(["R1111", "R1112"], combinations=[("trained", "random")])
-    matrices.draw_all_pairs(cells, networks, tmp_path, "magma", ["png", "svg"])
-    drawn = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*"))
-    assert drawn == sorted(
-        f"task/{sender}_trained_s0/{receiver}_random_s0.{kind}"
-        for sender, receiver in itertools.product(("R1111", "R1112"), repeat=2)
-        for kind in ("png", "svg")
-    )
-    picture = imread(tmp_path / "task/R1111_trained_s0/R1111_random_s0.png")
-    assert picture.shape[0] > 800 and picture.std() > 0.1

@@ -1,14 +1,21 @@
+"""Stitches by squared error: in closed form, and by steps that approach it."""
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from modelstitch.config import Augmentation, LeastSquares
+from modelstitch.config.section import Augmentation
+from modelstitch.config.stitches import LeastSquares
 from modelstitch.data.images import DeviceImages
-from modelstitch.engine.frozen import FrozenNetwork
-from modelstitch.fitting import pairs, similarity
-from modelstitch.stitches.linear import Geometry, initialise, rows
-from modelstitch.stitches.normal_equations import accumulate
+from modelstitch.fitting.beginning import moments_of, trainable
+from modelstitch.fitting.matching import error
+from modelstitch.fitting.objectives import similarity
+from modelstitch.fitting.pair import train_pair
+from modelstitch.networks.frozen import FrozenNetwork
+from modelstitch.networks.representations import Representation
+from modelstitch.stitches.families.linear import initialise
+from modelstitch.stitches.geometry import Geometry
 from tests.settings import stitch_settings
 
 CLOSED = LeastSquares(
@@ -21,58 +28,53 @@ CLOSED = LeastSquares(
 )
 
 
-def record(sender, receiver, dataset, settings):
-    return pairs.train_pair(
-        sender,
-        receiver,
-        dataset,
-        settings,
-        objective="similarity",
-        study_seed=0,
-        sender_layers=range(len(sender.layers)),
-        receiver_layers=range(len(receiver.layers)),
-    )
+SHAPES = [
+    Representation(3, 8, 8),
+    Representation(4, 4, 2, "map-last"),
+    Representation(5, 7, 5),
+    Representation(4, 4, 4, "tokens", 1),
+    Representation(6, 2, 2, "tokens", 2),
+    Representation(6, layout="vector"),
+]
 
 
-@pytest.mark.parametrize("image", [(1, 32, 32), (1, 28, 33)])
-def test_the_error_before_upsampling_is_that_after_it(trained, image):
-    frozen = FrozenNetwork(trained)
-    shapes = frozen.shapes(image)
-    maps = frozen.representations(torch.randn(3, *image))
-    for i, j in ((4, 0), (3, 2), (2, 2), (0, 3)):
-        stitch = initialise(Geometry.between(shapes[i], shapes[j]), seed=0)
-        fast = similarity.error(stitch, maps[i], maps[j])
-        slow = F.mse_loss(stitch(maps[i]), maps[j])
-        torch.testing.assert_close(fast, slow, rtol=1e-4, atol=1e-6)
-        gradients = [torch.autograd.grad(loss, [stitch.weight, stitch.bias]) for loss in (fast, slow)]
-        for found, expected in zip(*gradients, strict=True):
-            torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-6)
+@pytest.mark.parametrize("source", SHAPES)
+@pytest.mark.parametrize("target", SHAPES)
+def test_the_error_before_upsampling_is_that_after_it(source, target):
+    generator = torch.Generator().manual_seed(0)
+    sent, received = (torch.randn(3, *shape.shape, generator=generator) for shape in (source, target))
+    stitch = trainable(initialise(Geometry.between(source, target), seed=0), "cpu")
+    fast, slow = error(stitch, sent, received), F.mse_loss(stitch(sent), received)
+    torch.testing.assert_close(fast, slow, rtol=1e-4, atol=1e-6)
+    gradients = [torch.autograd.grad(loss, stitch.parameters) for loss in (fast, slow)]
+    for found, expected in zip(*gradients, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-6)
 
 
 def test_the_closed_forms_loss_is_the_error_of_its_stitches(few_digits, trained, random_networks):
     receiver = random_networks[0]
     frozen = FrozenNetwork(trained), FrozenNetwork(receiver)
-    sources, targets = (network.shapes((1, 32, 32)) for network in frozen)
-    cells = {(i, j): Geometry.between(sources[i], targets[j]) for j in range(6) for i in range(5)}
+    shapes = [network.shapes for network in frozen]
+    cells = {(i, j): Geometry.between(shapes[0][i], shapes[1][j]) for j in range(6) for i in range(5)}
     images = DeviceImages(few_digits, few_digits.train)
     fit = similarity.fit(*frozen, cells, images, CLOSED, (0,), "stitches")
-    maps = [network.representations(images.normalised(slice(None))) for network in frozen]
+    maps = [network.representations(images.scaled(slice(None))) for network in frozen]
     for (cell, stitch), loss in zip(fit.stitches.items(), fit.loss[0], strict=True):
         expected = F.mse_loss(stitch(maps[0][cell[0]]), maps[1][cell[1]]).item()
         assert loss == pytest.approx(expected, rel=1e-3, abs=1e-9)
 
 
 def test_a_network_stitched_to_itself_keeps_its_accuracy(digits, trained):
-    columns, _, attributes = record(trained, trained, digits, CLOSED)
-    assert attributes["objective"] == "similarity" and attributes["train_images"] == 1437
-    for j, column in enumerate(columns):
+    record, _ = train_pair(trained, trained, digits, CLOSED, objective="similarity", study_seed=0)
+    assert record.attributes["objective"] == "similarity" and record.attributes["train_images"] == 1437
+    for j, column in enumerate(record.columns):
         assert column.test_accuracy[j] == pytest.approx(trained.about["accuracy"], abs=0.01)
         assert np.isnan(column.train_accuracy).all() and not column.diverged.any()
         assert column.train_loss[j, 0] < 1e-4 * max(column.train_loss[:, 0])
 
 
 def cells_between(frozen):
-    sources, targets = (network.shapes((1, 32, 32)) for network in frozen)
+    sources, targets = (network.shapes for network in frozen)
     return {(i, j): Geometry.between(sources[i], targets[j]) for j in (1, 3) for i in (0, 2, 4)}
 
 
@@ -87,7 +89,7 @@ def test_steps_approach_the_closed_form(few_digits, trained, random_networks):
     cells, images = cells_between(frozen), DeviceImages(few_digits, few_digits.train)
     exact = similarity.fit(*frozen, cells, images, CLOSED.model_copy(update={"ridge": 0.0}), (0,), "closed").loss[-1]
     steps = similarity.fit(*frozen, cells, images, full_batches(weight_decay=0.0, epochs=200), (0,), "steps").loss[-1]
-    maps = frozen[1].representations(images.normalised(slice(None)))
+    maps = frozen[1].representations(images.scaled(slice(None)))
     alone = np.array([maps[j].var(dim=(0, 2, 3), correction=0).mean().item() for _, j in cells])
     assert (steps > exact * 0.999).all()
     left = (steps - exact) / (alone - exact)
@@ -100,10 +102,11 @@ def test_steps_with_weight_decay_end_at_a_ridge_of_half_of_it_a_channel(few_digi
     frozen = FrozenNetwork(trained), FrozenNetwork(random_networks[0])
     cells, images = cells_between(frozen), DeviceImages(few_digits, few_digits.train)
     fit = similarity.fit(*frozen, cells, images, full_batches(weight_decay=decay, epochs=200), (0,), "steps")
-    moments = accumulate(*frozen, cells, [images.normalised(slice(None))])
+    moments = moments_of(*frozen, cells, [images.scaled(slice(None))], torch.float64)
     for cell, stitch in fit.stitches.items():
         square, cross = moments.sums(cell)
         ridge = decay * cross.shape[1] / 2 * torch.eye(len(square))
         expected = torch.linalg.solve(square / square[-1, -1] + ridge, cross / square[-1, -1])
-        found = torch.cat((rows(stitch.weight), stitch.bias[:, None]), dim=1).T.double()
+        weight, bias = stitch.maps[0]
+        found = torch.cat((weight, bias[:, None]), dim=1).T.double()
         assert (found - expected).norm() < 0.02 * expected.norm()

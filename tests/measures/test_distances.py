@@ -6,29 +6,21 @@ import torch
 from modelstitch.analysis import tables
 from modelstitch.analysis.depth import corresponding
 from modelstitch.data.images import DeviceImages
-from modelstitch.engine.frozen import FrozenNetwork
 from modelstitch.errors import ModelstitchError
-from modelstitch.fitting import pairs
+from modelstitch.fitting.pair import train_pair
 from modelstitch.measures import distances
-from modelstitch.stitches.linear import Geometry, Stitch, identity
+from modelstitch.networks.frozen import FrozenNetwork
+from modelstitch.stitches.families.linear import Stitch
 from tests.devices import exhausted, limited
-from tests.fitting.test_similarity import CLOSED
+from tests.measures.pairs import CLOSED, identities
 from tests.settings import stitch_settings
 
 
 @pytest.fixture(scope="module")
 def measured(few_digits, trained, random_networks):
+    pair = (trained, random_networks[0], few_digits)
     stitches = [
-        pairs.train_pair(
-            trained,
-            random_networks[0],
-            few_digits,
-            settings,
-            objective=objective,
-            study_seed=0,
-            sender_layers=range(5),
-            receiver_layers=range(6),
-        )[1]
+        train_pair(*pair, settings, objective=objective, study_seed=0).stitches
         for objective, settings in (("task", stitch_settings()), ("similarity", CLOSED))
     ]
     return stitches, distances.measure_pair(trained, random_networks[0], few_digits, *stitches)
@@ -39,15 +31,9 @@ def test_distances_are_those_of_the_whole_representations(few_digits, trained, r
     (vanilla, similar), table = measured
     i, j = cell
     frozen = FrozenNetwork(trained), FrozenNetwork(random_networks[0])
-    batch = DeviceImages(few_digits, few_digits.test).normalised(slice(None))
+    batch = DeviceImages(few_digits, few_digits.test).scaled(slice(None))
     sources, expected = frozen[0].representations(batch)[i], frozen[1].representations(batch)[j].double()
-    geometry = Geometry.between(
-        *(network.shapes((1, 32, 32))[layer] for network, layer in zip(frozen, cell, strict=True))
-    )
-    found, similar_maps = (
-        Stitch(weights[f"{i}.{j}.weight"], weights[f"{i}.{j}.bias"], geometry)(sources).double()
-        for weights in (vanilla, similar)
-    )
+    found, similar_maps = (stitches[cell](sources).double() for stitches in (vanilla, similar))
     row = table[(table.sender_layer == i) & (table.receiver_layer == j)].iloc[0]
     variance = expected.transpose(0, 1).flatten(1).var(dim=1, correction=0).mean().item()
     assert row.variance == pytest.approx(variance, rel=1e-5)
@@ -60,14 +46,8 @@ def test_distances_are_those_of_the_whole_representations(few_digits, trained, r
 
 
 def test_an_identity_is_at_no_distance(few_digits, trained):
-    shapes = FrozenNetwork(trained).shapes((1, 32, 32))
-    weights = {
-        f"{i}.{i}.{name}": getattr(identity(shape), name)
-        for i, shape in shapes.items()
-        if i >= 0
-        for name in ("weight", "bias")
-    }
-    table = distances.measure_pair(trained, trained, few_digits, weights, weights)
+    stitches = identities(trained, range(5))
+    table = distances.measure_pair(trained, trained, few_digits, stitches, stitches)
     assert len(table) == 5 and table.corresponding.all()
     assert (table[["EV", "ES", "SV"]] < 1e-10).all(axis=None)
     np.testing.assert_allclose(table[["EV_cosine", "SV_cosine"]], 1, rtol=1e-6)
@@ -83,7 +63,7 @@ def test_exhausted_memory_halves_the_batches_and_changes_no_distance(
     pd.testing.assert_frame_equal(halved, table, rtol=1e-6)
     assert "a batch has 25 images" in caplog.text
     monkeypatch.setattr(Stitch, "__call__", exhausted)
-    with pytest.raises(ModelstitchError, match=r"^the device's memory is exhausted: lower networks\.width$"):
+    with pytest.raises(ModelstitchError, match=r"^the device's memory is exhausted: lower the networks' size$"):
         distances.measure_pair(trained, random_networks[0], few_digits, *stitches)
 
 

@@ -1,5 +1,7 @@
 """Images from stitches into the receiver's input, and their figures."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,15 +11,15 @@ from modelstitch import records
 from modelstitch.analysis import tables
 from modelstitch.data.datasets import Split
 from modelstitch.data.images import DeviceImages
-from modelstitch.engine.frozen import FrozenNetwork
 from modelstitch.errors import ModelstitchError
 from modelstitch.figures import generation as figures
-from modelstitch.fitting import pairs
+from modelstitch.fitting.pair import train_pair
 from modelstitch.measures import generation
-from modelstitch.records import PairRecord
-from modelstitch.stitches.linear import Geometry, Stitch, identity
+from modelstitch.networks.frozen import FrozenNetwork
+from modelstitch.stitches.families.linear import LinearMap, Stitch, identity
+from modelstitch.stitches.geometry import Geometry
 from tests.devices import exhausted, limited
-from tests.fitting.test_similarity import CLOSED
+from tests.measures.pairs import CLOSED
 from tests.settings import stitch_settings
 
 PAIR = ("R1111_trained_s0", "R1111_random_s0")
@@ -25,17 +27,9 @@ NETWORKS = pd.DataFrame({"network": PAIR, "classes": 10})
 
 
 def into_input(sender, receiver, dataset, objective, settings):
-    columns, stitches, attributes = pairs.train_pair(
-        sender,
-        receiver,
-        dataset,
-        settings,
-        objective=objective,
-        study_seed=0,
-        sender_layers=range(5),
-        receiver_layers=[-1],
-    )
-    return stitches, PairRecord(attributes, tuple(columns))
+    about = {"objective": objective, "study_seed": 0, "receiver_layers": [-1]}
+    record, stitches = train_pair(sender, receiver, dataset, settings, **about)
+    return stitches, record
 
 
 @pytest.fixture(scope="module")
@@ -54,20 +48,19 @@ def measured(few_digits, trained, random_networks, trained_for):
     }
 
 
-def one_layer(weights: Stitch, layer, record):
+def one_layer(stitch: Stitch, layer, record):
     """Stitches and a record of one sender layer, whose stitch is given."""
     column = record.columns[0]
     row = slice(column.sender_layers.index(max(layer, 0)), column.sender_layers.index(max(layer, 0)) + 1)
     names = ("test_accuracy", "test_loss", "train_accuracy", "train_loss", "predictions", "diverged", "reason")
     cells = {name: getattr(column, name)[row] for name in names}
     only = records.Column(receiver_layer=-1, sender_layers=(layer,), test_images=column.test_images, **cells)
-    stitches = {f"{layer}.-1.{name}": getattr(weights, name) for name in ("weight", "bias")}
-    return stitches, PairRecord(record.attributes, (only,))
+    return {(layer, -1): stitch}, replace(record, columns=(only,))
 
 
 def test_an_identity_gives_the_image_itself(digits, trained, trained_for):
-    shape = FrozenNetwork(trained).shapes((1, 32, 32))[-1]
-    made = one_layer(identity(shape), -1, trained_for["task"][1])
+    shape = FrozenNetwork(trained).shapes[-1]
+    made = one_layer(identity(Geometry.between(shape, shape)), -1, trained_for["task"][1])
     table, shown = generation.measure_pair(trained, trained, digits, *made, images=20, shown=10)
     row = table.iloc[0]
     assert row.psnr == np.inf and row.ssim == 1 and row.agreement == 1 and row.clipped == 0
@@ -76,11 +69,12 @@ def test_an_identity_gives_the_image_itself(digits, trained, trained_for):
 
 
 def test_a_stitch_of_zeros_gives_the_mean_colour(few_digits, trained, random_networks, trained_for):
-    shapes = FrozenNetwork(trained).shapes((1, 32, 32))
-    nothing = Stitch(torch.zeros(1, 32, 1, 1), torch.zeros(1), Geometry.between(shapes[4], shapes[-1]))
+    shapes = FrozenNetwork(trained).shapes
+    zeros = LinearMap(torch.zeros(1, 32), torch.zeros(1))
+    nothing = Stitch(Geometry.between(shapes[4], shapes[-1]), (zeros,))
     made = one_layer(nothing, 4, trained_for["task"][1])
     table, shown = generation.measure_pair(trained, random_networks[1], few_digits, *made, images=40, shown=10)
-    colour = round(255 * float(few_digits.mean[0]))
+    colour = round(255 * random_networks[1].mean[0])
     assert 0 < colour < 255 and (shown.generated == colour).all()
     most_frequent = np.bincount(few_digits.test.labels).max() / 101
     assert table.iloc[0].read_by_receiver <= most_frequent  # all images are the same to it
@@ -93,26 +87,25 @@ def test_numbers_are_those_of_the_images_made_one_layer_at_a_time(
     (stitches, record), (table, shown) = trained_for[objective], measured[objective]
     sender, receiver = FrozenNetwork(trained), FrozenNetwork(random_networks[1])
     images = DeviceImages(few_digits, few_digits.test)
-    inputs, labels = images.normalised(slice(None)), few_digits.test.labels
-    maps, shapes = sender.representations(inputs), sender.shapes((1, 32, 32))
+    inputs, labels = images.scaled(slice(None)), few_digits.test.labels
+    maps, (mean,), (std,) = sender.representations(inputs), receiver.source.mean, receiver.source.std
     indices = generation.choose(few_digits.test, 13)
     np.testing.assert_array_equal(shown.originals, few_digits.test.images[indices])
     for i, row in enumerate(table.itertuples()):
-        weights = (stitches[f"{i}.-1.{name}"] for name in ("weight", "bias"))
-        raw = Stitch(*weights, Geometry.between(shapes[i], shapes[-1]))(maps[i])
-        pixels = (255 * (raw * images.std + images.mean)).numpy()
+        raw = stitches[i, -1](maps[i]).detach()
+        pixels = (255 * (raw * std + mean)).numpy()
         rounded = np.rint(np.clip(pixels, 0, 255))
         assert np.abs(rounded[indices] - shown.generated[i]).max() <= 1  # of another order of summation
         errors = np.square(rounded[:40] - few_digits.test.images[:40]).mean(axis=(1, 2, 3))
         assert row.psnr == pytest.approx(np.mean(10 * np.log10(255**2 / errors)), abs=1e-3)
         assert row.clipped == pytest.approx(((pixels < -0.5) | (pixels > 255.5)).mean(), abs=1e-4)
-        seen = (torch.from_numpy(rounded) / 255 - images.mean) / images.std
+        seen = torch.from_numpy(rounded) / 255
         for name, network in (("read_by_receiver", receiver), ("read_by_sender", sender)):
             accuracy = (network(seen).argmax(dim=1).numpy() == labels).mean()
             assert getattr(row, name) == pytest.approx(accuracy, abs=0.011)  # one image of 101
         same = (receiver(seen).argmax(dim=1) == receiver(inputs).argmax(dim=1)).float().mean().item()
         assert row.agreement == pytest.approx(same, abs=0.011)
-        unclipped = (receiver(raw).argmax(dim=1).numpy() == labels).mean()
+        unclipped = (receiver.suffix(-1, raw).argmax(dim=1).numpy() == labels).mean()
         assert row.read_unclipped == record.columns[0].test_accuracy[i] == pytest.approx(unclipped, abs=0.011)
 
 
@@ -127,7 +120,7 @@ def test_exhausted_memory_halves_the_batches_and_changes_no_image(
     np.testing.assert_array_equal(shown.generated, measured["task"][1].generated)
     assert "a batch has 25 images" in caplog.text
     monkeypatch.setattr(Stitch, "__call__", exhausted)
-    with pytest.raises(ModelstitchError, match=r"^the device's memory is exhausted: lower networks\.width$"):
+    with pytest.raises(ModelstitchError, match=r"^the device's memory is exhausted: lower the networks' size$"):
         generation.measure_pair(*networks, *trained_for["task"], images=40, shown=13)
 
 
@@ -168,11 +161,12 @@ def test_shown_images_are_of_each_class_in_turn():
 
 def test_a_diverged_stitch_has_no_numbers(tmp_path, few_digits, trained, random_networks, trained_for):
     stitches, record = trained_for["task"]
-    broken = Stitch(stitches["2.-1.weight"] * np.nan, stitches["2.-1.bias"], None)
+    stitch = stitches[2, -1]
+    broken = Stitch(stitch.geometry, (LinearMap(stitch.maps[0].weight * np.nan, stitch.maps[0].bias),))
     made, record = one_layer(broken, 2, record)
     column = record.columns[0]
     failed = {"test_accuracy": np.array([np.nan]), "diverged": np.array([True]), "reason": ("not finite",)}
-    record = PairRecord(record.attributes, (records.Column(**(vars(column) | failed)),))
+    record = replace(record, columns=(replace(column, **failed),))
     table, shown = generation.measure_pair(trained, random_networks[1], few_digits, made, record, images=9, shown=2)
     assert table[list(generation.METRICS)].isna().all(axis=None) and table.sender_layer.tolist() == [2]
     assert (shown.generated == 0).all()

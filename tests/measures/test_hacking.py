@@ -1,5 +1,5 @@
-import subprocess
-import sys
+from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -10,19 +10,20 @@ from sklearn.covariance import LedoitWolf
 from sklearn.metrics import cohen_kappa_score
 
 from modelstitch.analysis import tables
-from modelstitch.config import Hacking
+from modelstitch.config.measures import Hacking
 from modelstitch.data.images import DeviceImages
 from modelstitch.data.images import drawn as draw
-from modelstitch.engine.frozen import FrozenNetwork
 from modelstitch.errors import ModelstitchError
-from modelstitch.figures.hacking import PANELS, draw_all, draw_hacking
-from modelstitch.fitting import pairs
+from modelstitch.figures import hacking as figures
+from modelstitch.figures.hacking import PALETTE, PANELS, colours_of
+from modelstitch.fitting.pair import train_pair
+from modelstitch.identifiers import RECIPES
 from modelstitch.measures import hacking
-from modelstitch.networks.architectures import Shape
-from modelstitch.records import PairRecord
+from modelstitch.networks.frozen import FrozenNetwork
 from modelstitch.seeds import seed_of
-from modelstitch.stitches.linear import Geometry, Stitch, identity
+from modelstitch.stitches.families.linear import LinearMap, Stitch
 from tests.devices import exhausted, limited
+from tests.measures.pairs import identities, own_classes, record_of
 from tests.settings import stitch_settings
 
 SETTINGS = Hacking(images=90, neighbours=3)
@@ -30,65 +31,34 @@ TYPICALITIES = list(hacking.TYPICALITIES)
 EXPECTED = [f"{name}_expected" for name in TYPICALITIES]
 
 
-def record_of(sender, receiver, dataset, predictions, layers):
-    """A record with the same predictions in every cell (i, i) of some layers."""
-    classes = np.stack([predictions])
-    columns = [
-        pairs.column(layer, (layer,), np.ones((1, 1)), np.ones((1, 1)), np.ones(1), classes, dataset)
-        for layer in layers
-    ]
-    names = {"sender": sender.about["network"], "receiver": receiver.about["network"]}
-    return PairRecord({"objective": "task", **names}, tuple(columns))
-
-
-def named(stitches):
-    return {
-        f"{layer}.{layer}.{name}": getattr(stitch, name)
-        for layer, stitch in stitches.items()
-        for name in ("weight", "bias")
-    }
-
-
 @pytest.fixture(scope="module")
 def measured(few_digits, trained, random_networks):
     """A trained sender's stitches into another network, one of them failed, and the two tables."""
-    columns, weights, attributes = pairs.train_pair(
-        trained,
-        random_networks[0],
-        few_digits,
-        stitch_settings(),
-        study_seed=0,
-        sender_layers=range(5),
-        receiver_layers=[0, 3, 5],
-    )
-    columns[0].test_accuracy[1], columns[0].diverged[1] = np.nan, True
-    record = PairRecord(attributes, tuple(columns))
-    return record, weights, hacking.measure_pair(trained, random_networks[0], few_digits, record, weights, SETTINGS, 0)
+    pair = (trained, random_networks[0], few_digits)
+    record, stitches = train_pair(*pair, stitch_settings(), study_seed=0, receiver_layers=[0, 3, 5])
+    record.columns[0].test_accuracy[1], record.columns[0].diverged[1] = np.nan, True
+    return record, stitches, hacking.measure_pair(*pair, record, stitches, SETTINGS, 0)
 
 
 def drawn(dataset):
-    """Normalised training and test images that the measures are taken on, and their indices."""
+    """Training and test images that the measures are taken on, and their indices."""
     found = []
     for split, images in (("train", dataset.train), ("test", dataset.test)):
         indices = draw(len(images.labels), SETTINGS.images, seed_of(0, "hacking", split))
-        found.append((DeviceImages(dataset, images).normalised(indices), indices))
+        found.append((DeviceImages(dataset, images).scaled(indices), indices))
     return found
 
 
-def stitched(trained, receiver, weights, i, j, images):
+def stitched(trained, receiver, stitches, i, j, images):
     """The stitched and the expected representation of some images."""
     frozen = FrozenNetwork(trained), FrozenNetwork(receiver)
-    geometry = Geometry.between(*(net.shapes((1, 32, 32))[layer] for net, layer in zip(frozen, (i, j), strict=True)))
-    stitch = Stitch(weights[f"{i}.{j}.weight"], weights[f"{i}.{j}.bias"], geometry)
-    return stitch(frozen[0].representations(images)[i]), frozen[1].representations(images)[j]
+    return stitches[i, j](frozen[0].representations(images)[i]).detach(), frozen[1].representations(images)[j]
 
 
 def test_an_identity_preserves_everything(few_digits, trained):
-    frozen = FrozenNetwork(trained)
-    stitches = {layer: identity(shape) for layer, shape in frozen.shapes((1, 32, 32)).items() if layer >= 0}
-    own = hacking.predict(frozen, DeviceImages(few_digits, few_digits.test))
-    record = record_of(trained, trained, few_digits, own, stitches)
-    table, suffix = hacking.measure_pair(trained, trained, few_digits, record, named(stitches), SETTINGS, 0)
+    stitches = identities(trained, range(5))
+    record = record_of(trained, few_digits, own_classes(FrozenNetwork(trained), few_digits), stitches)
+    table, suffix = hacking.measure_pair(trained, trained, few_digits, record, stitches, SETTINGS, 0)
     assert len(table) == 5 and len(suffix) == 6 + 5 + 4 + 3 + 2
     np.testing.assert_allclose(table[TYPICALITIES], table[EXPECTED], rtol=1e-5)
     assert (table.detection == 0.5).all() and (table.relative_error == 0).all()
@@ -101,12 +71,11 @@ def test_a_stitch_of_a_bias_alone_preserves_nothing(few_digits, trained):
     """The mean of each channel, the same for all images: at the error of a constant, and soon found out."""
     expected = FrozenNetwork(trained).representations(drawn(few_digits)[1][0])
     stitches = {}
-    for layer in range(5):
-        same = identity(Shape(*expected[layer].shape[1:]))
+    for (layer, _), same in identities(trained, range(5)).items():
         bias = expected[layer].mean(dim=(0, 2, 3))
-        stitches[layer] = Stitch(torch.zeros_like(same.weight), bias, same.geometry)
-    record = record_of(trained, trained, few_digits, np.zeros(101, np.int64), stitches)
-    table, _ = hacking.measure_pair(trained, trained, few_digits, record, named(stitches), SETTINGS, 0)
+        stitches[layer, layer] = Stitch(same.geometry, (LinearMap(torch.zeros_like(same.maps[0].weight), bias),))
+    record = record_of(trained, few_digits, np.zeros(101, np.int64), stitches)
+    table, _ = hacking.measure_pair(trained, trained, few_digits, record, stitches, SETTINGS, 0)
     np.testing.assert_allclose(table.relative_error, 1, rtol=1e-4)
     assert (table.detection > 0.95).all() and (table.recall < 0.1).all()
     assert table.precision.isin([0, 1]).all()
@@ -116,12 +85,12 @@ def test_a_stitch_of_a_bias_alone_preserves_nothing(few_digits, trained):
 @pytest.mark.parametrize("cell", [(0, 0), (4, 3)])
 def test_distances_are_those_of_a_loop_over_images(few_digits, trained, random_networks, measured, cell):
     i, j = cell
-    _, weights, (table, _) = measured
+    _, stitches, (table, _) = measured
     (train, _), (test, _) = drawn(few_digits)
     pooled = [
         F.adaptive_avg_pool2d(maps, 2).flatten(1).double().numpy()
         for images in (train, test)
-        for maps in stitched(trained, random_networks[0], weights, i, j, images)
+        for maps in stitched(trained, random_networks[0], stitches, i, j, images)
     ]
     _, reference, found, _ = pooled
     shrunk = LedoitWolf().fit(reference)
@@ -148,16 +117,16 @@ def test_distances_are_those_of_a_loop_over_images(few_digits, trained, random_n
 @pytest.mark.parametrize("cell", [(0, 0), (4, 3), (2, 5)])
 def test_errors_along_the_suffix_are_those_of_whole_activations(few_digits, trained, random_networks, measured, cell):
     i, j = cell
-    _, weights, (table, suffix) = measured
+    _, stitches, (table, suffix) = measured
     receiver = FrozenNetwork(random_networks[0])
-    found, expected = stitched(trained, random_networks[0], weights, i, j, drawn(few_digits)[1][0])
+    found, expected = stitched(trained, random_networks[0], stitches, i, j, drawn(few_digits)[1][0])
     rows = suffix[(suffix.sender_layer == i) & (suffix.receiver_layer == j)]
     assert list(rows.layer) == [*range(j, 6), "logits"]
     for layer, row in zip([*range(j, 6), None], rows.itertuples(), strict=True):
         if layer is None:
             found, expected = (receiver.suffix(5, maps) for maps in (found, expected))
         elif layer > j:
-            found, expected = (receiver.layers[layer](maps) for maps in (found, expected))
+            found, expected = (receiver.pieces[layer](maps) for maps in (found, expected))
         variance = expected.transpose(0, 1).flatten(1).var(dim=1, correction=0)
         error = (found - expected).square().transpose(0, 1).flatten(1).mean(dim=1)
         assert row.relative_error == pytest.approx((error.sum() / variance.sum()).item(), rel=1e-3)
@@ -173,14 +142,14 @@ def test_errors_along_the_suffix_are_those_of_whole_activations(few_digits, trai
 
 def test_a_linear_suffix_passes_on_a_random_error_channel_by_channel(few_digits, trained):
     """After the last layer are pooling and a linear head: signs leave each channel's own part of the error alone."""
-    frozen = FrozenNetwork(trained)
+    frozen, head = FrozenNetwork(trained), trained.module.head
     torch.manual_seed(0)
-    expected = torch.rand(20_000, frozen.head.in_features, 1, 1)
+    expected = torch.rand(20_000, head.in_features, 1, 1)
     error = torch.randn(expected.shape[1])[:, None, None].expand_as(expected)
-    stages = hacking.stages_from(frozen, 4, expected)
+    stages = frozen.stages(4, expected)
     signs = 2.0 * torch.randint(0, 2, expected.shape[:2]) - 1
     total = hacking.divergence(frozen, 4, expected + error, stages, signs) / len(expected)
-    weight, direction = frozen.head.weight, error[0, :, 0, 0]
+    weight, direction = head.weight, error[0, :, 0, 0]
     assert total[-1, 0] == pytest.approx((weight @ direction).square().sum().item(), rel=1e-3)
     assert total[-1, 1] == pytest.approx((weight * direction).square().sum().item(), rel=0.03)
 
@@ -188,9 +157,8 @@ def test_a_linear_suffix_passes_on_a_random_error_channel_by_channel(few_digits,
 def test_mistakes_are_compared_with_each_networks_own(few_digits, trained, random_networks, measured):
     record, _, (table, _) = measured
     labels = few_digits.test.labels
-    images = DeviceImages(few_digits, few_digits.test)
     own = {
-        name: hacking.predict(FrozenNetwork(network), images)
+        name: own_classes(FrozenNetwork(network), few_digits)
         for name, network in zip(("sender", "receiver"), (trained, random_networks[0]), strict=True)
     }
     assert (own["sender"] == labels).mean() > 0.8
@@ -225,11 +193,11 @@ def test_stitches_between_unlike_networks_are_found_out(measured):
 
 
 def test_cells_do_not_depend_on_which_others_are_measured(few_digits, trained, random_networks, measured):
-    record, weights, (table, _) = measured
-    alone = PairRecord(record.attributes, record.columns[1:2])
-    column, _ = hacking.measure_pair(trained, random_networks[0], few_digits, alone, weights, SETTINGS, 0)
+    record, stitches, (table, _) = measured
+    alone = replace(record, columns=record.columns[1:2])
+    found, _ = hacking.measure_pair(trained, random_networks[0], few_digits, alone, stitches, SETTINGS, 0)
     expected = table[table.receiver_layer == 3].reset_index(drop=True)
-    pd.testing.assert_frame_equal(column, expected, rtol=1e-6)
+    pd.testing.assert_frame_equal(found, expected, rtol=1e-6)
 
 
 def test_exhausted_memory_halves_the_batches_and_changes_no_measure(
@@ -237,15 +205,15 @@ def test_exhausted_memory_halves_the_batches_and_changes_no_measure(
 ):
     """A suffix is given the expected maps first, then twice as many: it exhausts the memory in the midst of a batch."""
     caplog.set_level("INFO")
-    record, weights, expected = measured
-    arguments = (trained, random_networks[0], few_digits, record, weights, SETTINGS, 0)
-    for name in ("representations", "suffix"):
+    record, stitches, expected = measured
+    arguments = (trained, random_networks[0], few_digits, record, stitches, SETTINGS, 0)
+    for name in ("representations", "stages", "suffix"):
         monkeypatch.setattr(FrozenNetwork, name, limited(getattr(FrozenNetwork, name), 60))
     for found, table in zip(hacking.measure_pair(*arguments), expected, strict=True):
         pd.testing.assert_frame_equal(found, table, rtol=1e-5)
     assert "a batch has 22 images" in caplog.text
-    monkeypatch.setattr(FrozenNetwork, "suffix", exhausted)
-    with pytest.raises(ModelstitchError, match=r"^the device's memory is exhausted: lower networks\.width$"):
+    monkeypatch.setattr(FrozenNetwork, "stages", exhausted)
+    with pytest.raises(ModelstitchError, match=r"^the device's memory is exhausted: lower the networks' size$"):
         hacking.measure_pair(*arguments)
 
 
@@ -270,9 +238,7 @@ def test_a_figure_an_objective_shows_every_cell_in_every_panel(tmp_path, measure
     _, _, (table, _) = measured
     both = pd.concat([table, table.assign(objective="similarity")])
     both.to_csv(tmp_path / "pair.csv", index=False)
-    draw_all(tables.read_all([tmp_path / "pair.csv"]), tmp_path, ["png"])
-    assert sorted(path.name for path in tmp_path.glob("*.png")) == ["hacking_similarity.png", "hacking_task.png"]
-    _, *panels = draw_hacking(both, "task").axes
+    _, *panels = figures.draw(tables.read_all([tmp_path / "pair.csv"]), "task").axes
     for axes, panel in zip(panels, PANELS, strict=True):
         assert axes.get_xlabel() == panel.words
         shown = np.concatenate([dots.get_offsets() for dots in axes.collections])
@@ -289,24 +255,24 @@ def test_images_that_cannot_be_measured_on_are_refused_by_key(images, neighbours
         hacking.check(*images, neighbours, np.array(labels))
 
 
-def test_a_figure_has_a_colour_for_any_number_of_recipes(tmp_path, measured):
-    """Checked in a process of its own: colours are given at import."""
-    code = (
-        "from modelstitch import identifiers; identifiers.RECIPES = tuple('abcdefg')\n"
-        "from modelstitch.figures.hacking import COLOURS; print(len(COLOURS))"
-    )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert found.stdout == "49\n", found.stderr
+def test_recipes_have_colours_of_their_own_as_long_as_they_last():
+    own, foreign = ("trained", "random", "calibrated"), ("pretrained", "random", "calibrated")
+    pairs = list(product(own, own))
+    assert colours_of(pairs) == dict(zip(pairs, PALETTE, strict=True))
+    others = colours_of(product(foreign, foreign))
+    assert len(set(others.values())) == 9
+    assert all(others[pair] == colours_of(pairs)[pair] for pair in pairs if "trained" not in pair)
+    every = colours_of(product(RECIPES, RECIPES))
+    assert len(every) == 16 and set(every.values()) == set(PALETTE)
 
 
 def test_networks_are_asked_in_the_precision_of_the_stitches(few_digits, trained):
     """At the last layer an identity gives the receiver's own predictions, to the last mistake."""
     frozen = FrozenNetwork(trained, torch.bfloat16)
-    own = hacking.predict(frozen, DeviceImages(few_digits, few_digits.test, dtype=torch.bfloat16))
-    stitches = {4: identity(frozen.shapes((1, 32, 32))[4])}
-    record = record_of(trained, trained, few_digits, own, [4])
+    stitches = identities(trained, [4])
+    record = record_of(trained, few_digits, own_classes(frozen, few_digits), stitches)
     found, other = (
-        hacking.measure_pair(trained, trained, few_digits, record, named(stitches), SETTINGS, 0, precision=precision)[0]
+        hacking.measure_pair(trained, trained, few_digits, record, stitches, SETTINGS, 0, precision=precision)[0]
         for precision in ("bfloat16", "float32")
     )
     assert found.kappa_receiver[0] == 1

@@ -7,14 +7,15 @@ import pandas as pd
 import pytest
 import torch
 
-from modelstitch.config import Augmentation
+from modelstitch.config.section import Augmentation
 from modelstitch.data.datasets import Split
 from modelstitch.data.images import DeviceImages
-from modelstitch.engine.frozen import FrozenNetwork
 from modelstitch.errors import ModelstitchError
-from modelstitch.fitting import pairs
+from modelstitch.fitting.pair import train_pair
 from modelstitch.measures import probes
-from modelstitch.stitches.linear import Geometry, Stitch, from_rows
+from modelstitch.networks.frozen import FrozenNetwork
+from modelstitch.stitches.families.linear import LinearMap, Stitch
+from modelstitch.stitches.geometry import Geometry
 from tests.devices import exhausted, limited
 from tests.settings import FAST
 
@@ -34,14 +35,13 @@ def test_a_probe_is_a_stitch_to_the_last_layer(digits, trained, layer):
     scaler, regression = (step for _, step in probes.fit(values, digits.train.labels).steps)
     slopes = torch.from_numpy(regression.coef_ / scaler.scale_).double()
     intercepts = torch.from_numpy(regression.intercept_).double() - slopes @ torch.from_numpy(scaler.mean_)
-    weight, bias = frozen.head.weight.double(), frozen.head.bias.double()
+    weight, bias = trained.module.head.weight.detach().double(), trained.module.head.bias.detach().double()
     assert torch.linalg.matrix_rank(weight) == len(digits.classes)
     inverse = torch.linalg.pinv(weight)
-    shapes = frozen.shapes((1, 32, 32))
-    geometry = Geometry.between(shapes[layer], shapes[4])
-    stitch = Stitch(from_rows(inverse @ slopes, geometry), inverse @ (intercepts - bias), geometry)
-    maps = frozen.representations(DeviceImages(digits, digits.test).normalised(slice(None)))[layer]
-    logits = frozen.head.double()(stitch(maps.double()).mean(dim=(2, 3)))
+    geometry = Geometry.between(frozen.shapes[layer], frozen.shapes[4])
+    stitch = Stitch(geometry, (LinearMap(inverse @ slopes, inverse @ (intercepts - bias)),))
+    maps = frozen.representations(DeviceImages(digits, digits.test).scaled(slice(None)))[layer]
+    logits = stitch(maps.double()).mean(dim=(2, 3)) @ weight.T + bias
     expected = regression.decision_function(scaler.transform(test_values.astype(np.float64)))
     np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-3 * np.abs(expected).max())
     np.testing.assert_array_equal(logits.argmax(dim=1), expected.argmax(axis=1))
@@ -56,15 +56,9 @@ def test_a_last_column_that_is_trained_well_is_as_accurate_as_the_probes(digits,
         "statistics_images": 1437,
         "augmentation": Augmentation(flip=False, shift=0, cutout=0),
     }
-    (column,), _, _ = pairs.train_pair(
-        trained,
-        trained,
-        digits,
-        FAST.model_copy(update=changes),
-        study_seed=0,
-        sender_layers=range(5),
-        receiver_layers=[4],
-    )
+    settings = FAST.model_copy(update=changes)
+    record, _ = train_pair(trained, trained, digits, settings, study_seed=0, receiver_layers=[4])
+    (column,) = record.columns
     np.testing.assert_allclose(column.test_accuracy, measured.accuracy, rtol=0, atol=0.03)
 
 
@@ -72,7 +66,7 @@ def test_features_are_means_over_the_places_of_the_last_map(few_digits, trained)
     frozen = FrozenNetwork(trained)
     images = DeviceImages(few_digits, few_digits.test)
     found = probes.features(frozen, images)
-    maps = frozen.representations(images.normalised(slice(None)))
+    maps = frozen.representations(images.scaled(slice(None)))
     assert [values.shape for values in found.values()] == [(101, size) for size in (256, 256, 128, 64, 32)]
     pixels = (
         maps[2].unflatten(3, (4, 4)).unflatten(2, (4, 4))
@@ -90,7 +84,7 @@ def test_exhausted_memory_halves_the_batches_and_changes_no_feature(few_digits, 
         np.testing.assert_allclose(values, expected[layer], rtol=1e-5, atol=1e-6)
     assert "a batch has 25 images" in caplog.text
     monkeypatch.setattr(FrozenNetwork, "representations", exhausted)
-    with pytest.raises(ModelstitchError, match=r"^the device's memory is exhausted: lower networks\.width$"):
+    with pytest.raises(ModelstitchError, match=r"^the device's memory is exhausted: lower the networks' size$"):
         probes.measure(trained, few_digits, 200, seed=0)
 
 
@@ -119,15 +113,15 @@ def test_each_sender_layer_is_compared_with_the_last_column_of_each_receiver():
     sender, same, deeper = "R1111_trained_s0", "R1111_random_s0", "R1112_trained_s0"
     measured = pd.DataFrame({"network": sender, "layer": [0, 1], "accuracy": [0.5, 0.7]})
     rows = [
-        ("task", same, 0, 3, 0.1),
-        ("task", same, 0, 4, 0.4),
-        ("task", same, 1, 4, 0.8),
-        ("similarity", same, 0, 4, 0.2),
-        ("task", deeper, 0, 4, 0.1),
-        ("task", deeper, 0, 5, 0.5),
+        ("task", same, 0, 3, 5, 0.1),
+        ("task", same, 0, 4, 5, 0.4),
+        ("task", same, 1, 4, 5, 0.8),
+        ("similarity", same, 0, 4, 5, 0.2),
+        ("task", deeper, 0, 4, 6, 0.1),
+        ("task", deeper, 0, 5, 6, 0.5),
     ]
-    cells = pd.DataFrame(rows, columns=["objective", "receiver", "sender_layer", "receiver_layer", "accuracy"])
-    table = probes.compare(measured, cells.assign(sender=sender))
+    columns = ["objective", "receiver", "sender_layer", "receiver_layer", "receiver_layer_count", "accuracy"]
+    table = probes.compare(measured, pd.DataFrame(rows, columns=columns).assign(sender=sender))
     assert tuple(table) == probes.COMPARED
     assert table.receiver.tolist() == [same, same, deeper, deeper] and table.sender_layer.tolist() == [0, 1, 0, 1]
     assert table.probe_accuracy.tolist() == [0.5, 0.7, 0.5, 0.7]
@@ -137,7 +131,7 @@ def test_each_sender_layer_is_compared_with_the_last_column_of_each_receiver():
 
 def test_features_are_in_the_precision_of_the_stitches(few_digits, trained):
     exact, rounded = (
-        probes.features(FrozenNetwork(trained, dtype), DeviceImages(few_digits, few_digits.test, dtype=dtype))[2]
+        probes.features(FrozenNetwork(trained, dtype), DeviceImages(few_digits, few_digits.test))[2]
         for dtype in (torch.float32, torch.bfloat16)
     )
     assert exact.dtype == rounded.dtype == np.float32 and 0 < np.abs(exact - rounded).max() < 0.05 * exact.max()

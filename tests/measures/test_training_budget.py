@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 
 from modelstitch import records
-from modelstitch.config import STARTS
+from modelstitch.config.stitches import STARTS
 from modelstitch.figures import budget as figures
-from modelstitch.fitting import pairs
+from modelstitch.fitting.pair import train_pair
 from modelstitch.measures import training_budget
-from modelstitch.records import Column
+from tests.records import made
 from tests.settings import FAST
 
 SENDER, RECEIVER = "R1111_trained_s0", "R1111_trained_s1"
@@ -22,24 +22,8 @@ def triangle(above: float, size: int = 5) -> np.ndarray:
 
 
 def write(path, matrix: np.ndarray, epochs: float, start: str):
-    attributes = dict.fromkeys(records.IDENTITY, "") | {"sender": SENDER, "receiver": RECEIVER, "start": start}
-    attributes |= {"settings": {"epochs": epochs}, "versions": {}}
-    columns = [
-        Column(
-            receiver_layer=j,
-            sender_layers=tuple(range(len(matrix))),
-            test_accuracy=accuracies,
-            test_loss=np.zeros(len(matrix)),
-            train_accuracy=np.zeros((len(matrix), 1)),
-            train_loss=np.zeros((len(matrix), 1)),
-            test_images=2,
-            predictions=np.zeros((len(matrix), 2), np.uint8),
-            diverged=np.zeros(len(matrix), bool),
-            reason=tuple("failed" if np.isnan(accuracy) else "" for accuracy in accuracies),
-        )
-        for j, accuracies in enumerate(matrix.T)
-    ]
-    records.write_pair(path, columns, attributes)
+    columns = [made.column(j, accuracies) for j, accuracies in enumerate(matrix.T)]
+    records.write(path, made.record(columns, SENDER, RECEIVER, settings={"epochs": epochs, "start": start}))
     return path
 
 
@@ -88,19 +72,10 @@ def test_two_starts_come_nearer_with_more_training(digits, trained, tmp_path):
     paths = []
     for epochs in (0.1, 4.0):
         for start in STARTS:
-            columns, _, attributes = pairs.train_pair(
-                trained,
-                trained,
-                digits,
-                FAST.model_copy(update={"epochs": epochs}),
-                study_seed=0,
-                sender_layers=[1, 3],
-                receiver_layers=[2, 4],
-                start=start,
-            )
-            attributes |= {"study": "", "versions": {}, "start": start}
+            settings = FAST.model_copy(update={"epochs": epochs, "start": start})
+            layers = {"sender_layers": [1, 3], "receiver_layers": [2, 4]}
             paths.append(tmp_path / f"{epochs}{start}.h5")
-            records.write_pair(paths[-1], columns, attributes)
+            records.write(paths[-1], train_pair(trained, trained, digits, settings, study_seed=0, **layers).record)
     table = training_budget.measure(training_budget.cells(paths))
     assert table.sender.unique().tolist() == ["R1111_trained_s0"]
     apart = table.groupby("epochs").apart.first()

@@ -11,9 +11,11 @@ import torch
 from modelstitch.data.images import DeviceImages
 from modelstitch.errors import ModelstitchError
 from modelstitch.identifiers import NetworkId
-from modelstitch.networks import small_resnet, training
-from modelstitch.networks.architectures import ARCHITECTURES
-from tests.settings import WIDTH, initialised, training_settings
+from modelstitch.networks import training, weights
+from modelstitch.networks.evaluation import evaluate
+from modelstitch.networks.frozen import FrozenNetwork
+from modelstitch.networks.small_resnet import ARCHITECTURES
+from tests.settings import architecture, initialised, training_settings
 
 NETWORK = NetworkId("R1211", "trained", 3)
 EPOCHS = 8
@@ -22,31 +24,53 @@ import sys
 from pathlib import Path
 import torch
 from modelstitch.data import datasets
-from modelstitch.networks import small_resnet
-from modelstitch.networks import training
-from tests.settings import training_settings
-from tests.networks.test_training import EPOCHS, NETWORK
+from modelstitch.networks import training, weights
+from tests.networks.test_training import MODELS
 
 torch.set_num_threads(1)
-settings = training_settings(epochs=EPOCHS)
-network, about = training.train(NETWORK, settings, 3, datasets.read(sys.argv[1]), 0, Path(sys.argv[2]))
-small_resnet.save(sys.argv[3], network, about)
+network_id, architecture = MODELS[sys.argv[4]]
+network = training.train(network_id, architecture, datasets.read(sys.argv[1]), 0, Path(sys.argv[2]))
+weights.save(sys.argv[3], network)
 """
+MODELS = {
+    "R1211": (NETWORK, architecture("R1211", 3, training=training_settings(epochs=EPOCHS))),
+    "VisionTransformer": (
+        NetworkId("VisionTransformer", "trained", 3),
+        architecture(
+            "torchvision:VisionTransformer",
+            None,
+            arguments={
+                "image_size": 32,
+                "patch_size": 8,
+                "num_layers": 2,
+                "num_heads": 2,
+                "hidden_dim": 16,
+                "mlp_dim": 32,
+                "dropout": 0.1,
+            },
+            mean=(0.5,),
+            std=(0.5,),
+            training=training_settings(optimiser="adamw", learning_rate=0.003, epochs=EPOCHS),
+        ),
+    ),
+}
 
 
 def trained_for(epochs, dataset, checkpoint, **changes):
-    return training.train(NETWORK, training_settings(epochs=epochs, **changes), 3, dataset, 0, checkpoint)
+    own = architecture("R1211", 3, training=training_settings(epochs=epochs, **changes))
+    return training.train(NETWORK, own, dataset, 0, checkpoint)
 
 
 def weights_equal(one, other):
-    return all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
+    others = other.module.state_dict()
+    return all(torch.equal(value, others[name]) for name, value in one.module.state_dict().items())
 
 
 def test_accuracy_is_counted_on_every_test_image(digits, trained):
     images = DeviceImages(digits, digits.train)  # 1437: no multiple of the evaluation's batch
-    found = training.evaluate(trained, images)
+    found = evaluate(FrozenNetwork(trained), images)
     with torch.no_grad():
-        logits = torch.cat([trained.eval()(image[None]) for image in images.normalised(slice(None))])
+        logits = torch.cat([trained.logits(image[None]) for image in images.scaled(slice(None))])
     right = (logits.argmax(dim=1) == images.labels).sum().item()
     assert found.images == 1437 and abs(found.accuracy - right / 1437) <= 1 / 1437
     assert found.loss == pytest.approx(torch.nn.functional.cross_entropy(logits, images.labels).item(), rel=1e-4)
@@ -61,14 +85,15 @@ def test_what_is_told_of_a_trained_network(digits, trained):
 
 
 def test_a_second_training_is_bit_identical(few_digits, tmp_path):
-    first, again = (trained_for(2, few_digits, tmp_path / name)[0] for name in "ab")
+    first, again = (trained_for(2, few_digits, tmp_path / name) for name in "ab")
     assert weights_equal(first, again)
 
 
-def test_training_killed_at_random_epochs_ends_as_if_undisturbed(few_digits_path, few_digits, tmp_path):
-    undisturbed, about = trained_for(EPOCHS, few_digits, tmp_path / "undisturbed.safetensors")
+@pytest.mark.parametrize("model", MODELS)
+def test_training_killed_at_random_epochs_ends_as_if_undisturbed(few_digits_path, few_digits, tmp_path, model):
+    undisturbed = training.train(*MODELS[model], few_digits, 0, tmp_path / "undisturbed.safetensors")
     checkpoint, result = tmp_path / "checkpoint.safetensors", tmp_path / "network.safetensors"
-    job = [sys.executable, "-c", JOB, few_digits_path, checkpoint, result]
+    job = [sys.executable, "-c", JOB, few_digits_path, checkpoint, result, model]
     written = None
     for epochs in (random.randint(1, 3), random.randint(1, 3)):
         process = subprocess.Popen(job, stderr=subprocess.DEVNULL)
@@ -82,9 +107,9 @@ def test_training_killed_at_random_epochs_ends_as_if_undisturbed(few_digits_path
         assert not result.exists()
     last = subprocess.run(job, check=True, capture_output=True, text=True, timeout=60)
     assert "going on after epoch" in last.stderr
-    network = small_resnet.load(result)
+    network = weights.load(result)
     assert weights_equal(undisturbed, network)
-    assert network.about["curves"] == about["curves"]
+    assert network.about["curves"] == undisturbed.about["curves"]
 
 
 @pytest.mark.parametrize("damage", ["other settings", "cut", "other file"])
@@ -95,7 +120,7 @@ def test_a_checkpoint_of_something_else_is_ignored(few_digits, tmp_path, damage)
         checkpoint.write_bytes(checkpoint.read_bytes()[:-50])
     elif damage == "other file":
         checkpoint.write_text("something else")
-    found, fresh = (trained_for(2, few_digits, path)[0] for path in (checkpoint, tmp_path / "fresh.safetensors"))
+    found, fresh = (trained_for(2, few_digits, path) for path in (checkpoint, tmp_path / "fresh.safetensors"))
     assert weights_equal(found, fresh)
 
 
@@ -113,11 +138,11 @@ def test_a_diverged_training_says_which_rate_to_lower(few_digits, tmp_path):
 def normalised_activations(network, dataset):
     """What the first batch norm of the last block makes of the training images, before weight and bias."""
     outputs = []
-    norm = network.layers[-1].norm1
+    norm = network.module.layers[-1].norm1
     norm.register_forward_hook(lambda module, inputs, output: outputs.append(output))
     with torch.no_grad():
         for batch, _ in DeviceImages(dataset, dataset.train).in_order():
-            network(batch)
+            network.logits(batch)
     values = torch.cat(outputs).transpose(0, 1).flatten(1)
     return values.mean(dim=1), values.std(dim=1)
 
@@ -131,7 +156,7 @@ def test_calibration_settles_the_statistics_of_deep_layers(digits):
 
 def test_calibration_changes_no_weight_but_the_statistics(digits):
     calibrated, random_one = (
-        initialised(NetworkId("R1111", recipe, 0), digits).state_dict() for recipe in ("calibrated", "random")
+        initialised(NetworkId("R1111", recipe, 0), digits).module.state_dict() for recipe in ("calibrated", "random")
     )
     changed = {
         name.rpartition(".")[2] for name, value in calibrated.items() if not torch.equal(value, random_one[name])
@@ -141,9 +166,12 @@ def test_calibration_changes_no_weight_but_the_statistics(digits):
 
 def test_networks_of_other_names_and_seeds_start_from_other_weights(few_digits):
     ids = [NetworkId(name, kind, seed) for name in ARCHITECTURES for kind in ("trained", "random") for seed in (0, 1)]
-    starts = [training.initial(network_id, WIDTH, few_digits, 0).layers[0].conv.weight for network_id in ids]
-    starts.append(training.initial(ids[0], WIDTH, few_digits, 1).layers[0].conv.weight)
-    assert len({weight.detach().numpy().tobytes() for weight in starts}) == 65
+    seeds = [*((network_id, 0) for network_id in ids), (ids[0], 1)]
+    starts = [
+        training.initial(network_id, architecture(network_id.architecture), few_digits, seed).module
+        for network_id, seed in seeds
+    ]
+    assert len({module.layers[0].conv.weight.detach().numpy().tobytes() for module in starts}) == 65
 
 
 def test_an_untrained_network_is_at_chance(random_networks):

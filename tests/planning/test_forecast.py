@@ -3,18 +3,18 @@
 import time
 
 import pytest
-import yaml
 from torch.utils.flop_counter import FlopCounterMode
 
-from modelstitch.config import Study
+from modelstitch.config.study import Study
 from modelstitch.data.datasets import Sizes
 from modelstitch.errors import ModelstitchError
-from modelstitch.planning.costs import Costs
+from modelstitch.planning import disk, operations, requests
 from modelstitch.planning.forecast import Job, Stage, duration, forecast, stages, table
 from modelstitch.planning.speed import (
-    Calibration,
-    Cells,
-    calibrate,
+    PairCells,
+    Speed,
+    cells_of,
+    measure_together,
     network_run,
     noise,
     pair_runs,
@@ -23,27 +23,24 @@ from modelstitch.planning.speed import (
     seconds_per_flop,
     until,
 )
-from tests.checkout import ROOT
+from tests.planning.plans import planned, study_of, with_task
 from tests.settings import stitch_settings
 
-LAPTOP = ROOT / "config/cifar10-laptop.yaml"
 FEW = Sizes((3, 32, 32), 24, 12, 10)
 PAIR = "task R1111 R1111"
-CALIBRATION = Calibration(2.0, 1.0, {"R1111": 1e-10}, {PAIR: 0.5}, {PAIR: 3e-10}, {PAIR: 1e-10})
+SPEED = Speed(2.0, 1.0, {"R1111": 1e-10}, {PAIR: 0.5}, {PAIR: 3e-10}, {PAIR: 1e-10})
+SELF = ("R1111_trained_s0", "R1111_trained_s0", range(5), range(5))
 
 
 def laptop(width: int = 8, architectures: tuple[str, ...] = ("R1111", "R1112", "R1122"), **jobs) -> Study:
-    values = yaml.safe_load(LAPTOP.read_text())
-    values["networks"] |= {"width": width, "architectures": list(architectures)}
-    values["jobs"] |= jobs
-    return Study.model_validate(values)
+    return study_of("cifar10-laptop", networks={"width": width, "architectures": list(architectures)}, jobs=jobs)
 
 
 def test_jobs_and_cells_are_those_of_the_study():
-    found = stages(Costs(laptop()), CALIBRATION, dataset_jobs=1, table_jobs=6)
+    found = stages(planned(laptop()), SPEED, dataset_jobs=1, table_jobs=6)
     assert [len(stage.jobs) for stage in found] == [1, 6, 36, 6]
     assert sum(job.cells for job in found[2].jobs) == 4 * (5 + 6 + 7) ** 2
-    cut = stages(Costs(laptop(layers_per_job=3)), CALIBRATION, dataset_jobs=2, table_jobs=6)
+    cut = stages(planned(laptop(layers_per_job=3)), SPEED, dataset_jobs=2, table_jobs=6)
     assert [len(stage.jobs) for stage in cut] == [2, 6, 12 * (2 + 2 + 3) + 36, 6]
     assert sum(job.cells for job in cut[2].jobs) == 4 * (5 + 6 + 7) ** 2
     for whole, blocks in zip(found[:2], cut[:2], strict=True):
@@ -51,14 +48,24 @@ def test_jobs_and_cells_are_those_of_the_study():
 
 
 def test_a_job_takes_its_start_and_its_operations_at_their_rates():
-    study = laptop(architectures=("R1111",))
-    costs = Costs(study)
-    _, networks, stitches, _ = stages(costs, CALIBRATION, dataset_jobs=1, table_jobs=6)
-    assert networks.jobs[0].seconds == pytest.approx(2 + 1e-10 * costs.network_flops("R1111_trained_s0"))
-    pair = ("R1111_trained_s0", "R1111_trained_s0", range(5), range(5))
-    work = 3e-10 * costs.training_flops("task", *pair) + 1e-10 * costs.evaluation_flops(*pair)
-    assert stitches.jobs[0].seconds == pytest.approx(2 + 0.5 + work)
-    assert stitches.jobs[0].flops == costs.training_flops("task", *pair) + costs.evaluation_flops(*pair)
+    plan = planned(laptop(architectures=("R1111",)))
+    _, networks, stitches, _ = stages(plan, SPEED, dataset_jobs=1, table_jobs=6)
+    assert networks.jobs[0].seconds == pytest.approx(2 + 1e-10 * operations.network(plan, "R1111_trained_s0"))
+    training, evaluation = operations.training(plan, "task", *SELF), operations.evaluation(plan, *SELF)
+    assert stitches.jobs[0].seconds == pytest.approx(2 + 0.5 + 3e-10 * training + 1e-10 * evaluation)
+    assert stitches.jobs[0].flops == training + evaluation
+
+
+def test_a_job_asks_for_the_memory_that_a_scheduler_is_asked_for():
+    plan = planned(laptop(architectures=("R1111",), layers_per_job=3))
+    dataset, networks, stitches, _ = stages(plan, SPEED, dataset_jobs=1, table_jobs=6)
+    assert dataset.jobs[0].memory == requests.dataset_mb(plan)
+    assert networks.jobs[0].memory == requests.network_mb(plan, SELF[0])
+    assert [job.memory for job in stitches.jobs[:3]] == [
+        requests.pair_mb(plan, "task", *SELF[:3], range(3)),
+        requests.pair_mb(plan, "task", *SELF[:3], range(3, 5)),
+        requests.joining_mb(plan, *SELF[:2]),
+    ]
 
 
 def test_what_was_not_measured_goes_at_the_mean_rate():
@@ -74,28 +81,35 @@ def test_a_stage_takes_as_long_as_its_longest_job_or_all_of_them_on_all_cores():
 
 
 def test_kept_stitches_take_their_place_on_the_disk():
-    study = laptop(architectures=("R1111",))
-    task = study.stitches.task.model_copy(update={"keep_stitches": True})
-    keeping = study.model_copy(update={"stitches": study.stitches.model_copy(update={"task": task})})
-    before, after = (stages(Costs(each), CALIBRATION, 1, 6)[2].jobs[0].bytes for each in (study, keeping))
-    pair = ("R1111_trained_s0", "R1111_trained_s0", range(5), range(5))
-    assert after - before == Costs(study).stitches_bytes(*pair) > 100_000
+    plan = planned(laptop(architectures=("R1111",)))
+    keeping = planned(with_task(plan.study, keep_stitches=True))
+    before, after = (stages(each, SPEED, 1, 6)[2].jobs[0].bytes for each in (plan, keeping))
+    assert after - before == disk.stitches(plan, *SELF) > 100_000
+
+
+def test_cells_are_those_of_every_pair_and_objective():
+    plan = planned(study_of("paper-laptop"))
+    found = list(cells_of(plan))
+    assert len(found) == 2 * len(plan.study.ordered_pairs())
+    assert {cells.key.split()[0] for cells in found} == {"task", "similarity"}
+    assert found[1] == ("task", "R1111_trained_s0", "R1112_trained_s0", list(range(5)), list(range(6)))
+    assert found[1].key == "task R1111 R1112"
 
 
 def test_operations_of_what_is_measured_are_those_that_torch_counts():
     study = laptop(width=2)
     paper = stitch_settings(augmentation=study.stitches.task.augmentation)  # its steps multiply no matrices
-    costs = Costs(study.model_copy(update={"stitches": study.stitches.model_copy(update={"task": paper})}), FEW)
-    cells = Cells("task", "R1111_trained_s0", "R1112_trained_s0", [0, 2, 4], [1, 5])
-    prepared = prepare_pair(costs, cells, noise(FEW), "cpu", time.process_time)
-    train, evaluate = pair_runs(costs, cells, noise(FEW), "cpu", prepared)
-    head = 2 * 6 * 16 * 10  # of one image and pass: cells, features, classes
-    for run, images, passes in ((train, 8, 2), (evaluate, 12, 1)):
+    stitches = study.stitches.model_copy(update={"task": paper})
+    plan = planned(study.model_copy(update={"stitches": stitches}), FEW)
+    cells = PairCells("task", "R1111_trained_s0", "R1112_trained_s0", [0, 2, 4], [1, 5])
+    prepared = prepare_pair(plan, cells, noise(FEW), "cpu", time.process_time)
+    train, evaluate = pair_runs(plan, cells, noise(FEW), "cpu", prepared)
+    for run, images in ((train, 8), (evaluate, 12)):
         with FlopCounterMode(display=False) as counter:
             told = run(images)
-        assert told == counter.get_total_flops() - images * passes * head
+        assert told == counter.get_total_flops()
     with FlopCounterMode(display=False) as counter:
-        told = network_run(costs, "R1111", noise(FEW), "cpu")(24)
+        told = network_run(plan, "R1111", noise(FEW), "cpu")(24)
     assert told == pytest.approx(counter.get_total_flops(), rel=0.1)  # the stem's input needs no gradient
 
 
@@ -117,20 +131,30 @@ def test_measuring_ends_in_time_with_one_pair_at_least():
 
 
 def test_processes_measure_together():
-    study = laptop(width=2, architectures=("R1112",))
-    calibration = calibrate(study, FEW, start=1.0, device="cpu", processes=2)
-    assert calibration.networks.keys() == {"R1112"}
-    for measured in (calibration.preparation, calibration.training, calibration.evaluation):
+    plan = planned(laptop(width=2, architectures=("R1112",)), FEW)
+    speed = measure_together(plan, start=1.0, device="cpu", processes=2)
+    assert speed.networks.keys() == {"R1112"}
+    for measured in (speed.preparation, speed.training, speed.evaluation):
         assert measured.keys() == {"task R1112 R1112"}
-    assert 1e-3 < calibration.preparation["task R1112 R1112"] < 100
-    rates = [*calibration.networks.values(), *calibration.training.values(), *calibration.evaluation.values()]
+    assert 1e-3 < speed.preparation["task R1112 R1112"] < 100
+    rates = [*speed.networks.values(), *speed.training.values(), *speed.evaluation.values()]
     assert min(rates) > 1e-13 and max(rates) < 1e-5
-    assert 0 < calibration.share <= 1.1
+    assert 0 < speed.share <= 1.1
+
+
+def test_every_protocol_and_objective_is_measured():
+    study = study_of("paper-laptop", networks={"width": 2, "architectures": ["R1111"]})
+    for protocol in ("config", "paper"):
+        stitches = study.stitches.model_copy(update={"task": study_of(protocol).stitches.task})
+        plan = planned(study.model_copy(update={"stitches": stitches}), FEW._replace(train_images=300))
+        speed = measure_together(plan, start=1.0, device="cpu", processes=1)
+        assert {key.split()[0] for key in speed.training} == {"task", "similarity"}
+        assert min([*speed.training.values(), *speed.evaluation.values()]) > 1e-13
 
 
 def test_a_process_that_fails_is_told_in_one_line():
-    with pytest.raises(ModelstitchError, match=r"calibration failed: .*nowhere[^\n]*$"):
-        calibrate(laptop(width=2), FEW, start=1.0, device="nowhere", processes=1)
+    with pytest.raises(ModelstitchError, match=r"measurement failed: .*nowhere[^\n]*$"):
+        measure_together(planned(laptop(width=2), FEW), start=1.0, device="nowhere", processes=1)
 
 
 def test_the_table_has_thousands_and_a_total():
@@ -148,29 +172,28 @@ def test_durations_have_two_digits_or_more(seconds, text):
     assert duration(seconds) == text
 
 
-def test_sizes_are_those_of_the_data_set_where_it_is_there(few_digits_path):
+@pytest.mark.parametrize("known", [True, False])
+def test_sizes_are_those_of_the_data_set_where_it_is_there_and_else_told_as_assumed(known):
     values = laptop(width=2, architectures=("R1111",)).model_dump(mode="json")
     study = Study.model_validate(values | {"dataset": {"source": "imagefolder", "path": "images"}})
-    text = forecast(study, few_digits_path, at_once=2, dataset_jobs=1, table_jobs=6, processes=1)
-    assert "assumed" not in text
-    costs = Costs(study, Sizes((1, 32, 32), 203, 101, 10))
-    flops = costs.network_flops("R1111_trained_s0") + costs.network_flops("R1111_random_s0")
+    plan = planned(study, Sizes((1, 32, 32), 203, 101, 10))
+    text = forecast(plan, known, at_once=2, dataset_jobs=1, table_jobs=6, processes=1)
+    assert ("assumed are 203 to train and 101 to test, 1 x 32 x 32" in text) is not known
+    assert ("assumed" in text) is not known
+    flops = sum(operations.network(plan, f"R1111_{recipe}_s0") for recipe in ("trained", "random"))
     networks = next(line.split() for line in text.splitlines() if line.startswith("networks"))
     assert networks[:3] == ["networks", "2", f"{flops / 1e9:,.0f}"]
 
 
 def test_what_is_measured_costs_its_jobs():
-    values = yaml.safe_load(LAPTOP.with_name("paper-laptop.yaml").read_text())
     names = [
         {"sender": "R1111_trained_s0", "receiver": receiver} for receiver in ("R1111_trained_s0", "R1112_trained_s0")
     ]
-    values["measures"]["budget"] = {"epochs": [0.25, 4.0], "pairs": names}
-    costs = Costs(Study.model_validate(values))
-    measuring = stages(costs, CALIBRATION, dataset_jobs=1, table_jobs=6)[3]
+    plan = planned(study_of("paper-laptop", measures={"budget": {"epochs": [0.25, 4.0], "pairs": names}}))
+    measuring = stages(plan, SPEED, dataset_jobs=1, table_jobs=6)[3]
     # Distances of 16 pairs; hacking, stitches into the input and their images of 32; probes of 4 networks; 2 x 2 x 2.
     assert (measuring.name, len(measuring.jobs)) == ("measures", 16 + 32 + 2 * 32 + 4 + 8)
-    pair = ("R1111_trained_s0", "R1111_trained_s0", range(5), range(5))
-    training, evaluation = costs.training_flops("task", *pair), costs.evaluation_flops(*pair)
+    training, evaluation = operations.training(plan, "task", *SELF), operations.evaluation(plan, *SELF)
     assert [job.flops for job in measuring.jobs[-8:-4]] == [training + evaluation] * 2 + [
         16 * training + evaluation
     ] * 2

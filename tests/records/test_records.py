@@ -8,25 +8,36 @@ import pytest
 
 from modelstitch import records
 from modelstitch.errors import ModelstitchError
+from modelstitch.fitting.pair import layers_of
+from modelstitch.records import PairRecord
+from modelstitch.records.layout import FORMAT_VERSION
+from tests.records import made
+from tests.settings import small_resnet
 
 SENDER_LAYERS = (0, 1, 2, 3, 4)
 IMAGES = 360
+# Names, layouts, shapes and operations of all kinds.
+UNLIKE = records.Layers(
+    names=("stem", "blocks.0", "blocks.1.add_1", "tokens.größe", "head.linear"),
+    layouts=("map", "map-last", "tokens", "tokens", "vector"),
+    shapes=np.array([[3, 32, 40, 0], [8, 16, 20, 0], [16, 4, 5, 1], [16, 4, 5, 0], [2048, 1, 1, 0]]),
+    operations=np.array([0, 10**6, 10**6 + 7, 3 * 10**12, 2**61]),
+    total_operations=2**61 + 1,
+)
+LAYERS = UNLIKE, made.layers(6)
 
 
 def make_column(receiver_layer, diverged=(), epochs=4):
     random = np.random.default_rng(receiver_layer)
     cells = len(SENDER_LAYERS)
     failed = np.isin(SENDER_LAYERS, diverged)
-    return records.Column(
-        receiver_layer=receiver_layer,
-        sender_layers=SENDER_LAYERS,
-        test_accuracy=np.where(failed, np.nan, random.uniform(0.1, 1, cells)),
+    return made.column(
+        receiver_layer,
+        np.where(failed, np.nan, random.uniform(0.1, 1, cells)),
         test_loss=np.where(failed, np.nan, random.uniform(0.1, 2, cells)),
         train_accuracy=random.uniform(0.1, 1, (cells, epochs)),
         train_loss=random.uniform(0.1, 2, (cells, epochs)),
-        test_images=IMAGES,
         predictions=random.integers(0, 10, (cells, IMAGES), np.uint8),
-        diverged=failed,
         reason=tuple("loss not finite in epoch 2" if bad else "" for bad in failed),
     )
 
@@ -52,20 +63,25 @@ def make_attributes(**changes):
     } | changes
 
 
+def make_record(columns, layers=LAYERS, **changes):
+    return PairRecord(make_attributes(**changes), *layers, tuple(columns))
+
+
 def assert_same(left, right):
     assert left.attributes == right.attributes
     assert len(left.columns) == len(right.columns)
-    for one, other in zip(left.columns, right.columns, strict=True):
+    pairs = [(left.sender, right.sender), (left.receiver, right.receiver)]
+    for one, other in (*pairs, *zip(left.columns, right.columns, strict=True)):
         for field in dataclasses.fields(one):
             np.testing.assert_array_equal(getattr(one, field.name), getattr(other, field.name))
 
 
 def test_plain_h5py_finds_every_array_and_attribute(tmp_path):
     column = make_column(3)
-    records.write_pair(tmp_path / "pair.h5", [column], make_attributes())
+    records.write(tmp_path / "pair.h5", make_record([column]))
     with h5py.File(tmp_path / "pair.h5") as file:
-        assert list(file) == ["layer_03"]
-        assert file.attrs["format_version"] == records.FORMAT_VERSION
+        assert list(file) == ["layer_03", "receiver", "sender"]
+        assert file.attrs["format_version"] == FORMAT_VERSION
         assert file.attrs["receiver_accuracy"] == 0.96
         assert '"epochs": 0.25' in file.attrs["settings"]
         group = file["layer_03"]
@@ -78,8 +94,52 @@ def test_plain_h5py_finds_every_array_and_attribute(tmp_path):
         np.testing.assert_array_equal(group["predictions"][()], column.predictions)
 
 
+def test_plain_h5py_finds_the_layers_of_both_networks(tmp_path):
+    records.write(tmp_path / "pair.h5", make_record([make_column(3)]))
+    with h5py.File(tmp_path / "pair.h5") as file:
+        for role, layers in zip(("sender", "receiver"), LAYERS, strict=True):
+            group = file[role]
+            assert group["names"].asstr()[()].tolist() == list(layers.names)
+            assert group["layouts"].asstr()[()].tolist() == list(layers.layouts)
+            for place, name in enumerate(("channels", "height", "width", "extra")):
+                np.testing.assert_array_equal(group[name][()], layers.shapes[:, place])
+            np.testing.assert_array_equal(group["operations"][()], layers.operations)
+            assert group.attrs["operations"] == layers.total_operations
+
+
+def test_layers_are_read_back_as_they_were_written(tmp_path):
+    records.write(tmp_path / "pair.h5", make_record([make_column(0)], layers=(made.layers(3), UNLIKE)))
+    read = records.read(tmp_path / "pair.h5")
+    assert (len(read.sender), len(read.receiver)) == (3, 5)
+    assert (read.receiver.names, read.receiver.layouts) == (UNLIKE.names, UNLIKE.layouts)
+    assert read.receiver.shapes.dtype == read.receiver.operations.dtype == np.int64
+    assert read.receiver.shapes.tolist() == UNLIKE.shapes.tolist()
+    assert read.receiver.operations.tolist() == UNLIKE.operations.tolist()
+    assert read.receiver.total_operations == 2**61 + 1 and type(read.receiver.total_operations) is int
+
+
+def test_a_layer_has_a_name_and_a_share_of_the_operations_and_so_has_the_image():
+    layers = dataclasses.replace(made.layers(3), operations=np.array([0, 30, 90]), total_operations=120)
+    assert [layers.name(layer) for layer in range(-1, 3)] == ["image", "layers.0", "layers.1", "layers.2"]
+    assert [layers.depth_by_operations(layer) for layer in range(-1, 3)] == [0, 0, 0.25, 0.75]
+
+
+def test_the_layers_of_a_network_are_those_that_it_has_with_what_leads_to_them():
+    """A convolution of 3 x 3 takes 2 x 9 operations for each input channel, output channel and place of its output."""
+    network = small_resnet("R1111", width=4, channels=2, size=(16, 32))
+    found = layers_of(network)
+    assert found.names == tuple(f"layers.{index}" for index in range(5)) and found.layouts == ("map",) * 5
+    assert found.shapes.tolist() == [[4, 16, 32, 0], [4, 16, 32, 0], [8, 8, 16, 0], [16, 4, 8, 0], [32, 2, 4, 0]]
+    expected = [18 * 2 * 4 * 16 * 32, 2 * 18 * 4 * 4 * 16 * 32]
+    for channels, places in ((8, 8 * 16), (16, 4 * 8), (32, 2 * 4)):
+        before = channels // 2
+        expected.append((18 * before * channels + 18 * channels * channels + 2 * before * channels) * places)
+    assert found.operations.tolist() == np.cumsum(expected).tolist()
+    assert found.total_operations == sum(expected) + 2 * 32 * 10
+
+
 def test_predictions_are_bytes_and_compressed(tmp_path):
-    records.write_pair(tmp_path / "pair.h5", [make_column(0)], make_attributes())
+    records.write(tmp_path / "pair.h5", make_record([make_column(0)]))
     with h5py.File(tmp_path / "pair.h5") as file:
         predictions = file["layer_00/predictions"]
         assert predictions.dtype == np.uint8
@@ -89,14 +149,27 @@ def test_predictions_are_bytes_and_compressed(tmp_path):
 
 def test_what_was_written_is_read_back_in_order_of_layers(tmp_path):
     columns = [make_column(layer) for layer in (2, 0, 1)]
-    records.write_pair(tmp_path / "pair.h5", columns, make_attributes())
-    read = records.read_pair(tmp_path / "pair.h5")
-    assert_same(read, records.PairRecord(make_attributes(), tuple(sorted(columns, key=lambda c: c.receiver_layer))))
+    records.write(tmp_path / "pair.h5", make_record(columns))
+    read = records.read(tmp_path / "pair.h5")
+    assert_same(read, make_record(sorted(columns, key=lambda column: column.receiver_layer)))
+
+
+def test_a_column_into_the_input_comes_before_all_others(tmp_path):
+    columns = [make_column(layer) for layer in (0, 1)]
+    into_input = dataclasses.replace(make_column(2), receiver_layer=-1)
+    records.write(tmp_path / "pair.h5", make_record([*columns, into_input]))
+    assert_same(records.read(tmp_path / "pair.h5"), make_record([into_input, *columns]))
+
+
+def test_a_column_of_one_layer_twice_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"receiver layers \[0, 1, 0\]"):
+        records.write(tmp_path / "pair.h5", make_record([make_column(layer) for layer in (0, 1, 0)]))
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_diverged_cell_is_nan_with_its_reason_and_no_predictions(tmp_path):
-    records.write_pair(tmp_path / "pair.h5", [make_column(0, diverged=(1, 4))], make_attributes())
-    (column,) = records.read_pair(tmp_path / "pair.h5").columns
+    records.write(tmp_path / "pair.h5", make_record([make_column(0, diverged=(1, 4))]))
+    (column,) = records.read(tmp_path / "pair.h5").columns
     assert np.isnan(column.test_accuracy).tolist() == [False, True, False, False, True]
     assert column.diverged.tolist() == [False, True, False, False, True]
     assert column.reason[1] == "loss not finite in epoch 2" and column.reason[0] == ""
@@ -112,10 +185,10 @@ def test_a_nan_without_a_reason_is_refused():
 
 
 def test_a_missing_attribute_is_refused(tmp_path):
-    attributes = make_attributes()
-    del attributes["dataset_digest"]
+    record = make_record([make_column(0)])
+    del record.attributes["dataset_digest"]
     with pytest.raises(ValueError, match="dataset_digest"):
-        records.write_pair(tmp_path / "pair.h5", [make_column(0)], attributes)
+        records.write(tmp_path / "pair.h5", record)
     assert not any(tmp_path.iterdir())
 
 
@@ -126,20 +199,18 @@ def test_many_classes_take_two_bytes():
 
 def test_blocks_joined_equal_the_whole(tmp_path):
     columns = [make_column(layer, diverged=(layer,)) for layer in range(5)]
-    records.write_pair(tmp_path / "whole.h5", columns, make_attributes())
-    records.write_pair(tmp_path / "late.h5", columns[3:], make_attributes(seconds=4.0, processor_seconds=5.5))
-    records.write_pair(tmp_path / "early.h5", columns[:3], make_attributes(seconds=6.0, processor_seconds=4.0))
+    records.write(tmp_path / "whole.h5", make_record(columns))
+    records.write(tmp_path / "late.h5", make_record(columns[3:], seconds=4.0, processor_seconds=5.5))
+    records.write(tmp_path / "early.h5", make_record(columns[:3], seconds=6.0, processor_seconds=4.0))
     records.join([tmp_path / "late.h5", tmp_path / "early.h5"], tmp_path / "joined.h5")
-    assert_same(records.read_pair(tmp_path / "joined.h5"), records.read_pair(tmp_path / "whole.h5"))
+    assert_same(records.read(tmp_path / "joined.h5"), records.read(tmp_path / "whole.h5"))
 
 
 def test_joined_speed_counts_all_images_and_devices(tmp_path):
-    records.write_pair(tmp_path / "a.h5", [make_column(0)], make_attributes(seconds=1.0, images_per_second=4000.0))
-    records.write_pair(
-        tmp_path / "b.h5", [make_column(1)], make_attributes(seconds=3.0, processor_seconds=2.0, device="cuda")
-    )
+    records.write(tmp_path / "a.h5", make_record([make_column(0)], seconds=1.0, images_per_second=4000.0))
+    records.write(tmp_path / "b.h5", make_record([make_column(1)], seconds=3.0, processor_seconds=2.0, device="cuda"))
     records.join([tmp_path / "a.h5", tmp_path / "b.h5"], tmp_path / "joined.h5")
-    attributes = records.read_pair(tmp_path / "joined.h5").attributes
+    attributes = records.read(tmp_path / "joined.h5").attributes
     assert (attributes["seconds"], attributes["processor_seconds"]) == (4.0, 11.5)
     assert attributes["images_per_second"] == 1750.0
     assert attributes["device"] == "cpu; cuda"
@@ -155,9 +226,17 @@ def test_joined_speed_counts_all_images_and_devices(tmp_path):
     ],
 )
 def test_blocks_that_overlap_or_disagree_are_refused(tmp_path, layer, changes, message):
-    records.write_pair(tmp_path / "a.h5", [make_column(0)], make_attributes())
-    records.write_pair(tmp_path / "b.h5", [make_column(layer)], make_attributes(**changes))
+    records.write(tmp_path / "a.h5", make_record([make_column(0)]))
+    records.write(tmp_path / "b.h5", make_record([make_column(layer)], **changes))
     with pytest.raises(ModelstitchError, match=rf"b\.h5: .*{message}"):
+        records.join([tmp_path / "a.h5", tmp_path / "b.h5"], tmp_path / "joined.h5")
+    assert not (tmp_path / "joined.h5").exists()
+
+
+def test_blocks_of_other_sender_layers_are_refused(tmp_path):
+    records.write(tmp_path / "a.h5", make_record([make_column(0)]))
+    records.write(tmp_path / "b.h5", make_record([dataclasses.replace(make_column(1), sender_layers=(0, 1, 2, 3, 5))]))
+    with pytest.raises(ModelstitchError, match=r"b\.h5: sender layers \[0, 1, 2, 3, 5\] differ from \[0, 1, 2, 3, 4\]"):
         records.join([tmp_path / "a.h5", tmp_path / "b.h5"], tmp_path / "joined.h5")
     assert not (tmp_path / "joined.h5").exists()
 
@@ -165,10 +244,10 @@ def test_blocks_that_overlap_or_disagree_are_refused(tmp_path, layer, changes, m
 @pytest.mark.parametrize("kept", [0, 7, 1000, -1])
 def test_a_truncated_file_is_named(tmp_path, kept):
     path = tmp_path / "pair.h5"
-    records.write_pair(path, [make_column(layer) for layer in range(5)], make_attributes())
+    records.write(path, make_record([make_column(layer) for layer in range(5)]))
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(ModelstitchError, match=r"pair\.h5: not a whole record.*run the study again") as caught:
-        records.read_pair(path)
+        records.read(path)
     assert "\n" not in str(caught.value)
 
 
@@ -176,17 +255,27 @@ def test_another_hdf5_file_and_another_version_are_named(tmp_path):
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["numbers"] = np.arange(3)
     with pytest.raises(ModelstitchError, match=r"other\.h5: not a whole record"):
-        records.read_pair(tmp_path / "other.h5")
-    records.write_pair(tmp_path / "pair.h5", [make_column(0)], make_attributes())
+        records.read(tmp_path / "other.h5")
+    records.write(tmp_path / "pair.h5", make_record([make_column(0)]))
     with h5py.File(tmp_path / "pair.h5", "r+") as file:
         file.attrs["format_version"] = 99
     with pytest.raises(ModelstitchError, match=r"pair\.h5: format_version 99"):
-        records.read_pair(tmp_path / "pair.h5")
+        records.read(tmp_path / "pair.h5")
     with pytest.raises(ModelstitchError, match=r"none\.h5: no such file"):
-        records.read_pair(tmp_path / "none.h5")
+        records.read(tmp_path / "none.h5")
 
 
 def test_a_folder_that_cannot_be_written_leaves_nothing(tmp_path):
     (tmp_path / "results").write_text("a file where a folder is expected")
     with pytest.raises(ModelstitchError, match=r"pair\.h5: can't be written"):
-        records.write_pair(tmp_path / "results" / "pair.h5", [make_column(0)], make_attributes())
+        records.write(tmp_path / "results" / "pair.h5", make_record([make_column(0)]))
+
+
+def test_blocks_of_networks_that_were_cut_elsewhere_are_refused(tmp_path):
+    other = dataclasses.replace(made.layers(5), names=tuple("abcde"))
+    for name, layer, layers in (("a", 0, made.layers(5)), ("b", 1, other)):
+        columns = [made.column(layer, [0.1, 0.2])]
+        pair_of = made.record(columns, "R1111_trained_s0", "R1111_trained_s1", (layers, layers))
+        records.write(tmp_path / f"{name}.h5", pair_of)
+    with pytest.raises(ModelstitchError, match="layers"):
+        records.join([tmp_path / "a.h5", tmp_path / "b.h5"], tmp_path / "c.h5")

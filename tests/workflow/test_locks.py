@@ -4,7 +4,7 @@ import ast
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -53,7 +53,12 @@ def imports(path: Path) -> Iterator[str]:
     if path.suffix != ".py":  # Snakemake's language is no Python
         yield from re.findall(r"^\s*(?:import|from)\s+(\w+)", text, re.MULTILINE)
         return
-    for node in ast.walk(ast.parse(text)):
+    yield from imported(ast.walk(ast.parse(text)))
+
+
+def imported(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    """Top-level names of the packages that statements import."""
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and not node.level:
@@ -61,9 +66,11 @@ def imports(path: Path) -> Iterator[str]:
 
 
 LOCKED = pins([line for line in LOCK_LINES if not line.lstrip().startswith("#")])
-PACKAGE = PROJECT["dependencies"]
-WORKFLOW = [*PACKAGE, *PROJECT["optional-dependencies"]["workflow"]]
-EVERYTHING = [*WORKFLOW, *PROJECT["optional-dependencies"]["dev"]]
+PACKAGE, EXTRAS = PROJECT["dependencies"], PROJECT["optional-dependencies"]
+# What the package can do without, imported where it is asked for: sources of networks.
+OPTIONAL = [line for extra, lines in EXTRAS.items() if extra not in ("workflow", "dev") for line in lines]
+WORKFLOW = [*PACKAGE, *EXTRAS["workflow"]]
+EVERYTHING = [*WORKFLOW, *OPTIONAL, *EXTRAS["dev"]]
 
 
 @pytest.mark.parametrize("declared", requirements(EVERYTHING), ids=lambda requirement: requirement.name)
@@ -96,9 +103,9 @@ def test_environment_has_a_python_that_the_package_accepts(environment):
 @pytest.mark.parametrize(
     ("files", "declared"),
     [
-        (["modelstitch/**/*.py"], PACKAGE),
+        (["modelstitch/**/*.py"], [*PACKAGE, *OPTIONAL]),
         (["workflow_scripts/*.py"], PACKAGE),
-        (["Snakefile", "rules/*.smk"], WORKFLOW),
+        (["Snakefile", "rules/**/*.smk"], WORKFLOW),
         (["tests/*.py", "benchmarks/*.py"], EVERYTHING),
     ],
     ids=["package", "scripts", "rules", "tests"],
@@ -113,6 +120,14 @@ def test_every_import_is_of_a_declared_dependency(files, declared):
         if not {canonicalize_name(provider) for provider in providers.get(name, [])} & names(declared)
     }
     assert not undeclared
+
+
+def test_what_is_optional_is_imported_by_its_own_source_alone_and_never_at_its_top():
+    optional = names(OPTIONAL)
+    for path in (ROOT / "modelstitch").rglob("*.py"):
+        own = {path.stem} if path.parent.name == "sources" else set()
+        assert not set(imports(path)) & (optional - own), path
+        assert not set(imported(ast.parse(path.read_text()).body)) & optional, path
 
 
 def test_the_lock_serves_every_platform_and_names_none_of_ours():

@@ -20,6 +20,7 @@ STUDY = {
         "width": 2,
         "seeds": [0],
         "training": {
+            "optimiser": "sgd",
             "epochs": 1,
             "batch": 128,
             "learning_rate": 0.1,

@@ -6,9 +6,11 @@ import json
 import os
 import random
 import re
+import runpy
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
 from PIL import Image
 from sklearn.datasets import load_digits
@@ -33,6 +36,7 @@ STUDY = {
         "width": 2,
         "seeds": [0],
         "training": {
+            "optimiser": "sgd",
             "epochs": 2,
             "batch": 20,
             "learning_rate": 0.05,
@@ -76,11 +80,16 @@ FIGURES = {"draw_pairs": 1, "draw_overviews": 1, "draw_depths": 1}
 TABLES = {"measure_triangle": 1, "make_tables": 1, "make_matrices": 1, "find_failures": 1, "compare_published": 1}
 AFTER_STITCHES = {**TABLES, **FIGURES}
 TRAINED = "R1111_trained_s0"
+# Networks that the workflow described (`planning.describe`): kept for every test, in files whose names are digests.
+DESCRIPTIONS = Path(tempfile.gettempdir()) / "modelstitch-descriptions-of-tests"
 
 
 def checkout(folder: Path) -> Path:
-    """The project's files in an empty folder, with a small folder of real images."""
+    """The project's files in an empty folder, with a small folder of real images, and descriptions of networks."""
     copy_checkout(folder)
+    DESCRIPTIONS.mkdir(exist_ok=True)
+    (folder / ".snakemake").mkdir()
+    (folder / ".snakemake/modelstitch").symlink_to(DESCRIPTIONS)
     digits = load_digits()
     for split, start, stop in (("train", 0, 12), ("test", 12, 17)):
         for label in range(10):
@@ -134,7 +143,7 @@ def changed(**sections: object) -> dict:
 def _update(values: dict, changes: dict) -> None:
     for key, value in changes.items():
         if isinstance(value, dict):
-            _update(values[key], value)
+            _update(values.setdefault(key, {}), value)
         else:
             values[key] = value
 
@@ -249,6 +258,99 @@ def test_a_network_stitched_to_itself_for_similarity_is_itself(default):
     assert len(kept) == 5 and (kept.relative_accuracy.sub(1).abs() < 0.05).all()
 
 
+NET = """
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, channels, classes, width=3):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(channels, width, 4, stride=4), nn.ReLU())
+        self.body = nn.Sequential(nn.Conv2d(width, 2 * width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2))
+        self.head = nn.Linear(2 * width, classes)
+
+    def forward(self, images):
+        return self.head(self.body(self.stem(images)).mean(dim=(2, 3)))
+"""
+MINE = {
+    "model": "own/nets.py:Net",
+    "name": "mine",
+    "weights": "own/weights{seed}.pt",
+    "mean": [0.5],
+    "std": [0.25],
+    "classes": [str(label) for label in range(10)],
+}
+OWN = {
+    "networks": {"architectures": ["R1111", MINE]},
+    "pairs": [{"sender": "trained", "receiver": "pretrained"}, {"sender": "pretrained", "receiver": "trained"}],
+}
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory) -> Path:
+    """A study with a network of one's own, trained here and with weights from elsewhere, beside a Small ResNet."""
+    folder = checkout(tmp_path_factory.mktemp("own"))
+    (folder / "own").mkdir()
+    (folder / "own/nets.py").write_text(NET)
+    torch.save(module_of_ones_own(folder).state_dict(), folder / "own/weights0.pt")
+    result = snakemake(folder, study=changed(**OWN))
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+def module_of_ones_own(folder: Path, seed: int = 0) -> torch.nn.Module:
+    torch.manual_seed(seed)
+    return runpy.run_path(str(folder / "own/nets.py"))["Net"](1, 10)
+
+
+def test_networks_of_ones_own_and_from_elsewhere_are_stitched_as_any_other(own):
+    assert planned(own, changed(**OWN)) == {}
+    networks, cells = (pd.read_csv(own / f"results/mini/tables/{name}.csv") for name in ("networks", "cells"))
+    assert set(networks.network) == {"R1111_trained_s0", "mine_trained_s0", "mine_pretrained_s0"}
+    assert set(networks.model[networks.architecture == "mine"]) == {"own/nets.py:Net"}
+    assert set(cells.receiver_layer_name[cells.receiver == "mine_pretrained_s0"]) == {"stem", "body"}
+    assert len(cells) == 2 * (5 * 2 + 2 * 2) and cells.accuracy.notna().all()
+    images, labels = zip(
+        *((np.asarray(Image.open(path)), int(path.parent.name)) for path in own.glob("images/test/*/*.png")),
+        strict=True,
+    )
+    prepared = (torch.from_numpy(np.stack(images))[:, None] / 255 - 0.5) / 0.25
+    classes = module_of_ones_own(own)(prepared).argmax(dim=1)
+    (accuracy,) = networks.accuracy[networks.network == "mine_pretrained_s0"]
+    assert accuracy == pytest.approx((classes == torch.tensor(labels)).float().mean().item())
+
+
+def test_other_weights_from_elsewhere_re_run_their_network_and_its_stitches(own):
+    weights = own / "own/weights0.pt"
+    times, content = weights.stat(), weights.read_bytes()
+    torch.save(module_of_ones_own(own, seed=1).state_dict(), weights)
+    jobs = planned(own, changed(**OWN))
+    weights.write_bytes(content)
+    os.utime(weights, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert jobs == {"import_network": 1, "stitch_pair": 4, **AFTER_STITCHES}
+    assert planned(own, changed(**OWN)) == {}
+
+
+def test_a_changed_file_of_ones_own_re_runs_its_networks_and_their_stitches(own):
+    with written(own / "own/nets.py", NET.replace("MaxPool2d", "AvgPool2d")):
+        jobs = planned(own, changed(**OWN))
+    assert jobs == {"train_network": 1, "import_network": 1, "stitch_pair": 4, **AFTER_STITCHES}
+
+
+def test_other_classes_of_weights_re_run_their_network_and_no_training(own):
+    turned = MINE | {"classes": MINE["classes"][::-1]}
+    study = changed(networks={"architectures": ["R1111", turned]}, pairs=OWN["pairs"])
+    assert planned(own, study) == {"import_network": 1, "stitch_pair": 4, **AFTER_STITCHES}
+
+
+def test_weights_whose_classes_are_in_another_order_are_refused_in_one_line(own):
+    turned = MINE | {"name": "turned", "classes": MINE["classes"][::-1]}
+    study = changed(networks={"architectures": ["R1111", MINE, turned]}, pairs=OWN["pairs"])
+    result = snakemake(own, "--", "results/mini/networks/turned_pretrained_s0.json", study=study)
+    assert result.returncode == 1
+    assert "the same classes in another order" in result.stderr and "Traceback" not in result.stderr
+
+
 @pytest.mark.parametrize("jobs", [{"layers_per_job": 2}, {"threads": 2}, {"device": "auto"}])
 def test_how_the_work_is_cut_and_run_re_runs_nothing(finished, jobs):
     assert planned(finished, changed(jobs=jobs)) == {}
@@ -278,15 +380,80 @@ def test_a_changed_image_runs_everything(finished):
     assert planned(finished) == {}
 
 
-def test_a_comment_in_the_package_re_runs_nothing_and_a_changed_stitch_re_runs_stitches(finished):
-    module = finished / "modelstitch/stitches.py"
+@contextmanager
+def written(file: Path, text: str) -> Iterator[None]:
+    """A file with this text, for as long as the block runs."""
+    before = file.read_text() if file.exists() else None
+    file.write_text(text)
+    try:
+        yield
+    finally:
+        if before is None:
+            file.unlink()
+        else:
+            file.write_text(before)
+
+
+def test_a_comment_in_the_package_re_runs_nothing_and_a_changed_stitch_re_runs_stitches_and_no_network(finished):
+    module = finished / "modelstitch/stitches/families/linear.py"
     text = module.read_text()
-    module.write_text(text + "\n# A comment.\n")
-    assert planned(finished) == {}
-    module.write_text(text.replace("** -0.5", "** -0.25"))
-    jobs = planned(finished)
-    module.write_text(text)
-    assert jobs == {"stitch_pair": 8, **AFTER_STITCHES}
+    with written(module, text + "\n# A comment.\n"):
+        assert planned(finished) == {}
+    changed_text = text.replace("**-0.5", "**-0.25")
+    assert changed_text != text
+    with written(module, changed_text):
+        assert planned(finished) == {"stitch_pair": 8, **AFTER_STITCHES}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "modelstitch/stitches/families/other.py",
+        "modelstitch/fitting/protocols/other.py",
+        "modelstitch/fitting/objectives/other.py",
+        "modelstitch/networks/sources/other.py",
+        "modelstitch/config/other.py",
+        "rules/measures/other.smk",
+    ],
+)
+def test_another_family_protocol_objective_source_or_measure_re_runs_nothing(finished, name):
+    assert not (finished / name).exists() and (finished / name).parent.is_dir()
+    with written(finished / name, '"""Another."""\n\nNUMBER = 1\n'):
+        assert planned(finished) == {}
+
+
+@pytest.mark.parametrize("name", ["stitches/families/linear", "fitting/protocols/paper", "fitting/objectives/task"])
+def test_what_fits_the_stitches_re_runs_them_and_no_network(finished, name):
+    module = finished / f"modelstitch/{name}.py"
+    with written(module, module.read_text() + "\nNUMBER = 1\n"):
+        assert planned(finished) == {"stitch_pair": 8, **AFTER_STITCHES}
+
+
+@pytest.mark.parametrize("name", ["fitting/protocols/fast", "fitting/muon", "fitting/objectives/similarity"])
+def test_a_protocol_or_objective_that_the_study_has_not_re_runs_nothing(finished, name):
+    module = finished / f"modelstitch/{name}.py"
+    with written(module, module.read_text() + "\nNUMBER = 1\n"):
+        assert planned(finished) == {}
+
+
+def test_other_layers_of_an_architecture_re_run_its_stitches_and_no_network(finished):
+    named = {"model": "R1111", "layers": ["layers.0", "layers.3"]}
+    assert planned(finished, changed(networks={"architectures": [named, "R1112"]})) == {
+        "stitch_pair": 2 * (4 - 1),
+        **AFTER_STITCHES,
+    }
+
+
+def test_a_mapping_that_says_no_more_than_a_name_re_runs_nothing(finished):
+    same = {"model": "R1111", "name": "R1111", "stem": "own", "seeds": [0]}
+    assert planned(finished, changed(networks={"architectures": [same, "R1112"]})) == {}
+
+
+def test_another_training_of_one_architecture_re_runs_that_and_its_stitches(finished):
+    longer = STUDY["networks"]["training"] | {"epochs": 3}
+    study = changed(networks={"architectures": [{"model": "R1111", "training": longer}, "R1112"]})
+    # Of 8 pairs all but those of R1112, trained or random, to itself, and of the random R1111 to R1112.
+    assert planned(finished, study) == {"train_network": 1, "stitch_pair": 5, **AFTER_STITCHES}
 
 
 def test_blocks_of_layers_give_the_tables_of_whole_pairs(finished, tmp_path):
@@ -427,10 +594,29 @@ def test_the_report_has_what_a_study_measures(default):
     assert {"figures/hacking_task.png", "figures/hacking_similarity.png", "figures/generation.png"} <= captions.keys()
 
 
-def test_a_mistake_in_the_study_is_told_in_one_line_before_any_job(finished):
-    result = snakemake(finished, study=changed(networks={"architectures": ["R1111", "R2032"]}))
+@pytest.mark.parametrize(
+    ("study", "expected"),
+    [
+        ({"networks": {"architectures": ["R1111", "R2032"]}}, "networks.architectures[1]: 'R2032'"),
+        (
+            {"networks": {"architectures": ["R1111", {"model": "R1112", "layers": ["layers.8"]}]}},
+            "networks.architectures[1]: R1112: 'layers.8' is no place to cut",
+        ),
+        (
+            {"networks": {"architectures": ["R1111", "torchvision:alexnet"]}},
+            "networks.architectures[1]: alexnet: AlexNet takes no images of 3 x 32 x 32",
+        ),
+        (
+            {"stitches": {"task": {"sender_layers": [0, 5]}}},
+            "stitches.task.sender_layers[1]: no layer 5 in R1111: it has 5 layers, 0 to 4",
+        ),
+    ],
+)
+def test_a_mistake_in_the_study_is_told_in_one_line_before_any_job(finished, study, expected):
+    result = snakemake(finished, study=changed(**study))
     assert result.returncode == 1
-    assert "study.yaml: networks.architectures[1]: 'R2032'" in result.stderr
+    (line,) = [line for line in result.stderr.splitlines() if "study.yaml" in line]
+    assert line.startswith(f"study.yaml: {expected}")
     assert "Traceback" not in result.stderr
 
 

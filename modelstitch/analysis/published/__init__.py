@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from modelstitch.analysis.matrices import rank_correlation
-from modelstitch.networks.architectures import canonical
+from modelstitch.config.networks import ALIASES
 
 ACCURACIES = Path(__file__).with_name("accuracies.csv")
 SQUARED_ERRORS = ACCURACIES.with_name("squared_errors.csv")
@@ -38,7 +38,7 @@ def accuracies() -> pd.DataFrame:
     """The printed cells: `CELL`, as in the cells table, and `published`, the accuracy."""
     table = pd.read_csv(ACCURACIES)
     for role in ROLES:
-        table[f"{role}_architecture"] = table.pop(role).map(canonical)
+        table[f"{role}_architecture"] = table.pop(role).map(lambda name: ALIASES.get(name, name))
         table[f"{role}_recipe"] = table.pop(f"{role}_state")
     return table.rename(columns={"accuracy": "published"})[[*CELL, "published"]]
 
@@ -66,8 +66,8 @@ def beside(cells: pd.DataFrame) -> pd.DataFrame:
     one architecture are of a network with itself: two seeds of one are compared with nothing.
     """
     own = cells[(cells.objective == "task") & cells.accuracy.notna()]
-    alike = (own.sender_architecture == own.receiver_architecture) & (own.sender_recipe == own.receiver_recipe)
-    own = own[~alike | (own.sender == own.receiver)]
+    of_one_kind = (own.sender_architecture == own.receiver_architecture) & (own.sender_recipe == own.receiver_recipe)
+    own = own[~of_one_kind | (own.sender == own.receiver)]
     return own.merge(accuracies(), on=CELL)
 
 
@@ -96,20 +96,20 @@ def compare(cells: pd.DataFrame, networks: pd.DataFrame) -> pd.DataFrame:
         variance = _variance(pair.accuracy, pair.test_images) + _variance(pair.published, TEST_IMAGES) + ROUNDING
         largest = pair.loc[difference.abs().idxmax()]
         rows.append(
-            (
-                sender,
-                receiver,
-                about.dataset[receiver],
-                about.width[receiver],
-                len(pair),
-                rank_correlation(pair.accuracy, pair.published),
-                difference.mean(),
-                difference.abs().mean(),
-                np.sqrt(2 / np.pi * variance).mean(),
-                largest.accuracy - largest.published,
-                largest.sender_layer,
-                largest.receiver_layer,
-            )
+            {
+                "sender": sender,
+                "receiver": receiver,
+                "dataset": about.dataset[receiver],
+                "width": about.width[receiver],
+                "cells": len(pair),
+                "spearman": rank_correlation(pair.accuracy, pair.published),
+                "difference": difference.mean(),
+                "absolute_difference": difference.abs().mean(),
+                "expected_absolute_difference": np.sqrt(2 / np.pi * variance).mean(),
+                "largest_difference": largest.accuracy - largest.published,
+                "largest_sender_layer": largest.sender_layer,
+                "largest_receiver_layer": largest.receiver_layer,
+            }
         )
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

@@ -6,6 +6,7 @@
 
 from pathlib import Path
 
+from modelstitch.data import datasets
 from modelstitch.data.sources import cifar, digits, imagefolder
 
 
@@ -32,6 +33,11 @@ def input_files(settings: dict) -> list[Path]:
         case "imagefolder" if not Path(settings["path"]).is_dir():
             return [Path(settings["path"])]
     return []
+
+
+def glance(settings: dict) -> datasets.Sizes | None:
+    """Sizes of an image folder as far as they can be told at once; None for all other sources, and where they can't."""
+    return imagefolder.glance(settings["path"]) if settings["source"] == "imagefolder" else None
 
 
 def fingerprint(settings: dict) -> str:

@@ -105,6 +105,29 @@ def fingerprint(folder: Path | str) -> str:
     return hashlib.sha256("".join(sorted(lines)).encode(errors="surrogateescape")).hexdigest()
 
 
+def glance(source: Path | str) -> datasets.Sizes | None:
+    """Sizes of the data set as far as they can be told at once: of a folder all of them, of an archive the image's.
+
+    What an archive does not tell is taken for CIFAR's. None where there is no readable image; `read` tells why.
+    """
+    source, counts, classes = Path(source), dict.fromkeys(SPLITS, 0), set()
+    image: tuple[int, int, int] | None = None
+    try:
+        for member in _members(source):
+            parts = PurePosixPath(member.name).parts
+            depth = next((depth for depth, part in enumerate(parts[:2]) if part in SPLITS), None)
+            if member.kind != "file" or depth is None or _is_clutter(parts) or len(parts) != depth + 3:
+                continue
+            image = image or _decode(source, member, None).shape
+            counts[parts[depth]] += 1
+            classes.add(parts[depth + 1])
+            if not source.is_dir():
+                return datasets.Sizes(image, 50_000, 10_000, 10)
+    except ModelstitchError:
+        return None
+    return datasets.Sizes(image, *counts.values(), len(classes)) if image and all(counts.values()) else None
+
+
 def _survey(source: Path) -> dict[str, Place]:
     """Place of every image by its member's name, nothing decoded yet; refuses all that can be seen from the names."""
     places: dict[str, Place] = {}

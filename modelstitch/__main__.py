@@ -1,0 +1,107 @@
+"""`python -m modelstitch layers <model>`: where a network can be cut, and which layers it has by default."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from modelstitch.errors import ModelstitchError
+
+if TYPE_CHECKING:
+    from modelstitch.networks.network import Network
+
+SIZES = ((3, 32, 32), (3, 224, 224))  # of images, tried one after the other where none is given
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m modelstitch", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="command")
+    layers = commands.add_parser("layers", help="list where a network can be cut")
+    layers.add_argument("model", help="R1122, torchvision:vgg11_bn, timm:<name>, nets/mine.py:Net, or a network's file")
+    layers.add_argument("--image", metavar="CxHxW", help="shape of an image: 3x32x32, or 3x224x224 where it needs that")
+    layers.add_argument("--classes", type=int, default=10, help="how many; by default 10")
+    layers.add_argument("--arguments", type=json.loads, default={}, metavar="JSON", help='of the model: {"width": 8}')
+    layers.add_argument("--stem", choices=("own", "small"), default="own", help="small: for small images")
+    layers.set_defaults(command=list_layers)
+    given = parser.parse_args(arguments)
+    try:
+        print(given.command(given))
+    except ModelstitchError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def list_layers(given: argparse.Namespace) -> str:
+    """Every cut of a network, one a line, those that are layers by default with their index.
+
+    Raises:
+        ModelstitchError: if it can't be built or cut.
+    """
+    network = _network(given)
+    from modelstitch.networks.cutting import all_cuts
+
+    layers = {cut.node: layer for cut, layer in zip(network.cuts, network.layers, strict=True)}
+    reached, total = 0, sum(network.operations)
+    rows = [("layer", "name", "shape", "kind", "operations")]
+    shares = {}
+    for (_, end), operations in zip(network.ends, network.operations, strict=True):
+        reached += operations
+        shares[end] = f"{reached / total:.0%}" if total else ""
+    for cut in all_cuts(network.graph):
+        layer, one = layers.get(cut.node), cut.representation
+        kind = one.layout + (f", {one.extra} extra" if one.extra else "")
+        first, name = (str(layer.index), layer.name) if layer else ("", cut.name)
+        rows.append((first, name, " x ".join(map(str, one.shape)), kind, shares.get(cut.node, "")))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    image = " x ".join(map(str, network.image))
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"{network.name}, images {image}: {len(layers)} layers by default, of {len(rows) - 1} places to cut.",
+            "Others: list names under `layers` of the architecture in a study, or Network(module, layer_names=[...]).",
+        ]
+    )
+
+
+def _network(given: argparse.Namespace) -> Network:
+    from modelstitch.config.networks import default_name
+    from modelstitch.networks.building import Blueprint, build, input_channels
+    from modelstitch.networks.network import Network
+
+    if given.model.endswith(".safetensors"):
+        return Network.load(given.model)
+    shapes = [_shape(given.image)] if given.image else SIZES
+    for place, (channels, *size) in enumerate(shapes):
+        arguments = given.arguments
+        if "width" not in arguments and given.model.startswith("R") and ":" not in given.model:
+            arguments = {"width": 64} | arguments
+        module = build(Blueprint(given.model, given.classes, channels, arguments, given.stem), seed=0)
+        shape = (input_channels(module, channels), *size)
+        network = Network(module.eval(), default_name(given.model), image=shape)
+        try:
+            _ = network.cuts
+        except ModelstitchError:
+            if place == len(shapes) - 1:
+                raise
+        else:
+            return network
+    raise AssertionError("unreachable")
+
+
+def _shape(text: str) -> tuple[int, int, int]:
+    try:
+        channels, height, width = map(int, text.split("x"))
+    except ValueError:
+        raise ModelstitchError(f"--image {text}: expected channels, height and width: 3x32x32") from None
+    return channels, height, width
+
+
+if __name__ == "__main__":
+    sys.exit(main())

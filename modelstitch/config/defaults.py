@@ -1,0 +1,68 @@
+"""How stitches are trained where nothing else is said: by the values of the default study, and of the paper's."""
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from modelstitch.config.messages import lines
+from modelstitch.config.stitches import Stitches, StitchSettings, objective_settings
+from modelstitch.errors import ModelstitchError
+
+COMMON = {"sender_layers": "all", "receiver_layers": "all", "keep_stitches": False, "precision": "float32"}
+PROTOCOLS: dict[tuple[str, str], dict[str, Any]] = {
+    ("task", "fast"): {
+        "epochs": 3,
+        "batch": 32,
+        "learning_rate": 0.3,
+        "statistics_images": 1437,
+        "augmentation": {"flip": False, "shift": 2, "cutout": 4},
+    },
+    ("task", "paper"): {
+        "epochs": 4,
+        "batch": 256,
+        "learning_rate": 0.01,
+        "momentum": 0.9,
+        "weight_decay": 0.01,
+        "warmup_epochs": 1,
+        "augmentation": {"flip": True, "shift": 2, "cutout": 4},
+    },
+    ("similarity", "least-squares"): {"ridge": 0.0001},
+    ("similarity", "paper"): {
+        "epochs": 30,
+        "batch": 256,
+        "learning_rate": 0.01,
+        "momentum": 0.9,
+        "weight_decay": 0.01,
+        "warmup_epochs": 10,
+        "augmentation": {"flip": True, "shift": 2, "cutout": 4},
+    },
+}
+
+
+def default_settings(objective: str, protocol: str | None, changes: dict[str, Any]) -> StitchSettings:
+    """The settings of an objective and protocol, but for some changes.
+
+    Args:
+        objective: `task` or `similarity`.
+        protocol: by default `fast` for the task, `least-squares` for similarity.
+        changes: of single keys, as a study file has them.
+
+    Raises:
+        ModelstitchError: if there is no such objective or protocol, or a key is unknown or has a wrong value.
+    """
+    known = [name for name in PROTOCOLS if name[0] == objective]
+    if not known:
+        raise ModelstitchError(f"objective {objective!r}: expected {_listed({name for name, _ in PROTOCOLS})}")
+    name = (objective, protocol or known[0][1])
+    if name not in PROTOCOLS:
+        raise ModelstitchError(f"protocol {protocol!r} of {objective}: expected {_listed({two for _, two in known})}")
+    values = COMMON | {"protocol": name[1]} | PROTOCOLS[name] | changes
+    try:
+        return objective_settings(objective, values)
+    except ValidationError as error:
+        found = [line.removeprefix(f"{objective}.") for line in lines(error, Stitches, {objective: values})]
+        raise ModelstitchError("; ".join(found)) from None
+
+
+def _listed(names: set[str]) -> str:
+    return " or ".join(sorted(names))

@@ -1,0 +1,220 @@
+"""A study file, complete in itself: which networks are stitched, how, and what is drawn.
+
+Every key is required but for those of an architecture, so a study file tells all of it. `load_study` checks a whole
+file and names every problem in it.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
+
+from modelstitch.config.dataset import Dataset
+from modelstitch.config.measures import Measures
+from modelstitch.config.messages import lines, mistake, nearest
+from modelstitch.config.networks import Networks, Recipe
+from modelstitch.config.section import UNIQUE, Section, Seed
+from modelstitch.config.stitches import Stitches
+from modelstitch.errors import ModelstitchError
+from modelstitch.files import replacing
+from modelstitch.identifiers import RECIPES, NetworkId, PairIds
+
+
+def _check_colormap(value: str) -> str:
+    import matplotlib  # only where a study is checked: jobs that read another section start without it
+
+    if value not in matplotlib.colormaps:
+        hint = nearest(value, matplotlib.colormaps) or " (viridis, magma, cividis, ...)"
+        raise mistake(((), f"{value!r} is not a colormap of matplotlib{hint}"))
+    return value
+
+
+class PairRecipes(Section):
+    """Every network of the sender's recipe with every network of the receiver's, self-pairs included."""
+
+    sender: Recipe = Field(description="recipe of the network that gives its first layers")
+    receiver: Recipe = Field(description="recipe of the network that gives its last layers")
+
+
+class Figures(Section):
+    """How figures are drawn: a change redraws them and re-runs nothing else."""
+
+    colormap: Annotated[str, AfterValidator(_check_colormap)] = Field(description="a colormap of matplotlib")
+    formats: Annotated[tuple[Literal["png", "pdf", "svg"], ...], *UNIQUE] = Field(
+        description="files drawn for each figure; png is required, the report shows it"
+    )
+
+    @field_validator("formats")
+    @classmethod
+    def _with_png(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if "png" not in value:
+            raise mistake(((), "png is missing: expected it in the list, the report shows it"))
+        return value
+
+
+class Jobs(Section):
+    """How the work is cut and run: a change re-runs nothing."""
+
+    layers_per_job: Annotated[int, Field(ge=1)] | None = Field(
+        description="receiver layers a job; null is one job a pair"
+    )
+    threads: int = Field(ge=1, description="processor cores a job of training or stitching")
+    device: Literal["auto", "cpu", "cuda"] = Field(description="auto takes a GPU where there is one")
+
+
+class Study(Section):
+    """A study of modelstitch."""
+
+    study: str = Field(
+        max_length=100,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="name of the study's folder in results/: letters, digits, '-', '_' and '.', at most 100",
+    )
+    seed: Seed = Field(description="seed of the whole study; every other random number is drawn from it and from names")
+    dataset: Dataset = Field(description="the images")
+    networks: Networks = Field(description="the family of networks")
+    pairs: Annotated[tuple[PairRecipes, ...], *UNIQUE] = Field(
+        description="which recipes are stitched to which; only networks of these recipes are made"
+    )
+    stitches: Stitches = Field(description="how stitches are trained, an objective each")
+    measures: Measures = Field(description="what else is measured; {} is nothing")
+    figures: Figures = Field(description="how figures are drawn")
+    jobs: Jobs = Field(description="how the work is cut and run; a change re-runs nothing")
+
+    @field_validator("pairs")
+    @classmethod
+    def _training_is_known(cls, pairs: tuple[PairRecipes, ...], info: ValidationInfo) -> tuple[PairRecipes, ...]:
+        networks = info.data.get("networks")
+        untold = [] if networks is None else [one.name for one in networks.architectures if not one.training]
+        if untold and networks.training is None:
+            for index, pair in enumerate(pairs):
+                for role, recipe in pair:
+                    if recipe == "trained":
+                        raise mistake(((index, role), f"trained: how {untold[0]} is: expected networks.training"))
+        return pairs
+
+    @field_validator("pairs")
+    @classmethod
+    def _weights_are_known(cls, pairs: tuple[PairRecipes, ...], info: ValidationInfo) -> tuple[PairRecipes, ...]:
+        networks = info.data.get("networks")
+        if networks is None or any(one.weights for one in networks.architectures):
+            return pairs
+        mistakes = [
+            ((index, role), "pretrained: no architecture has weights: expected networks.architectures[...].weights")
+            for index, pair in enumerate(pairs)
+            for role, recipe in pair
+            if recipe == "pretrained"
+        ]
+        if mistakes:
+            raise mistake(*mistakes)
+        return pairs
+
+    @field_validator("measures")
+    @classmethod
+    def _budget_of_the_study(cls, measures: Measures, info: ValidationInfo) -> Measures:
+        """Pairs of networks that the study makes, trained for an objective that it has."""
+        if measures.budget is None or not {"networks", "pairs", "stitches"} <= info.data.keys():
+            return measures
+        if info.data["stitches"].task is None:
+            raise mistake((("budget",), "expected stitches.task, whose protocol it follows, or no budget"))
+        networks, recipes = info.data["networks"], info.data["pairs"]
+        known = {
+            (str(sender), str(receiver))
+            for pair in recipes
+            for sender in _family(networks, pair.sender)
+            for receiver in _family(networks, pair.receiver)
+        }
+        names = sorted({name for pair in known for name in pair})
+        mistakes = []
+        for index, pair in enumerate(measures.budget.pairs):
+            unknown = [(role, name) for role, name in pair if name not in names]
+            for role, name in unknown:
+                text = (
+                    f"{name!r} is not a network of the study: expected one of {', '.join(names)}{nearest(name, names)}"
+                )
+                mistakes.append((("budget", "pairs", index, role), text))
+            if not unknown and (pair.sender, pair.receiver) not in known:
+                text = f"{pair.sender} → {pair.receiver} is not a pair of the study: see `pairs`"
+                mistakes.append((("budget", "pairs", index), text))
+        if mistakes:
+            raise mistake(*mistakes)
+        return measures
+
+    def objectives(self) -> list[str]:
+        """What stitches are trained for, by name."""
+        return list(self.stitches.objectives())
+
+    def networks_needed(self) -> list[NetworkId]:
+        """Every network that a pair names, each once: by recipe, architecture and seed."""
+        named = {recipe for pair in self.pairs for recipe in (pair.sender, pair.receiver)}
+        return [network for recipe in RECIPES if recipe in named for network in _family(self.networks, recipe)]
+
+    def ordered_pairs(self) -> list[PairIds]:
+        """Every ordered pair of networks, in the order of `pairs`, then of senders, then of receivers."""
+        return [
+            PairIds(sender, receiver)
+            for recipes in self.pairs
+            for sender in _family(self.networks, recipes.sender)
+            for receiver in _family(self.networks, recipes.receiver)
+        ]
+
+
+def _family(networks: Networks, recipe: str) -> list[NetworkId]:
+    """Every network of a recipe; pretrained are those architectures that have weights."""
+    return [
+        NetworkId(architecture.name, recipe, seed)
+        for architecture in networks.architectures
+        if recipe != "pretrained" or architecture.weights
+        for seed in networks.seeds_of(architecture)
+    ]
+
+
+def load_study(values: Any, source: str) -> Study:
+    """Check the values of a study file.
+
+    Args:
+        values: what a YAML parser made of the file.
+        source: the file's name, for the errors.
+
+    Raises:
+        ModelstitchError: one line for each problem, with the file, the key, the value and what was expected.
+    """
+    try:
+        return Study.model_validate(values)
+    except ValidationError as error:
+        raise ModelstitchError("\n".join(f"{source}: {line}" for line in lines(error, Study, values))) from None
+
+
+def check_repeated_keys(text: str, source: str) -> None:
+    """Refuse a study file that has a key twice, of which YAML takes the last without a word.
+
+    Raises:
+        ModelstitchError: one line for each, with the file, the key and its lines.
+    """
+    repeated = list(_repeated_keys(yaml.compose(text), ""))
+    if repeated:
+        raise ModelstitchError("\n".join(f"{source}: {line}" for line in repeated))
+
+
+def _repeated_keys(node: yaml.Node | None, place: str) -> Iterator[str]:
+    if isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield from _repeated_keys(item, f"{place}[{index}]")
+    if isinstance(node, yaml.MappingNode):
+        lines: dict[str, int] = {}
+        for key, value in node.value:
+            name, line = f"{place}.{key.value}".removeprefix("."), key.start_mark.line + 1
+            if name in lines:
+                yield f"{name}: stands in line {lines[name]} and again in line {line}: expected once"
+            lines.setdefault(name, line)
+            yield from _repeated_keys(value, name)
+
+
+def write_schema(path: Path | str) -> None:
+    """Write the JSON schema of a study, by which an editor completes and checks a study file."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Study.model_json_schema()
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(schema, indent=2) + "\n")

@@ -1,0 +1,116 @@
+"""What a protocol gives before the first step, and what an objective gives after the last."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from modelstitch.data.images import DeviceImages, drawn
+from modelstitch.fitting.distillation import Teacher
+from modelstitch.networks.frozen import FrozenNetwork
+from modelstitch.optimisers import Optimiser
+from modelstitch.seeds import seed_of
+from modelstitch.stitches.families import family_of
+from modelstitch.stitches.geometry import Cell, Geometry
+from modelstitch.stitches.normal_equations import Moments
+
+STATISTICS_BATCH = 100
+
+Stitches = dict[Cell, Any]  # of any family
+
+
+class Beginning(NamedTuple):
+    """Stitches before their first step.
+
+    Attributes:
+        stitches: of every cell, `in_order`.
+        optimiser: moves them.
+        teacher: whose predictions the stitches learn beside the labels; None for the labels alone.
+    """
+
+    stitches: Stitches
+    optimiser: Optimiser
+    teacher: Teacher | None = None
+
+
+class Fit(NamedTuple):
+    """Stitches that were made for an objective.
+
+    Attributes:
+        stitches: of every cell, `in_order`.
+        loss, accuracy: of the training images, (epochs, cells), in the order of the stitches; the last row may stand
+            for a part of an epoch. Accuracy is NaN where training ran no suffix.
+        images: how many were trained on.
+    """
+
+    stitches: Stitches
+    loss: np.ndarray
+    accuracy: np.ndarray
+    images: int
+
+
+def new_stitches(geometries: Mapping[Cell, Geometry], family: Any, seed: Sequence[object], device: str) -> Stitches:
+    """A fresh stitch for every cell, whose parameters are trained on a device.
+
+    Args:
+        geometries: of the cells' stitches.
+        family: the section that names the family.
+        seed: what random numbers are seeded with, beside the cell.
+        device: where they are.
+    """
+    module = family_of(family.name)
+    return {
+        cell: trainable(module.initialise(geometry, seed_of(*seed, *cell), family), device)
+        for cell, geometry in geometries.items()
+    }
+
+
+def trainable(stitch: Any, device: str) -> Any:
+    """The stitch on a device, with gradients."""
+    tensors = {name: tensor.detach().to(device).requires_grad_() for name, tensor in stitch.tensors.items()}
+    return stitch.of(stitch.geometry, tensors)
+
+
+@torch.no_grad()
+def start_nearest(stitches: Stitches, moments: Moments, family: Any) -> None:
+    """Begin every stitch as the one of least squares, in place.
+
+    A network that overflows has no least squares: its stitches stay as they are.
+    """
+    module = family_of(family.name)
+    for cell, stitch in stitches.items():
+        nearest = module.solve(moments, cell, settings=family).tensors
+        if all(tensor.isfinite().all() for tensor in nearest.values()):
+            for name, tensor in stitch.tensors.items():
+                tensor.copy_(nearest[name])
+
+
+def some_moments(
+    sender: FrozenNetwork,
+    receiver: FrozenNetwork,
+    geometries: Mapping[Cell, Geometry],
+    images: DeviceImages,
+    count: int,
+    seed: Sequence[object],
+) -> tuple[Moments, Tensor]:
+    """Moments of some training images, drawn by the seed, in float32, and the images' indices (count,)."""
+    chosen = drawn(len(images), count, seed_of(*seed, "statistics")).to(images.device)
+    batches = (images.scaled(part) for part in chosen.split(STATISTICS_BATCH))
+    return moments_of(sender, receiver, geometries, batches, torch.float32), chosen
+
+
+def moments_of(
+    sender: FrozenNetwork,
+    receiver: FrozenNetwork,
+    geometries: Mapping[Cell, Geometry],
+    batches: Any,
+    dtype: torch.dtype,
+) -> Moments:
+    """The moments of the cells over batches of images (N, C, H, W)."""
+    last_sender, last_receiver = (max(layers) for layers in zip(*geometries, strict=True))
+    moments = Moments(geometries, dtype)
+    for images in batches:
+        moments.add(sender.representations(images, last_sender), receiver.representations(images, last_receiver))
+    return moments

@@ -1,0 +1,74 @@
+"""Objective `similarity`: mean squared error to the receiver's expected representation. No suffix is run.
+
+Torch is imported where it is used: planning a study asks what this costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from modelstitch.config.stitches import LeastSquares, PaperStitches
+from modelstitch.fitting.protocols import protocol_of
+from modelstitch.fitting.work import PairWork, stitch_operations
+from modelstitch.schedule import count_steps
+from modelstitch.stitches.geometry import Cell, Geometry
+
+if TYPE_CHECKING:
+    from modelstitch.data.images import DeviceImages
+    from modelstitch.fitting.beginning import Fit
+    from modelstitch.networks.frozen import FrozenNetwork
+
+
+def fit(
+    sender: FrozenNetwork,
+    receiver: FrozenNetwork,
+    geometries: Mapping[Cell, Geometry],
+    images: DeviceImages,
+    settings: PaperStitches | LeastSquares,
+    seed: Sequence[object],
+    label: str,
+) -> Fit:
+    """Stitches of least mean squared error, by steps of a protocol or in closed form.
+
+    Args:
+        sender, receiver: the frozen networks.
+        geometries: of the cells' stitches, `in_order`.
+        images: the training images; the closed form takes them as they are, without augmentation.
+        settings: the protocol and its numbers.
+        seed: what random numbers are seeded with.
+        label: names the work in its progress.
+
+    Raises:
+        ModelstitchError: if there are fewer training images than one batch.
+    """
+    protocol = protocol_of(settings.protocol)
+    if isinstance(settings, LeastSquares):
+        return protocol.solve(settings, sender, receiver, geometries, images, label)
+
+    from modelstitch.fitting.beginning import Fit
+    from modelstitch.fitting.matching import train
+
+    stitches, optimiser, _ = protocol.begin(settings, sender, receiver, geometries, images, seed)
+    loss, accuracy = train(sender, receiver, stitches, images, settings, optimiser, (*seed, "order"), label)
+    return Fit(stitches, loss, accuracy, images_seen(settings, len(images)))
+
+
+def images_seen(settings: PaperStitches | LeastSquares, images: int) -> int:
+    """How many images stitches are trained on, repetitions counted."""
+    if isinstance(settings, LeastSquares):
+        return images
+    return count_steps(settings.epochs, settings.batch, images) * settings.batch
+
+
+def image_operations(settings: PaperStitches | LeastSquares, work: PairWork) -> int:
+    """Of an image: both networks, no suffix, and what the protocol does with it."""
+    both = work.sender.total_operations + work.receiver.total_operations
+    if isinstance(settings, LeastSquares):
+        return both + protocol_of(settings.protocol).image_operations(work)
+    return both + sum(2 * stitch_operations(geometry) for geometry in work.geometries.values())
+
+
+def operations(settings: PaperStitches | LeastSquares, work: PairWork, images: int) -> int:
+    """Of making these cells' stitches by a set of so many images."""
+    return images_seen(settings, images) * image_operations(settings, work)

@@ -1,0 +1,20 @@
+"""How stitches are trained: one file a protocol, found by its name in the study's section of an objective.
+
+A protocol that takes steps has
+
+- `begin(settings, sender, receiver, geometries, images, seed)`: the stitches before their first step, what moves them,
+  and what teaches them (`Beginning`);
+- `rate(settings, step, steps, steps_per_epoch)`: the learning rate of a step;
+- `operations(settings, work, images, steps)`: what it costs beside the passes of the networks, for the forecast.
+
+One in closed form has `solve(settings, sender, receiver, geometries, images, label)` (`Fit`) instead, and
+`image_operations(work)`. Each has `memory_bytes(settings, work)`: what it holds beside the stitches.
+"""
+
+import importlib
+from types import ModuleType
+
+
+def protocol_of(name: str) -> ModuleType:
+    """The module of a protocol."""
+    return importlib.import_module(f"modelstitch.fitting.protocols.{name.replace('-', '_')}")

@@ -1,0 +1,93 @@
+"""Stitches trained through the receiver's frozen suffix, all of a pair at once."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from modelstitch.config.stitches import TrainedStitches
+from modelstitch.data.images import DeviceImages
+from modelstitch.engine.evaluation import Tally, cross_entropies
+from modelstitch.engine.pair import GroupOutput, StitchedPair
+from modelstitch.fitting.distillation import Teacher
+from modelstitch.fitting.steps import steps
+from modelstitch.hardware import enough_memory
+from modelstitch.optimisers import Optimiser
+
+
+def train(
+    pair: StitchedPair,
+    images: DeviceImages,
+    settings: TrainedStitches,
+    optimiser: Optimiser,
+    order: Sequence[object],
+    label: str = "stitches",
+    teacher: Teacher | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Train the stitches for the task, in place (arXiv 2303.11277).
+
+    Args:
+        pair: networks and stitches.
+        images: the training images.
+        settings: epochs, rates and augmentation.
+        optimiser: moves the pair's stitches; its rate is the protocol's.
+        order: what the order of the images is seeded with, beside the epoch.
+        label: names the work in its progress.
+        teacher: of the pair's cells, in their order: whose predictions they learn beside the labels.
+
+    Returns:
+        Mean loss and accuracy (epochs, cells) of the augmented training images, as they were when they were trained on;
+        the loss is that of the labels, whatever the stitches learn. The last row may stand for a part of an epoch.
+
+    Raises:
+        ModelstitchError: if there are fewer training images than one batch, or the device has too little memory.
+    """
+    tallies: list[Tally] = []
+    for epoch, rate, batch, labels in steps(images, settings, order, label):
+        if epoch == len(tallies):
+            tallies.append(Tally(list(pair.stitches), images.device))
+        optimiser.rate = rate
+        take_step(pair, optimiser, batch, labels, tallies[-1], teacher)
+    losses, accuracies = zip(*(tally.means() for tally in tallies), strict=True)
+    return np.stack(losses), np.stack(accuracies)
+
+
+@enough_memory("stitches.task.batch or the networks' size")
+def take_step(
+    pair: StitchedPair,
+    optimiser: Optimiser,
+    images: Tensor,
+    labels: Tensor,
+    tally: Tally,
+    teacher: Teacher | None = None,
+) -> None:
+    """Move every stitch once, by the mean cross-entropy of its own logits with labels (N,), on images (N, C, H, W).
+
+    A cell that a `teacher` teaches moves by that with its soft targets; the tally's losses are of the labels.
+
+    Raises:
+        ModelstitchError: if the device has too little memory.
+    """
+    representations = pair.represent(images)
+    soft = teacher.soft_targets(images, labels, representations) if teacher else None
+
+    def step(images: Tensor, labels: Tensor) -> list[GroupOutput]:
+        optimiser.zero_grad()
+        counts = []
+        for j, group, logits in pair.passes(images, representations):
+            losses = objective = cross_entropies(logits, labels[group.images])
+            if soft is not None:
+                to_teacher = cross_entropies(logits, soft.targets[group.images])
+                objective = torch.lerp(losses, to_teacher, soft.mask[tally.rows(j, group), None])
+            (objective.sum() / len(labels)).backward()
+            counts.append(GroupOutput(j, group, losses.detach(), logits.detach().argmax(dim=2)))
+        optimiser.step()
+        return counts
+
+    before = tally.correct.clone() if teacher else None
+    for j, group, losses, classes in pair.within_memory(step, images, labels):
+        tally.add(j, group, losses, classes, labels[group.images])
+    tally.images += len(labels)
+    if teacher:
+        teacher.update(soft, (tally.correct - before) / len(labels))

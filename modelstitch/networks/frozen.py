@@ -1,0 +1,235 @@
+"""Frozen networks: in pieces between their layers, batch norm folded away, no gradients for weights, channels-last.
+
+What a stitch is trained against never changes, so this is done once and every pass gains by it.
+"""
+
+import copy
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, fx, nn
+from torch.nn.utils import fuse_conv_bn_weights
+
+from modelstitch.errors import ModelstitchError
+from modelstitch.hardware import choose_precision
+from modelstitch.networks.graphs import operation_of
+from modelstitch.networks.network import INPUT, Network
+from modelstitch.networks.representations import Representation
+from modelstitch.networks.winograd import WinogradConvolution
+
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+CONVOLUTION_OPERATIONS = ("conv1d", "conv2d", "conv3d")
+# Whose gradient needs nothing of their output, so that it may be written over.
+OVERWRITABLE = (*CONVOLUTIONS, *BATCH_NORMS, nn.Linear, WinogradConvolution)
+OVERWRITABLE_OPERATIONS = (*CONVOLUTION_OPERATIONS, "linear", "batch_norm", "add", "add_")
+# Arguments of functions in their order: of batch norm, torch's and that of an exported graph, and of convolutions.
+FUNCTION = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
+OVERLOAD = ("input", "weight", "bias", "running_mean", "running_var", "training", "momentum", "eps")
+CONVOLUTION_ARGUMENTS = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+TRIED_IMAGES, TOLERANCE = 2, 1e-3
+
+
+class FrozenNetwork(nn.Module):
+    """A network in evaluation mode that can be entered after any of its layers.
+
+    Args:
+        network: the network; it is left as it is.
+        dtype: of weights and activations; convolutions are folded in float64.
+        device: where it runs.
+
+    Attributes:
+        source: the network.
+        layers: the network's layers.
+        shapes: what every layer gives of one image, by layer; -1 is the prepared image.
+        pieces: what leads from each layer to the next, the first from the prepared images, the last to the logits.
+        largest: how many numbers the largest tensor of each piece holds of one image.
+
+    Raises:
+        ModelstitchError: if the pieces do not give what the network gives.
+    """
+
+    def __init__(self, network: Network, dtype: torch.dtype = torch.float32, device: str = "cpu") -> None:
+        super().__init__()
+        self.source, self.dtype, self.layers = network, dtype, network.layers
+        self.shapes = {INPUT: Representation(*network.image)}
+        self.shapes |= {layer.index: layer.representation for layer in self.layers}
+        graph, root = network.graph, network.root()
+        self.largest = [graph.largest(*nodes) for nodes in network.ends]
+        self.pieces = nn.ModuleList(graph.piece(*nodes, root) for nodes in network.ends).requires_grad_(False)
+        for piece in self.pieces:
+            fold(piece)
+            if dtype == torch.float32 and device == "cpu":
+                use_winograd(piece)
+            overwrite(piece)
+            piece.delete_all_unused_submodules()
+            piece.recompile()
+        self.pieces.to(device=device, dtype=dtype)
+        for tensor in (*self.pieces.parameters(), *self.pieces.buffers()):
+            if tensor.ndim == 4:  # torch refuses others
+                tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
+        if dtype == torch.float32 and device == "cpu":
+            self._try(network)
+
+    @torch.no_grad()
+    def _try(self, network: Network) -> None:
+        images = torch.rand(TRIED_IMAGES, *network.image, generator=torch.Generator().manual_seed(0))
+        expected = network.logits(images)
+        # A head may begin with zeros.
+        error = (self(images) - expected).abs().max() / expected.abs().max().clamp_min(torch.finfo(torch.float32).tiny)
+        if expected.isfinite().all() and not error <= TOLERANCE:
+            raise ModelstitchError(
+                f"{network.name}: its pieces give other logits than the whole (by {error:.1e} of the largest): "
+                "expected a `forward` that does not write into its intermediate results"
+            )
+
+    @torch.no_grad()
+    def representations(self, images: Tensor, last: int | None = None) -> dict[int, Tensor]:
+        """Outputs of layers `0 .. last`, by default all, of images (N, C, H, W) of 0 to 1; -1: the prepared images."""
+        outputs = {INPUT: self.prepared(images)}
+        for layer, piece in enumerate(self.pieces[:-1][: None if last is None else last + 1]):
+            outputs[layer] = piece(outputs[layer - 1])
+        return outputs
+
+    def prepared(self, images: Tensor) -> Tensor:
+        """Images (N, C, H, W) of 0 to 1 as the network takes them, in its precision."""
+        return self.source.prepared(images, self.dtype)
+
+    def suffix(self, layer: int, values: Tensor) -> Tensor:
+        """Logits (N, classes) of values (N, *shape) that stand for the output of `layer` (-1: for prepared images)."""
+        for piece in self.pieces[layer + 1 :]:
+            values = piece(values)
+        return values
+
+    def stages(self, layer: int, values: Tensor) -> list[Tensor]:
+        """What follows from values (N, *shape) at a layer: themselves, each later layer's output, and the logits."""
+        stages = [values]
+        for piece in self.pieces[layer + 1 :]:
+            stages.append(piece(stages[-1]))
+        return stages
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (N, classes) of images (N, C, H, W) of 0 to 1."""
+        return self.suffix(INPUT, self.prepared(images))
+
+
+def freeze(network: Network, precision: str, device: str) -> FrozenNetwork:
+    """A network in the precision that a study names, `auto` among them: the one place that decides it for a job."""
+    return FrozenNetwork(network, choose_precision(precision, device), device)
+
+
+class _Norm(NamedTuple):
+    """A batch norm in a graph: what it normalises, its statistics, and its scale and shift, which may be None."""
+
+    input: fx.Node
+    mean: Tensor
+    variance: Tensor
+    epsilon: float
+    weight: Tensor | None
+    bias: Tensor | None
+
+
+def fold(piece: fx.GraphModule) -> None:
+    """Fold every batch norm into the convolution that it follows, where nothing else sees the convolution's output."""
+    for node in list(piece.graph.nodes):
+        norm = _norm(piece, node)
+        if norm is None or len(norm.input.users) > 1:
+            continue
+        convolution = norm.input
+        module = _module(piece, convolution)
+        if isinstance(module, CONVOLUTIONS):
+            folded = copy.deepcopy(module).double()
+            folded.__class__ = next(kind for kind in CONVOLUTIONS if isinstance(module, kind))  # strides as it says
+            folded.weight, folded.bias = _folded(folded.weight, folded.bias, norm)
+            convolution.target = f"folded_{node.name}"
+            piece.add_submodule(convolution.target, folded)
+        elif module is None and operation_of(convolution) in CONVOLUTION_OPERATIONS:
+            given = _arguments(convolution, CONVOLUTION_ARGUMENTS)
+            weight, bias = given.pop("weight"), given.pop("bias", None)
+            if not all(isinstance(one, fx.Node) and one.op == "get_attr" for one in (weight, bias or weight)):
+                continue
+            values = _folded(_attribute(piece, weight), bias and _attribute(piece, bias), norm)
+            names = [f"folded_{node.name}_{kind}" for kind in ("weight", "bias")]
+            with piece.graph.inserting_before(convolution):
+                for name, value in zip(names, values, strict=True):
+                    piece.register_parameter(name, value)
+                convolution.args = (given.pop("input"), *map(piece.graph.get_attr, names))
+                convolution.kwargs = given
+        else:
+            continue
+        node.replace_all_uses_with(convolution)
+        piece.graph.erase_node(node)
+    piece.graph.eliminate_dead_code()
+
+
+def _folded(weight: Tensor, bias: Tensor | None, norm: _Norm) -> tuple[nn.Parameter, nn.Parameter]:
+    """In float64."""
+    given = (weight, bias, norm.mean, norm.variance, norm.weight, norm.bias)
+    weight, bias, mean, variance, scale, shift = (None if value is None else value.double() for value in given)
+    folded = fuse_conv_bn_weights(weight, bias, mean, variance, norm.epsilon, scale, shift)
+    return tuple(parameter.requires_grad_(False) for parameter in folded)
+
+
+def _norm(piece: fx.GraphModule, node: fx.Node) -> _Norm | None:
+    module = _module(piece, node)
+    if type(module) in BATCH_NORMS and module.running_mean is not None:
+        statistics = module.running_mean, module.running_var, module.eps
+        return _Norm(node.args[0], *statistics, module.weight, module.bias)
+    if module is not None or operation_of(node) != "batch_norm":
+        return None
+    given = _arguments(node, OVERLOAD if isinstance(node.target, torch._ops.OpOverload) else FUNCTION)
+    if given.get("training", False) is not False or given["running_mean"] is None:
+        return None
+    kept = ("running_mean", "running_var", "weight", "bias")
+    values = [given.get(name) and _attribute(piece, given[name]) for name in kept]
+    return _Norm(given["input"], *values[:2], given["eps"], *values[2:])
+
+
+def _arguments(node: fx.Node, names: Sequence[str]) -> dict[str, Any]:
+    """A function's arguments by name."""
+    return dict(zip(names, node.args, strict=False)) | node.kwargs
+
+
+def _module(piece: fx.GraphModule, node: fx.Node) -> nn.Module | None:
+    return piece.get_submodule(node.target) if node.op == "call_module" else None
+
+
+def _attribute(piece: fx.GraphModule, node: fx.Node) -> Tensor:
+    return reduce(getattr, node.target.split("."), piece)
+
+
+def use_winograd(piece: fx.GraphModule) -> None:
+    """Wide convolutions take fewer multiplications, which float32 on a CPU gains by."""
+    for node in piece.graph.nodes:
+        module = _module(piece, node)
+        if module is not None and WinogradConvolution.suits(module):
+            node.target = f"winograd_{node.name}"
+            piece.add_submodule(node.target, WinogradConvolution(copy.deepcopy(module).double()))
+
+
+def overwrite(piece: fx.GraphModule) -> None:
+    """ReLUs and additions write into their input where nothing else needs it."""
+    for node in list(piece.graph.nodes):
+        operation, module = operation_of(node), _module(piece, node)
+        if type(module) is nn.ReLU or (module is None and operation == "relu"):
+            if _may_be_written_over(piece, node.args[0]):
+                node.op, node.target, node.args, node.kwargs = "call_function", torch.relu_, node.args[:1], {}
+        elif operation == "add" and module is None and len(node.args) == 2 and not node.kwargs:
+            if not all(isinstance(given, fx.Node) for given in node.args):
+                continue
+            shapes = [given.meta.get("image_shape") for given in node.args]
+            for given, other in (node.args, node.args[::-1]):
+                if shapes[0] is not None and shapes[0] == shapes[1] and _may_be_written_over(piece, given):
+                    node.op, node.target, node.args = "call_method", "add_", (given, other)
+                    break
+
+
+def _may_be_written_over(piece: fx.GraphModule, node: fx.Node) -> bool:
+    if len(node.users) > 1:
+        return False
+    module = _module(piece, node)
+    if module is not None:
+        return isinstance(module, OVERWRITABLE)
+    return node.op in ("call_function", "call_method") and operation_of(node) in OVERWRITABLE_OPERATIONS

@@ -1,0 +1,223 @@
+"""A network: a module from images to logits, how it wants its images, and the layers after which it is cut."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from modelstitch.errors import ModelstitchError
+from modelstitch.networks import cutting, graphs
+from modelstitch.networks.representations import Representation
+
+INPUT = -1  # the layer that is the normalised image
+
+Image = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A place after which a network is cut.
+
+    Attributes:
+        index: 0 for the first; -1 is the normalised image.
+        name: of the block, module or operation that gives it.
+        representation: what it gives of one image.
+    """
+
+    index: int
+    name: str
+    representation: Representation
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A classifier that can be taken apart.
+
+    Attributes:
+        module: from images (N, C, H, W) to logits (N, classes). It is kept, not copied.
+        name: of the network, in records and figures; by default that of its class.
+        image: shape (C, H, W) of the images that the module takes; by default that of the images it is given. Grey
+            images become three equal channels where it takes three, and other sizes are resized.
+        mean, std: what the module's images are normalised with, a number or one for each channel, for images of 0 to 1.
+            By default the module is given the images as they are.
+        layer_names: names of the layers after which it is cut, of `places` or of modules; by default the end of each
+            block.
+        classes: names of the classes that the logits mean, in their order.
+        about: what is known of the weights: accuracy, data set, how they were trained.
+        blueprint: how the module is built again from a file; None for a module of one's own.
+    """
+
+    module: nn.Module
+    name: str = ""
+    image: Image | None = None
+    mean: float | Sequence[float] | None = None
+    std: float | Sequence[float] | None = None
+    layer_names: Sequence[str] | None = None
+    classes: Sequence[str] | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
+    blueprint: Any = None
+    _constants: dict[tuple[Any, ...], Tensor] = field(init=False, repr=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.module, nn.Module):
+            raise ModelstitchError(f"a network is a torch.nn.Module, not a {type(self.module).__name__}")
+        if not self.name:
+            object.__setattr__(self, "name", type(self.module).__name__)
+
+    @staticmethod
+    def load(path: Path | str) -> Network:
+        """The network of a file that a study made, in evaluation mode on the CPU.
+
+        Raises:
+            ModelstitchError: if the file is missing, damaged or of another kind.
+        """
+        from modelstitch.networks import weights
+
+        return weights.load(path)
+
+    def with_images(self, image: Image) -> Network:
+        """The network as it takes images of this shape (C, H, W): itself, if it says which it takes.
+
+        Raises:
+            ModelstitchError: if it can't: other channels than it has, but for grey images.
+        """
+        if self.image is None:
+            return replace(self, image=tuple(image))
+        if image[0] not in (1, self.image[0]):
+            raise ModelstitchError(f"{self.name} takes images of {self.image[0]} channels, not of {image[0]}")
+        return self
+
+    def cut_at(self, names: Sequence[str] | None) -> Network:
+        """The network with other layers: those of these names, or the end of each block."""
+        return replace(self, layer_names=names)
+
+    @cached_property
+    def graph(self) -> graphs.Graph:
+        """The traced module.
+
+        Raises:
+            ModelstitchError: if it can't be traced, takes no such images or gives anything but logits; or if it isn't
+                known which images it takes.
+        """
+        if self.image is None:
+            raise ModelstitchError(
+                f"{self.name}: which images? Expected their shape: Network(module, image=(3, 32, 32))"
+            )
+        return graphs.trace(self.module, self.image)
+
+    @cached_property
+    def cuts(self) -> list[cutting.Cut]:
+        """Where the graph is cut, a cut for each layer."""
+        try:
+            if self.layer_names is None:
+                return cutting.block_cuts(self.graph)
+            return cutting.named_cuts(self.graph, self.layer_names)
+        except ModelstitchError as error:
+            raise ModelstitchError(f"{self.name}: {error}") from error
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Names of all places where it can be cut, in order: `layer_names` are some of them."""
+        return tuple(cut.name for cut in cutting.all_cuts(self.graph))
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers in order, from the first."""
+        return tuple(Layer(index, cut.name, cut.representation) for index, cut in enumerate(self.cuts))
+
+    @property
+    def ends(self) -> list[tuple[fx.Node, fx.Node]]:
+        """Where each of its pieces begins and ends: from the images to the first layer, ..., to the logits."""
+        nodes = [self.graph.images, *(cut.node for cut in self.cuts), self.graph.logits]
+        return list(itertools.pairwise(nodes))
+
+    @cached_property
+    def operations(self) -> list[int]:
+        """Floating-point operations of each piece for one image, a multiplication and an addition being two.
+
+        As torch counts them: of convolutions, matrix products and attention. Those that were counted when a study made
+        the network are not counted again: torch's counter imports its compiler, which takes a second.
+        """
+        if self.about.get("layers") == [layer.name for layer in self.layers]:
+            return self.about["operations"]
+        return graphs.without_values(self.graph.root, self.image, self._count)
+
+    def _count(self, root: nn.Module, values: Tensor) -> list[int]:
+        """Operations of each piece of an image (1, C, H, W)."""
+        found = []
+        for start, end in self.ends:
+            # Of what attention is without a gradient, and on a CPU, torch counts nothing: here it is matrix products.
+            with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+                values = self.graph.piece(start, end, root)(values.detach().requires_grad_())
+            found.append(counter.get_total_flops())
+        return found
+
+    @property
+    def outputs(self) -> int:
+        """How many classes the logits are of."""
+        (outputs,) = self.graph.values[self.graph.logits].image_shape or (0,)
+        return outputs
+
+    def prepared(self, images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Images (N, C, H, W) of 0 to 1 as the module takes them: resized and normalised."""
+        channels, *size = self.image or images.shape[1:]
+        if images.shape[1] != channels:
+            images = images.expand(-1, channels, -1, -1)
+        if list(images.shape[2:]) != size:
+            images = F.interpolate(images, size, mode="bilinear", antialias=True)
+        for name, normalise in (("mean", torch.sub), ("std", torch.div)):
+            if (amount := self._per_channel(name, images)) is not None:
+                images = normalise(images, amount)
+        return images.to(dtype, memory_format=self.memory_format)
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """How images and weights lie in memory for the module itself: channels-last, unless it takes views."""
+        contiguous = self.image is None or self.graph.views
+        return torch.contiguous_format if contiguous else torch.channels_last
+
+    def _per_channel(self, name: str, images: Tensor) -> Tensor | None:
+        """`mean` or `std`, (1, C, 1, 1) or (1, 1, 1, 1), in the precision and on the device of images.
+
+        Kept, since a copy to a device waits for it.
+        """
+        key = (name, images.dtype, images.device)
+        if key not in self._constants and (amount := getattr(self, name)) is not None:
+            self._constants[key] = torch.as_tensor(amount, dtype=torch.float32).to(images).reshape(1, -1, 1, 1)
+        return self._constants.get(key)
+
+    def restored(self, images: Tensor) -> Tensor:
+        """Prepared images (N, C, H, W) on the scale of 0 to 1 again, in float32."""
+        images = images.float()
+        for name, restore in (("std", torch.mul), ("mean", torch.add)):
+            if (amount := self._per_channel(name, images)) is not None:
+                images = restore(images, amount)
+        return images
+
+    @torch.no_grad()
+    def logits(self, images: Tensor) -> Tensor:
+        """Logits (N, classes) of images (N, C, H, W) of 0 to 1, by the module itself in evaluation mode."""
+        modes = {module: module.training for module in self.module.modules()}
+        device = next(iter(self.module.parameters()), images).device
+        logits = self.module.eval()(self.prepared(images.to(device), graphs.dtype_of(self.module)))
+        for module, training in modes.items():
+            module.training = training
+        return logits.to(images.device)
+
+    def root(self) -> nn.Module:
+        """A copy, on the CPU, of the modules and parameters that the graph names, with the weights of now."""
+        root = copy.deepcopy(self.graph.root)
+        weights = {f"{graphs.WRAPPED}.{key}": value for key, value in self.module.state_dict().items()}
+        root.load_state_dict(weights, strict=False)
+        return root

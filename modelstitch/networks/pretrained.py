@@ -1,0 +1,106 @@
+"""Weights that others trained: from a file, or published with a library."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from modelstitch.errors import ModelstitchError
+
+# Where a checkpoint of a training keeps the weights among other things.
+NESTED = ("state_dict", "model_state_dict", "model", "net")
+LISTED = 3
+
+
+class Published(NamedTuple):
+    """A module with a library's weights, the images that it was trained on, and its classes where they have names."""
+
+    module: nn.Module
+    image: tuple[int, int, int]
+    mean: Sequence[float]
+    std: Sequence[float]
+    classes: Sequence[str] | None
+
+
+def read_weights(path: Path | str) -> dict[str, Tensor]:
+    """The state dict of a file: safetensors, or what torch saves, on whatever device; nothing else is unpickled.
+
+    The weights may be one entry of a checkpoint (`state_dict`, `model`, ...), and those of a `DataParallel` module.
+
+    Raises:
+        ModelstitchError: if the file is missing, or holds anything but named tensors.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ModelstitchError(f"{path}: no such file: expected weights, as safetensors or a state dict of torch")
+    try:
+        if path.suffix == ".safetensors":
+            found = load_file(path)
+        else:
+            found = torch.load(path, weights_only=True, map_location="cpu")
+    except (OSError, SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise ModelstitchError(f"{path}: can't be read as weights: {_first_line(error)}") from error
+    except Exception as error:  # what weights_only refuses
+        raise ModelstitchError(
+            f"{path}: holds more than tensors, and pickles of strangers are not opened: save it again by "
+            f"torch.save(module.state_dict(), ...) ({_first_line(error)})"
+        ) from error
+    for name in NESTED:
+        if isinstance(found, Mapping) and isinstance(found.get(name), Mapping):
+            found = found[name]
+            break
+    if not isinstance(found, Mapping) or not found or not all(isinstance(value, Tensor) for value in found.values()):
+        raise ModelstitchError(f"{path}: expected a state dict, names of parameters with their tensors")
+    prefix = "module." if all(name.startswith("module.") for name in found) else ""
+    return {name.removeprefix(prefix): value for name, value in found.items()}
+
+
+def load_weights(module: nn.Module, path: Path | str) -> None:
+    """Put the weights of a file into a module.
+
+    Raises:
+        ModelstitchError: as `read_weights`, or if names or shapes are not the module's.
+    """
+    weights, own = read_weights(path), module.state_dict()
+    for name, value in own.items():
+        if name in weights and weights[name].shape != value.shape:
+            shapes = tuple(weights[name].shape), tuple(value.shape)
+            raise ModelstitchError(f"{path}: {name} is {shapes[0]}, expected {shapes[1]}: other weights, or arguments")
+    # What only counts batches may be missing: older files have none.
+    missing = [name for name in own if name not in weights and not name.endswith("num_batches_tracked")]
+    unknown = [name for name in weights if name not in own]
+    for names, words in ((missing, "lacks"), (unknown, "has what the network lacks")):
+        if names:
+            more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+            raise ModelstitchError(f"{path}: {words}: {', '.join(names[:LISTED])}{more}: other weights, or arguments")
+    module.load_state_dict(weights, strict=False)
+
+
+def check_classes(classes: Sequence[str] | None, expected: Sequence[str], name: str) -> None:
+    """Refuse a network whose logits mean other classes than the data set's, or the same in another order.
+
+    Raises:
+        ModelstitchError: if they do, or it isn't known what they mean.
+    """
+    if classes is None:
+        raise ModelstitchError(f"{name}: its classes are not known: state them, in the order of its logits, as classes")
+    if list(classes) == list(expected):
+        return
+    if sorted(classes) == sorted(expected):
+        place = next(index for index, pair in enumerate(zip(classes, expected, strict=True)) if pair[0] != pair[1])
+        raise ModelstitchError(
+            f"{name}: class {place} is {classes[place]!r}, of the data set {expected[place]!r}: the same classes in "
+            "another order, expected the data set's"
+        )
+    raise ModelstitchError(
+        f"{name}: its {len(classes)} classes ({classes[0]}, ...) are not the {len(expected)} of the data set "
+        f"({expected[0]}, ...)"
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

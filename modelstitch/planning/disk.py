@@ -1,0 +1,51 @@
+"""Bytes that a study's files take, counted from shapes."""
+
+import math
+from collections.abc import Sequence
+
+from modelstitch.fitting.work import stitch_numbers
+from modelstitch.identifiers import NetworkId
+from modelstitch.planning.study import PlannedStudy
+
+# What a tensor, a stitch's header, a record, and a record's column take beside their numbers. A prediction takes some
+# nine tenths of its bits once it is compressed (CIFAR-10, trained pairs; random ones less).
+TENSOR_BYTES, STITCH_BYTES, RECORD_BYTES, COLUMN_BYTES, COMPRESSED = 100, 400, 13_000, 6300, 0.9
+# Tables and matrices: a cell; figures: a pair's heat map and its share of the others, in one format.
+CELL_TABLE_BYTES, FIGURE_BYTES = 420, 60_000
+
+
+def dataset(plan: PlannedStudy) -> int:
+    """The data set's file: a byte a pixel, eight a label."""
+    image, train_images, test_images, _ = plan.sizes
+    return (train_images + test_images) * (math.prod(image) + 8)
+
+
+def network(plan: PlannedStudy, network: str | NetworkId) -> int:
+    """Weights and running statistics of a network, float32."""
+    description = plan.description(network)
+    return 4 * description.parameters + TENSOR_BYTES * description.tensors
+
+
+def record(plan: PlannedStudy, sender_layers: Sequence[int], receiver_layers: Sequence[int]) -> int:
+    """The record of a pair: above all its predictions, compressed."""
+    cells = len(sender_layers) * len(receiver_layers)
+    prediction = COMPRESSED * math.log2(plan.sizes.classes) / 8
+    columns = RECORD_BYTES + COLUMN_BYTES * len(receiver_layers)
+    return round(columns + cells * plan.sizes.test_images * prediction)
+
+
+def stitches(
+    plan: PlannedStudy,
+    sender: str | NetworkId,
+    receiver: str | NetworkId,
+    sender_layers: Sequence[int],
+    receiver_layers: Sequence[int],
+) -> int:
+    """The trained stitches of these cells, float32."""
+    work = plan.work(sender, receiver, sender_layers, receiver_layers)
+    return sum(4 * stitch_numbers(geometry) + 2 * TENSOR_BYTES + STITCH_BYTES for geometry in work.geometries.values())
+
+
+def tables(plan: PlannedStudy, pairs: int, cells: int) -> int:
+    """Tables, matrices and figures."""
+    return CELL_TABLE_BYTES * cells + FIGURE_BYTES * pairs * len(plan.study.figures.formats)

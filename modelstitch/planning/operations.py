@@ -1,0 +1,50 @@
+"""Floating-point operations of a study's jobs, counted from shapes: a multiplication and an addition are two."""
+
+from collections.abc import Sequence
+
+from modelstitch.fitting.objectives import objective_of
+from modelstitch.identifiers import NetworkId
+from modelstitch.planning.study import PlannedStudy
+
+
+def network(plan: PlannedStudy, network: str | NetworkId) -> int:
+    """Making a network: an image trained on costs three forward passes, and each epoch ends with an evaluation."""
+    _, train_images, test_images, _ = plan.sizes
+    name, recipe, _ = NetworkId.parse(str(network))
+    images = test_images
+    if recipe == "trained":
+        images += plan.study.networks.complete(name).training.epochs * (3 * train_images + test_images)
+    elif recipe == "calibrated":
+        images += train_images
+    return images * plan.descriptions[name].total_operations
+
+
+def training(
+    plan: PlannedStudy,
+    objective: str,
+    sender: str | NetworkId,
+    receiver: str | NetworkId,
+    sender_layers: Sequence[int],
+    receiver_layers: Sequence[int],
+) -> int:
+    """Making these cells' stitches for an objective."""
+    settings = plan.study.stitches.objectives()[objective]
+    work = plan.work(sender, receiver, sender_layers, receiver_layers)
+    return objective_of(objective).operations(settings, work, plan.sizes.train_images)
+
+
+def evaluation(
+    plan: PlannedStudy,
+    sender: str | NetworkId,
+    receiver: str | NetworkId,
+    sender_layers: Sequence[int],
+    receiver_layers: Sequence[int],
+) -> int:
+    """Evaluating these cells on the whole test set."""
+    work = plan.work(sender, receiver, sender_layers, receiver_layers)
+    return plan.sizes.test_images * work.passes_operations(passes=1)
+
+
+def images_seen(plan: PlannedStudy, objective: str) -> int:
+    """How many images stitches are trained on, repetitions counted."""
+    return objective_of(objective).images_seen(plan.study.stitches.objectives()[objective], plan.sizes.train_images)

@@ -1,0 +1,116 @@
+"""What jobs ask a scheduler for: memory (MB) and minutes, set high on purpose, since it kills what asks for too little.
+
+The one memory model; `speed` measures times on a machine.
+"""
+
+import math
+from collections.abc import Sequence
+
+from modelstitch.engine.grouping import CPU_BYTES, Suffix, group_bytes
+from modelstitch.fitting.protocols import protocol_of
+from modelstitch.fitting.work import stitch_numbers
+from modelstitch.identifiers import NetworkId
+from modelstitch.networks.description import Description
+from modelstitch.planning import operations
+from modelstitch.planning.study import PlannedStudy
+
+MIB = 2**20
+# Slowest expected, not typical: one old core in float32, which narrow networks leave idle half the time; a small GPU.
+# One busy AVX2 core did 9e9 at width 4 and batch 16, and 4e10 at width 8 and batch 32.
+FLOPS_PER_SECOND_OF_CORE_AND_CHANNEL, FLOPS_PER_SECOND_OF_CORE = 1e9, 2e10
+FLOPS_PER_SECOND_OF_GPU = 1e12
+PROCESS_MB = {"cpu": 1000, "auto": 1000, "cuda": 4000}
+GROUP_MB = {"cpu": 320, "auto": 320, "cuda": 4000}  # at least, of what a step holds of a group
+# Copies of a network's weights in a job: as read, its graph's, those of the pieces, and convolutions in float64.
+COPIES = 6
+# Of a training: the numbers that its operations give are kept and have gradients, now and then a copy.
+TRAINING_COPIES = 1.6
+STATES = 4  # weights, gradients, and what an optimiser remembers
+# Wide convolutions (`winograd`): 36 weights in float32 for each of two directions, and 9 in float64.
+WINOGRAD_BYTES = 2 * 36 * 4 + 9 * 8
+FEWEST_EVALUATED = 500
+
+
+def dataset_mb(plan: PlannedStudy) -> int:
+    """Making the data set's file."""
+    return PROCESS_MB["cpu"] + math.ceil(6 * _images_mb(plan))
+
+
+def network_mb(plan: PlannedStudy, network: str | NetworkId) -> int:
+    """Training a network, or evaluating it."""
+    description = plan.description(network)
+    architecture, recipe, _ = NetworkId.parse(str(network))
+    batch = plan.study.networks.complete(architecture).training.batch if recipe == "trained" else 0
+    held = TRAINING_COPIES * max(batch, FEWEST_EVALUATED) * description.activations
+    return _base_mb(plan) + math.ceil(4 * (held + (STATES + COPIES) * description.parameters) / MIB)
+
+
+def network_minutes(plan: PlannedStudy, network: str | NetworkId) -> int:
+    """Making a network."""
+    return _minutes(plan, operations.network(plan, network), [plan.description(network)])
+
+
+def pair_mb(
+    plan: PlannedStudy,
+    objective: str,
+    sender: str | NetworkId,
+    receiver: str | NetworkId,
+    sender_layers: Sequence[int],
+    receiver_layers: Sequence[int],
+) -> int:
+    """These cells of a pair: a batch in the sender, a group in the receiver, the stitches and what moves them."""
+    settings = plan.study.stitches.objectives()[objective]
+    work = plan.work(sender, receiver, sender_layers, receiver_layers)
+    batch = max(getattr(settings, "batch", 0), FEWEST_EVALUATED)
+    sent = 2 * 4 * batch * sum(layer.size for layer in work.sender.shapes.values())
+    stitches = 4 * STATES * sum(map(stitch_numbers, work.geometries.values()))
+    beside = protocol_of(settings.protocol).memory_bytes(settings, work)
+    networks = sum(4 * COPIES * one.parameters + WINOGRAD_BYTES * one.winograd for one in (work.sender, work.receiver))
+    total = sent + stitches + beside + networks + 2 * _largest_group(work.receiver, work.receiver_layers)
+    return _base_mb(plan) + GROUP_MB[plan.study.jobs.device] + math.ceil(total / MIB)
+
+
+def pair_minutes(
+    plan: PlannedStudy,
+    objective: str,
+    sender: str | NetworkId,
+    receiver: str | NetworkId,
+    sender_layers: Sequence[int],
+    receiver_layers: Sequence[int],
+) -> int:
+    """These cells of a pair, trained for an objective and evaluated."""
+    cells = (sender, receiver, sender_layers, receiver_layers)
+    count = operations.training(plan, objective, *cells) + operations.evaluation(plan, *cells)
+    return _minutes(plan, count, [plan.description(network) for network in (sender, receiver)])
+
+
+def joining_mb(plan: PlannedStudy, sender: str | NetworkId, receiver: str | NetworkId) -> int:
+    """Joining the blocks of a pair: its stitches twice."""
+    layers = (range(plan.layers(network)) for network in (sender, receiver))
+    numbers = sum(map(stitch_numbers, plan.work(sender, receiver, *layers).geometries.values()))
+    return PROCESS_MB["cpu"] + math.ceil(2 * 4 * numbers / MIB)
+
+
+def _largest_group(receiver: Description, layers: Sequence[int]) -> int:
+    """Bytes of the largest group of any column on a CPU; one image may be more than the limit."""
+    found = 0
+    for j in layers:
+        suffix = Suffix(receiver.shapes[j].size, max(receiver.largest[j + 1 :]), sum(receiver.kept[j + 1 :]))
+        found = max(found, group_bytes(suffix, max(CPU_BYTES, 4 * suffix.largest)))
+    return found
+
+
+def _base_mb(plan: PlannedStudy) -> int:
+    return PROCESS_MB[plan.study.jobs.device] + math.ceil(3 * _images_mb(plan))
+
+
+def _images_mb(plan: PlannedStudy) -> float:
+    image, train_images, test_images, _ = plan.sizes
+    return (train_images + test_images) * math.prod(image) / MIB
+
+
+def _minutes(plan: PlannedStudy, count: float, networks: Sequence[Description]) -> int:
+    channels = min(one.layers[0].channels for one in networks)
+    core = min(FLOPS_PER_SECOND_OF_CORE_AND_CHANNEL * channels, FLOPS_PER_SECOND_OF_CORE)
+    speed = FLOPS_PER_SECOND_OF_GPU if plan.study.jobs.device == "cuda" else core * plan.study.jobs.threads
+    return 10 + math.ceil(count / speed / 60)

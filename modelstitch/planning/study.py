@@ -1,0 +1,88 @@
+"""A study as its planning sees it: its networks described, its data set's sizes, and the work of each pair."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from modelstitch.config.study import Study
+from modelstitch.data.datasets import Sizes
+from modelstitch.errors import ModelstitchError
+from modelstitch.fitting.work import PairWork
+from modelstitch.identifiers import NetworkId
+from modelstitch.networks.description import Description
+
+# Of sources that are known before they are read; an image folder is taken for one of CIFAR's size.
+SIZES = {
+    "digits": Sizes((1, 32, 32), 1437, 360, 10),
+    "cifar10": Sizes((3, 32, 32), 50_000, 10_000, 10),
+    "cifar100": Sizes((3, 32, 32), 50_000, 10_000, 100),
+    "imagefolder": Sizes((3, 32, 32), 50_000, 10_000, 100),
+}
+
+
+@dataclass(frozen=True)
+class PlannedStudy:
+    """What is planned with.
+
+    Attributes:
+        study: what the study file says.
+        sizes: of the data set, as known or by its source.
+        descriptions: of its networks, by the architecture's name.
+    """
+
+    study: Study
+    sizes: Sizes
+    descriptions: Mapping[str, Description]
+
+    def layers(self, network: str | NetworkId) -> int:
+        """How many layers a network has."""
+        return len(self.description(network).layers)
+
+    def description(self, network: str | NetworkId) -> Description:
+        """What is known of a network's architecture."""
+        return self.descriptions[NetworkId.parse(str(network)).architecture]
+
+    def sender_layers(self, objective: str, sender: str | NetworkId) -> list[int]:
+        """Layers of the sender that are stitched, in ascending order: the rows of its matrices."""
+        return self._chosen(getattr(self.study.stitches, objective).sender_layers, sender)
+
+    def receiver_layers(self, objective: str, receiver: str | NetworkId) -> list[int]:
+        """Layers of the receiver that stitches stand for, in ascending order: the columns of its matrices."""
+        return self._chosen(getattr(self.study.stitches, objective).receiver_layers, receiver)
+
+    def work(
+        self,
+        sender: str | NetworkId,
+        receiver: str | NetworkId,
+        sender_layers: Sequence[int],
+        receiver_layers: Sequence[int],
+    ) -> PairWork:
+        """The work of some cells of a pair."""
+        recipes = (NetworkId.parse(str(network)).recipe for network in (sender, receiver))
+        networks = (self.description(network) for network in (sender, receiver))
+        return PairWork(*networks, *recipes, sender_layers, receiver_layers)
+
+    def check_layers(self, source: str) -> None:
+        """Refuse layers that an architecture hasn't got.
+
+        Args:
+            source: the study file's name, for the errors.
+
+        Raises:
+            ModelstitchError: one line for each.
+        """
+        name = min(self.descriptions, key=lambda name: len(self.descriptions[name].layers))
+        count = len(self.descriptions[name].layers)
+        problems = [
+            f"{source}: stitches.{objective}.{key}[{index}]: no layer {layer} in {name}: it has {count} layers, "
+            f"0 to {count - 1}"
+            for objective, settings in self.study.stitches.objectives().items()
+            for key in ("sender_layers", "receiver_layers")
+            if getattr(settings, key) != "all"
+            for index, layer in enumerate(getattr(settings, key))
+            if layer >= count
+        ]
+        if problems:
+            raise ModelstitchError("\n".join(problems))
+
+    def _chosen(self, layers: str | Sequence[int], network: str | NetworkId) -> list[int]:
+        return list(range(self.layers(network))) if layers == "all" else sorted(layers)

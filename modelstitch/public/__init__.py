@@ -1,0 +1,1 @@
+"""The public face: what `import modelstitch` offers to a notebook."""

@@ -1,0 +1,116 @@
+"""What stitching a pair gives: accuracies by layer names, predictions, the triangle, a picture; kept as a record."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from modelstitch import records
+from modelstitch.analysis import triangle
+from modelstitch.figures import pair as pair_figure
+from modelstitch.records import PairRecord
+from modelstitch.stitches.geometry import Cell
+
+FAILED = -1
+
+
+class Result:
+    """The cells of one ordered pair.
+
+    Attributes:
+        record: all that is known, as a study keeps it.
+        stitches: the trained stitches by cell (sender layer, receiver layer); empty where a file was read.
+    """
+
+    def __init__(self, record: PairRecord, stitches: Mapping[Cell, Any] | None = None) -> None:
+        self.record, self.stitches = record, dict(stitches or {})
+
+    @property
+    def accuracy(self) -> pd.DataFrame:
+        """Test accuracy of every cell, senders' layers down, receivers' to the right; NaN for one without a result."""
+        return self._frame("test_accuracy")
+
+    @property
+    def relative(self) -> pd.DataFrame:
+        """The accuracies over the receiver's own."""
+        return self.accuracy / self.receiver_accuracy
+
+    @property
+    def loss(self) -> pd.DataFrame:
+        """Mean cross-entropy of every cell on the test images."""
+        return self._frame("test_loss")
+
+    @property
+    def sender_accuracy(self) -> float:
+        """The sender's own, on the test images."""
+        return float(self.record.attributes["sender_accuracy"])
+
+    @property
+    def receiver_accuracy(self) -> float:
+        """The receiver's own, on the test images."""
+        return float(self.record.attributes["receiver_accuracy"])
+
+    @property
+    def predictions(self) -> np.ndarray:
+        """Predicted classes, int64 (sender layers, receiver layers, test images); -1 where a cell has no result."""
+        found = np.stack([column.predictions.astype(np.int64) for column in self.record.columns], axis=1)
+        found[self.accuracy.isna().to_numpy()] = FAILED
+        return found
+
+    @property
+    def triangle(self) -> pd.Series:
+        """The paper's triangle in numbers: mean accuracy below the diagonal, above it, ... (docs/results.md).
+
+        All NaN where one side of the diagonal has no result.
+        """
+        try:
+            found = triangle.numbers(self.matrix(), len(self.record.sender), len(self.record.receiver))
+        except ValueError:
+            found = dict.fromkeys(triangle.NUMBERS, np.nan)
+        return pd.Series(found)
+
+    def matrix(self, name: str = "test_accuracy") -> pd.DataFrame:
+        """An array of the record along its cells, by the layers' indices."""
+        rows = self.record.columns[0].sender_layers
+        values = {column.receiver_layer: getattr(column, name) for column in self.record.columns}
+        return pd.DataFrame(values, index=pd.Index(rows, name="sender_layer")).rename_axis(columns="receiver_layer")
+
+    def plot(self, colormap: str = "viridis") -> Figure:
+        """The matrix as a picture, each cell with its accuracy; it shows in a notebook, and has `savefig`."""
+        return pair_figure.draw_record(self.record, colormap)
+
+    def save(self, path: Path | str) -> None:
+        """Write the record as a study does; `modelstitch.read` reads it.
+
+        Raises:
+            ModelstitchError: if the file can't be written.
+        """
+        records.write(path, self.record)
+
+    def _frame(self, name: str) -> pd.DataFrame:
+        matrix = self.matrix(name)
+        rows = [self.record.sender.name(layer) for layer in matrix.index]
+        columns = [self.record.receiver.name(layer) for layer in matrix.columns]
+        sides = (f"{self.record.attributes[role]} ({role})" for role in ("sender", "receiver"))
+        index, header = (pd.Index(names, name=side) for names, side in zip((rows, columns), sides, strict=True))
+        return pd.DataFrame(matrix.to_numpy(), index=index, columns=header)
+
+    def __repr__(self) -> str:
+        about, cells = self.record.attributes, self.accuracy
+        return (
+            f"{about['sender']} ({self.sender_accuracy:.3f}) → {about['receiver']} ({self.receiver_accuracy:.3f}), "
+            f"{about['objective']}: {cells.shape[0]} x {cells.shape[1]} cells, mean accuracy "
+            f"{np.nanmean(cells.to_numpy()):.3f}"
+        )
+
+
+def read(path: Path | str) -> Result:
+    """The result of a record, whether a study or `Result.save` wrote it; without its stitches.
+
+    Raises:
+        ModelstitchError: if the file is missing, damaged, or of another format version.
+    """
+    return Result(records.read(path))

@@ -1,0 +1,128 @@
+"""Two networks of one's own, stitched in one call."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from torch import nn
+
+from modelstitch import hardware
+from modelstitch.config.defaults import default_settings
+from modelstitch.config.messages import nearest
+from modelstitch.config.stitches import StitchSettings
+from modelstitch.data.arrays import dataset_of
+from modelstitch.data.datasets import Dataset
+from modelstitch.data.images import DeviceImages
+from modelstitch.errors import ModelstitchError
+from modelstitch.fitting.pair import train_pair
+from modelstitch.networks.evaluation import evaluate
+from modelstitch.networks.frozen import freeze
+from modelstitch.networks.network import Network
+from modelstitch.networks.pretrained import check_classes
+from modelstitch.public.result import Result
+
+Layers = Sequence[int | str] | None
+
+
+def stitch(
+    sender: Network | nn.Module,
+    receiver: Network | nn.Module,
+    *,
+    train: Any,
+    test: Any,
+    objective: str = "task",
+    protocol: str | StitchSettings | None = None,
+    layers: tuple[Layers, Layers] | None = None,
+    device: str = "auto",
+    seed: int = 0,
+    **settings: Any,
+) -> Result:
+    """Stitch every layer of a sender to every layer of a receiver, and measure how accurate the whole is.
+
+    The stitched network is the receiver's suffix after layer j, on the stitch, on the sender's prefix up to layer i.
+    Only stitches are trained; both networks stay as they are (arXiv 2303.11277).
+
+    Args:
+        sender, receiver: networks, or modules from images (N, C, H, W) to logits (N, classes).
+        train, test: (images, labels) as arrays or tensors, or a Dataset or DataLoader of torch. Images (N, C, H, W) or
+            (N, H, W, C) are bytes, which become 0 to 1, or floating-point numbers, which are taken as they are; then a
+            network's own mean and deviation apply, where it has some.
+        objective: `task`, cross-entropy through the receiver; or `similarity`, squared error to its layer's output.
+        protocol: `fast` or `paper` for the task, `least-squares` or `paper` for similarity; or settings.
+        layers: those of the sender and those of the receiver, by index or name; None for all.
+        device: `auto`, `cpu` or `cuda`.
+        seed: of the stitches' start and of the images' order.
+        settings: single keys in place of the protocol's, as a study file has them: `epochs=0.5`, `batch=64`.
+
+    Returns:
+        The accuracies by layer names, predictions, and what else there is (`Result`).
+
+    Raises:
+        ModelstitchError: if a network can't be cut or takes no such images, data or settings are of another kind, or
+            memory does not suffice.
+    """
+    chosen = protocol if isinstance(protocol, StitchSettings) else default_settings(objective, protocol, settings)
+    device = hardware.choose_device(device)
+    dataset = dataset_of(train, test)
+    image = tuple(dataset.train.images.shape[1:])
+    networks = [(one if isinstance(one, Network) else Network(one)).with_images(image) for one in (sender, receiver)]
+    dataset = _with_classes(dataset, networks)
+    test_images = DeviceImages(dataset, dataset.test, device)
+    measured = [_measured(network, chosen.precision, test_images) for network in networks]
+    rows, columns = (
+        _indices(network, wanted) for network, wanted in zip(measured, layers or (None, None), strict=True)
+    )
+    result = train_pair(
+        *measured,
+        dataset,
+        chosen,
+        objective=objective,
+        study_seed=seed,
+        sender_layers=rows,
+        receiver_layers=columns,
+        device=device,
+    )
+    return Result(result.record, result.stitches)
+
+
+def _with_classes(dataset: Dataset, networks: Sequence[Network]) -> Dataset:
+    """The data set with a name for each of the receiver's classes.
+
+    Raises:
+        ModelstitchError: if the labels or a network's classes are others.
+    """
+    receiver = networks[-1]
+    if len(dataset.classes) > receiver.outputs:
+        raise ModelstitchError(
+            f"{receiver.name} tells apart {receiver.outputs} classes, but the data has {len(dataset.classes)} of them"
+        )
+    stated = next((network.classes for network in networks if network.classes is not None), None)
+    if stated is not None:
+        for network in networks:
+            if network.classes is not None:
+                check_classes(network.classes, stated, network.name)
+    numbers = tuple(map(str, range(len(dataset.classes), receiver.outputs)))
+    return replace(dataset, classes=tuple(stated) if stated is not None else dataset.classes + numbers)
+
+
+def _measured(network: Network, precision: str, images: DeviceImages) -> Network:
+    """The network with its own accuracy on these images."""
+    own = evaluate(freeze(network, precision, images.device), images)
+    return replace(network, about=dict(network.about) | {"accuracy": own.accuracy})
+
+
+def _indices(network: Network, layers: Layers) -> list[int] | None:
+    """Layers by index, of indices and names.
+
+    Raises:
+        ModelstitchError: if the network hasn't a layer of that name.
+    """
+    if layers is None:
+        return None
+    indices = {layer.name: layer.index for layer in network.layers}
+    for layer in layers:
+        if isinstance(layer, str) and layer not in indices:
+            raise ModelstitchError(
+                f"{network.name} has no layer {layer!r}{nearest(layer, indices)}: it has {', '.join(indices)}"
+            )
+    return [indices[layer] if isinstance(layer, str) else layer for layer in layers]

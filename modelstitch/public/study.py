@@ -1,0 +1,84 @@
+"""The results of a study, opened from its folder."""
+
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from modelstitch.analysis import tables
+from modelstitch.errors import ModelstitchError
+from modelstitch.networks.network import Network
+from modelstitch.public.result import Result, read
+
+
+class StudyResults:
+    """A study's folder, `results/<study>`.
+
+    Attributes:
+        path: the folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """One row a cell."""
+        return self.table("cells.parquet")
+
+    @cached_property
+    def networks(self) -> pd.DataFrame:
+        """One row a network."""
+        return self.table("networks.csv")
+
+    @cached_property
+    def triangle(self) -> pd.DataFrame:
+        """The triangle of every pair, and of all pairs of each two recipes."""
+        return self.table("triangle.csv")
+
+    def table(self, name: str) -> pd.DataFrame:
+        """A table of the study, by its file's name in `tables/`.
+
+        Raises:
+            ModelstitchError: if it isn't there, with those that are.
+        """
+        path = self.path / "tables" / name
+        if not path.is_file():
+            there = sorted(file.name for file in path.parent.glob("*.*")) if path.parent.is_dir() else []
+            raise ModelstitchError(
+                f"{path}: no such table: {'there are ' + ', '.join(there) if there else 'run the study'}"
+            )
+        return tables.read(path)
+
+    def pair(self, sender: str, receiver: str, objective: str = "task") -> Result:
+        """The result of an ordered pair, by the networks' ids.
+
+        Raises:
+            ModelstitchError: if the study hasn't made it.
+        """
+        return read(self.path / "stitches" / objective / sender / f"{receiver}.h5")
+
+    def network(self, network: str) -> Network:
+        """A network by its id.
+
+        Raises:
+            ModelstitchError: if the study hasn't made it.
+        """
+        return Network.load(self.path / "networks" / f"{network}.safetensors")
+
+    def __repr__(self) -> str:
+        return f"study {self.path.name}: {len(self.networks)} networks, {len(self.cells):,} cells ({self.path})"
+
+
+def open_study(path: Path | str) -> StudyResults:
+    """The results of a study.
+
+    Args:
+        path: the study's folder, `results/digits`.
+
+    Raises:
+        ModelstitchError: if there is no such folder.
+    """
+    if not Path(path).is_dir():
+        raise ModelstitchError(f"{path}: no such folder: expected results/<study>, which a run of the study makes")
+    return StudyResults(Path(path))

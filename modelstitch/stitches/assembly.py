@@ -1,0 +1,76 @@
+"""Representations taken apart into what a stitch's parts see, and put together of what they give."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from modelstitch.stitches.geometry import Geometry
+
+
+def inputs(values: Tensor, geometry: Geometry) -> list[Tensor]:
+    """What each part sees of a sender's representation (N, *source.shape): (N, ..., D), (N, 1, D) of extra tokens."""
+    if geometry.all_tokens and geometry.resize is None:
+        return [values]
+    grid, extra = geometry.source.split(values)
+    seen = patches(grid if geometry.resize is None else resized(grid, geometry.resize), geometry.kernel)
+    if geometry.all_tokens:
+        return [torch.cat((extra, seen.flatten(1, 2)), dim=1)]
+    if not geometry.target.extra:
+        if extra is not None:
+            beside = extra.flatten(1)[:, None, None].expand(-1, *seen.shape[1:3], -1)
+            seen = torch.cat((seen, beside), dim=3)
+        return [seen]
+    return [seen, grid.mean(dim=(2, 3))[:, None] if extra is None else extra.flatten(1)[:, None]]
+
+
+def expected(values: Tensor, geometry: Geometry) -> list[Tensor]:
+    """What each part should give, (N, ..., O), of the receiver's representation (N, *target.shape).
+
+    Before an upsampling it is the mean of the places that will share a value.
+    """
+    if geometry.all_tokens:
+        return [values]
+    grid, extra = geometry.target.split(values)
+    if geometry.scale != (1, 1):
+        grid = F.avg_pool2d(grid, geometry.scale)
+    places = grid.permute(0, 2, 3, 1)
+    return [places] if extra is None else [places, extra.flatten(1)[:, None]]
+
+
+def assemble(given: list[Tensor], geometry: Geometry) -> Tensor:
+    """What stands for the receiver's representation, (N, *target.shape), of what each part gives, (N, ..., O)."""
+    target = geometry.target
+    if geometry.all_tokens:
+        return given[0]
+    places = given[0]
+    if target.layout == "vector":
+        return places.flatten(1)
+    if geometry.scale == (1, 1) and target.layout == "map-last":
+        return places
+    grid = places.permute(0, 3, 1, 2)
+    if geometry.scale != (1, 1):
+        grid = F.interpolate(grid, scale_factor=geometry.scale, mode="nearest")
+    if target.layout == "map":
+        return grid
+    if target.layout == "map-last":
+        return grid.permute(0, 2, 3, 1)
+    tokens = grid.flatten(2).transpose(1, 2)
+    return torch.cat((given[1].unflatten(2, (target.extra, -1))[:, 0], tokens), dim=1) if target.extra else tokens
+
+
+def resized(grid: Tensor, size: tuple[int, int]) -> Tensor:
+    """A grid (N, C, H, W) of another size: by means where it divides, else bilinear."""
+    if all(before % after == 0 for before, after in zip(grid.shape[2:], size, strict=True)):
+        return F.adaptive_avg_pool2d(grid, size)
+    return F.interpolate(grid, size, mode="bilinear", align_corners=False)
+
+
+def patches(grid: Tensor, kernel: tuple[int, int]) -> Tensor:
+    """Patches of a grid (N, C, H, W) that lie side by side: (N, h, w, k * k * C), in the order row, column, channel."""
+    places = grid.permute(0, 2, 3, 1)
+    if kernel == (1, 1):
+        return places
+    height, width = kernel
+    count, down, across, channels = places.shape
+    pixels = places.reshape(count, down // height, height, across // width, width, channels)
+    return pixels.transpose(2, 3).flatten(3)

@@ -1,0 +1,97 @@
+"""Linear stitches: one linear map with bias at each place, as in the paper a convolution (arXiv 2303.11277)."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from modelstitch.config.families import Linear
+from modelstitch.stitches.assembly import assemble, inputs
+from modelstitch.stitches.geometry import Cell, Geometry
+from modelstitch.stitches.normal_equations import RIDGE, Moments
+
+NAMES = ("", "extra.")  # of a geometry's parts, in a file
+
+
+class LinearMap(NamedTuple):
+    """Weight (O, D) and bias (O,) of one part, float32; of a patch the inputs are in the order row, column, channel."""
+
+    weight: Tensor
+    bias: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Stitch:
+    """A linear map for each of the geometry's parts."""
+
+    geometry: Geometry
+    maps: tuple[LinearMap, ...]
+
+    def __call__(self, values: Tensor) -> Tensor:
+        """What stands for the receiver's representation, (N, *target.shape), in the precision of `values`."""
+        return assemble(self.at_places(values), self.geometry)
+
+    def at_places(self, values: Tensor) -> list[Tensor]:
+        """What each part gives, before any upsampling: (N, ..., O)."""
+        source, target, resize, kernel, _ = self.geometry
+        maps = [LinearMap(part.weight.to(values.dtype), part.bias.to(values.dtype)) for part in self.maps]
+        if (source.layout, target.extra, resize, kernel) == ("map", 0, None, (1, 1)):
+            weight, bias = maps[0]
+            return [F.conv2d(values, weight[:, :, None, None], bias).permute(0, 2, 3, 1)]
+        # Of patches: a strided convolution, whose gradient takes up to three times as long.
+        return [F.linear(seen, *part) for seen, part in zip(inputs(values, self.geometry), maps, strict=True)]
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """What training moves: weight and bias of each map."""
+        return [tensor for part in self.maps for tensor in part]
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """What a file keeps: `weight` and `bias`, `extra.weight` and `extra.bias`."""
+        return {
+            f"{name}{key}": tensor
+            for name, part in zip(NAMES, self.maps, strict=False)
+            for key, tensor in part._asdict().items()
+        }
+
+    @classmethod
+    def of(cls, geometry: Geometry, tensors: Mapping[str, Tensor]) -> "Stitch":
+        """The stitch whose `tensors` these are."""
+        names = NAMES[: len(geometry.parts)]
+        return cls(geometry, tuple(LinearMap(tensors[f"{name}weight"], tensors[f"{name}bias"]) for name in names))
+
+
+def initialise(geometry: Geometry, seed: int, settings: Linear | None = None) -> Stitch:
+    """A stitch with weights and biases uniform in ±1/sqrt(inputs), torch's own start for a convolution."""
+    generator = torch.Generator().manual_seed(seed)
+    maps = []
+    for part in geometry.parts:
+        bound = part.inputs**-0.5
+        weight = torch.empty(part.outputs, part.inputs).uniform_(-bound, bound, generator=generator)
+        bias = torch.empty(part.outputs).uniform_(-bound, bound, generator=generator)
+        maps.append(LinearMap(weight, bias))
+    if geometry.kernel != (1, 1):
+        weight = maps[0].weight
+        patch = math.prod(geometry.kernel) * geometry.source.channels
+        kernels = weight[:, :patch].unflatten(1, (geometry.source.channels, *geometry.kernel))  # drawn as torch does
+        weight = torch.cat((kernels.permute(0, 2, 3, 1).flatten(1), weight[:, patch:]), dim=1)
+        maps[0] = maps[0]._replace(weight=weight)
+    return Stitch(geometry, tuple(maps))
+
+
+def solve(moments: Moments, cell: Cell, ridge: float = RIDGE, settings: Linear | None = None) -> Stitch:
+    """The stitch of least mean squared error; NaN where the moments are not finite."""
+    geometry = moments.geometries[cell]
+    parts = range(len(geometry.parts))
+    return Stitch(geometry, tuple(LinearMap(*moments.solve(cell, part, ridge)) for part in parts))
+
+
+def identity(geometry: Geometry) -> Stitch:
+    """The stitch that changes nothing, between representations of one shape."""
+    maps = tuple(LinearMap(torch.eye(part.outputs, part.inputs), torch.zeros(part.outputs)) for part in geometry.parts)
+    return Stitch(geometry, maps)

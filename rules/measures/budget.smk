@@ -1,0 +1,119 @@
+"""The matrix as the training of its stitches grows, from two starts."""
+
+from modelstitch.config.stitches import STARTS
+
+GROWING = STUDY.measures.budget
+BUDGET_RECORD = RESULTS / "budget/{epochs}/{start}/{sender}/{receiver}.h5"
+BUDGET_RECORDS = [
+    str(BUDGET_RECORD).format(
+        epochs=str(epochs).removesuffix(".0"), start=start, sender=pair.sender, receiver=pair.receiver
+    )
+    for pair in (GROWING.pairs if GROWING else ())
+    for start in STARTS
+    for epochs in sorted(GROWING.epochs)
+]
+BUDGET_CELLS = RESULTS / "tables/budget_cells.csv"
+BUDGET_SUMMARY = RESULTS / "tables/budget.csv"
+BUDGET_FIGURE = in_report(RESULTS / "figures/budget", "../../report/budget.rst", "Training budget", figure="budget")
+
+
+def task_from(wildcards):
+    """The settings of the objective `task` with a budget's epochs and start."""
+    changes = {"keep_stitches": False, "epochs": float(wildcards.epochs), "start": wildcards.start}
+    return STUDY.stitches.task.model_copy(update=changes).model_dump(mode="json")
+
+
+def minutes_of_budget(wildcards, attempt):
+    task = ("task", wildcards.sender, wildcards.receiver, *layers_of_task(wildcards))
+    longer = max(1, float(wildcards.epochs) / STUDY.stitches.task.epochs)
+    return round(requests.pair_minutes(PLAN, *task) * longer) * attempt
+
+
+if GROWING:
+    MEASURED += [str(file) for file in (BUDGET_CELLS, BUDGET_SUMMARY, *BUDGET_FIGURE)]
+
+    rule train_budget:
+        input:
+            dataset=DATASET,
+            sender=NETWORKS / "{sender}.safetensors",
+            receiver=NETWORKS / "{receiver}.safetensors",
+        output:
+            record=BUDGET_RECORD,
+            stitches=temp(BUDGET_RECORD.with_suffix(".safetensors")),
+        log:
+            RESULTS / "logs/train_budget/{epochs}/{start}/{sender}/{receiver}.log",
+        benchmark:
+            RESULTS / "benchmarks/train_budget/{epochs}/{start}/{sender}/{receiver}.tsv"
+        wildcard_constraints:
+            epochs=r"[0-9.e+-]+",
+            start="|".join(STARTS),
+        conda:
+            "../../envs/modelstitch.yaml"
+        threads: STUDY.jobs.threads
+        resources:
+            mem_mb=lambda wildcards, attempt: attempt
+            * requests.pair_mb(PLAN, "task", wildcards.sender, wildcards.receiver, *layers_of_task(wildcards)),
+            runtime=minutes_of_budget,
+            gpu=GPUS,
+            device=DEVICE,
+        params:
+            objective="task",
+            settings=task_from,
+            sender_cuts=cuts_of("sender"),
+            receiver_cuts=cuts_of("receiver"),
+            sender_layers=lambda wildcards: layers_of_task(wildcards)[0],
+            receiver_layers=lambda wildcards: layers_of_task(wildcards)[1],
+            study=STUDY.study,
+            seed=STUDY.seed,
+            code=lambda wildcards: code_of_pair("stitch_pair.py", wildcards=wildcards, objectives=("task",)),
+        script:
+            "../../workflow_scripts/stitch_pair.py"
+
+    rule measure_budget:
+        input:
+            BUDGET_RECORDS,
+        output:
+            cells=BUDGET_CELLS,
+            summary=report(
+                BUDGET_SUMMARY,
+                caption="../../report/budget_summary.rst",
+                category="Tables",
+                labels={"table": "training budget"},
+            ),
+        log:
+            RESULTS / "logs/measure_budget.log",
+        benchmark:
+            RESULTS / "benchmarks/measure_budget.tsv"
+        conda:
+            "../../envs/modelstitch.yaml"
+        resources:
+            mem_mb=4000,
+            runtime=60,
+        params:
+            records=digest_of(BUDGET_RECORDS),
+            code=code_of("measure_budget.py"),
+        script:
+            "../../workflow_scripts/measure_budget.py"
+
+    rule draw_budget:
+        input:
+            cells=BUDGET_CELLS,
+            summary=BUDGET_SUMMARY,
+            networks=TABLES["networks"],
+        output:
+            BUDGET_FIGURE,
+        log:
+            RESULTS / "logs/draw_budget.log",
+        benchmark:
+            RESULTS / "benchmarks/draw_budget.tsv"
+        conda:
+            "../../envs/modelstitch.yaml"
+        resources:
+            mem_mb=4000,
+            runtime=60,
+        params:
+            measure="budget",
+            arguments={"colormap": COLORMAP},
+            code=code_of("draw_measure.py", modules=("modelstitch.figures.budget",)),
+        script:
+            "../../workflow_scripts/draw_measure.py"

@@ -1,0 +1,78 @@
+"""How far stitched representations are from the expected one: of the stitches of both objectives."""
+
+DISTANCES = [RESULTS / f"tables/{name}.csv" for name in ("distances", "distance_summary")]
+PAIR_DISTANCES = [f"{RESULTS}/measures/distances/{pair.sender}/{pair.receiver}.csv" for pair in PAIRS]
+
+
+if {"task", "similarity"} <= set(OBJECTIVES):
+    MEASURED += DISTANCES
+
+    rule measure_distances:
+        input:
+            dataset=DATASET,
+            sender=NETWORKS / "{sender}.safetensors",
+            receiver=NETWORKS / "{receiver}.safetensors",
+            vanilla=str(STITCHES).replace("{objective}", "task"),
+            similar=str(STITCHES).replace("{objective}", "similarity"),
+        output:
+            cells=RESULTS / "measures/distances/{sender}/{receiver}.csv",
+        log:
+            RESULTS / "logs/measure_distances/{sender}/{receiver}.log",
+        benchmark:
+            RESULTS / "benchmarks/measure_distances/{sender}/{receiver}.tsv"
+        conda:
+            "../../envs/modelstitch.yaml"
+        threads: STUDY.jobs.threads
+        resources:
+            mem_mb=lambda wildcards, attempt: attempt
+            * requests.pair_mb(PLAN, "task", wildcards.sender, wildcards.receiver, *layers_of_task(wildcards)),
+            runtime=times_attempt(60),
+            gpu=GPUS,
+            device=DEVICE,
+        params:
+            measure="distances",
+            precision=STUDY.stitches.task.precision,
+            sender_cuts=cuts_of("sender"),
+            receiver_cuts=cuts_of("receiver"),
+            code=lambda wildcards: code_of_pair(
+                "measure_pair.py",
+                wildcards=wildcards,
+                objectives=("task", "similarity"),
+                modules=("modelstitch.measures.distances",),
+            ),
+        script:
+            "../../workflow_scripts/measure_pair.py"
+
+    rule summarise_distances:
+        input:
+            PAIR_DISTANCES,
+        output:
+            distances=report(
+                RESULTS / "tables/distances.csv",
+                caption="../../report/distances.rst",
+                category="Tables",
+                labels={"table": "distances"},
+            ),
+            summary=report(
+                RESULTS / "tables/distance_summary.csv",
+                caption="../../report/distance_summary.rst",
+                category="Tables",
+                labels={"table": "distances: summary"},
+            ),
+        log:
+            RESULTS / "logs/summarise_distances.log",
+        benchmark:
+            RESULTS / "benchmarks/summarise_distances.tsv"
+        conda:
+            "../../envs/modelstitch.yaml"
+        resources:
+            mem_mb=4000,
+            runtime=60,
+        params:
+            pairs=digest_of(PAIR_DISTANCES),
+            numbers=digest_of(
+                [(Path(workflow.basedir) / "modelstitch/analysis/published/squared_errors.csv").read_text()]
+            ),
+            code=code_of("summarise_distances.py"),
+        script:
+            "../../workflow_scripts/summarise_distances.py"

@@ -1,0 +1,151 @@
+"""Images that stitches into the receiver's input make."""
+
+IMAGES_MEASURED = STUDY.measures.generation
+GENERATED = "{objective}/{sender}/{receiver}"
+ALL_GENERATED = [f"{objective}/{pair.sender}/{pair.receiver}" for objective in OBJECTIVES for pair in PAIRS]
+GENERATED_TABLES = [f"{RESULTS}/measures/generation/{name}.csv" for name in ALL_GENERATED]
+GENERATED_IMAGES = [f"{RESULTS}/measures/generation/{name}.h5" for name in ALL_GENERATED]
+GENERATION_TABLE = RESULTS / "tables/generation.csv"
+GENERATION_FIGURES = [
+    file
+    for pair in PAIRS
+    for file in in_report(
+        RESULTS / f"figures/generation/{pair.sender}/{pair.receiver}",
+        "../../report/generation_images.rst",
+        "Generated images",
+        sender=str(pair.sender),
+        receiver=str(pair.receiver),
+    )
+] + in_report(
+    RESULTS / "figures/generation",
+    "../../report/generation_metrics.rst",
+    "Generated images",
+    figure="by layer",
+)
+INPUT_STITCHES = f"{RESULTS}/generation/{GENERATED}.safetensors"
+
+
+def cells_into_input(wildcards):
+    """Of stitches into the receiver's input."""
+    return wildcards.objective, wildcards.sender, wildcards.receiver, sender_layers(wildcards), [-1]
+
+
+if IMAGES_MEASURED:
+    MEASURED += [str(file) for file in [GENERATION_TABLE, *GENERATION_FIGURES]]
+    MEASURED += [f"{RESULTS}/generation/{name}.safetensors" for name in ALL_GENERATED if KEEP_STITCHES]
+
+    rule stitch_input:
+        input:
+            dataset=DATASET,
+            sender=NETWORKS / "{sender}.safetensors",
+            receiver=NETWORKS / "{receiver}.safetensors",
+        output:
+            record=f"{RESULTS}/generation/{GENERATED}.h5",
+            stitches=INPUT_STITCHES if KEEP_STITCHES else temp(INPUT_STITCHES),
+        log:
+            RESULTS / "logs/stitch_input/{objective}/{sender}/{receiver}.log",
+        benchmark:
+            RESULTS / "benchmarks/stitch_input/{objective}/{sender}/{receiver}.tsv"
+        conda:
+            "../../envs/modelstitch.yaml"
+        threads: STUDY.jobs.threads
+        resources:
+            mem_mb=memory_of(cells_into_input),
+            runtime=minutes_of(cells_into_input),
+            gpu=GPUS,
+            device=DEVICE,
+        params:
+            objective="{objective}",
+            settings=settings_of,
+            sender_cuts=cuts_of("sender"),
+            receiver_cuts=cuts_of("receiver"),
+            sender_layers=sender_layers,
+            receiver_layers=[-1],
+            study=STUDY.study,
+            seed=STUDY.seed,
+            code=lambda wildcards: code_of_pair("stitch_pair.py", wildcards=wildcards),
+        script:
+            "../../workflow_scripts/stitch_pair.py"
+
+    rule measure_generation:
+        input:
+            dataset=DATASET,
+            sender=NETWORKS / "{sender}.safetensors",
+            receiver=NETWORKS / "{receiver}.safetensors",
+            record=rules.stitch_input.output.record,
+            stitches=INPUT_STITCHES,
+        output:
+            table=f"{RESULTS}/measures/generation/{GENERATED}.csv",
+            images=f"{RESULTS}/measures/generation/{GENERATED}.h5",
+        log:
+            RESULTS / "logs/measure_generation/{objective}/{sender}/{receiver}.log",
+        benchmark:
+            RESULTS / "benchmarks/measure_generation/{objective}/{sender}/{receiver}.tsv"
+        conda:
+            "../../envs/modelstitch.yaml"
+        threads: STUDY.jobs.threads
+        resources:
+            mem_mb=memory_of(cells_into_input),
+            runtime=times_attempt(60),
+            gpu=GPUS,
+            device=DEVICE,
+        params:
+            images=IMAGES_MEASURED.images,
+            shown=IMAGES_MEASURED.shown,
+            precision=precision_of,
+            sender_cuts=cuts_of("sender"),
+            receiver_cuts=cuts_of("receiver"),
+            code=lambda wildcards: code_of_pair("measure_generation.py", wildcards=wildcards),
+        script:
+            "../../workflow_scripts/measure_generation.py"
+
+    rule gather_generation:
+        input:
+            GENERATED_TABLES,
+        output:
+            report(
+                GENERATION_TABLE,
+                caption="../../report/generation.rst",
+                category="Tables",
+                labels={"table": "generation"},
+            ),
+        log:
+            RESULTS / "logs/gather_generation.log",
+        benchmark:
+            RESULTS / "benchmarks/gather_generation.tsv"
+        conda:
+            "../../envs/modelstitch.yaml"
+        resources:
+            mem_mb=4000,
+            runtime=60,
+        params:
+            tables=digest_of(GENERATED_TABLES),
+            code=code_of("gather_generation.py"),
+        script:
+            "../../workflow_scripts/gather_generation.py"
+
+    rule draw_generation:
+        input:
+            table=GENERATION_TABLE,
+            networks=TABLES["networks"],
+            images=GENERATED_IMAGES,
+        output:
+            GENERATION_FIGURES,
+        log:
+            RESULTS / "logs/draw_generation.log",
+        benchmark:
+            RESULTS / "benchmarks/draw_generation.tsv"
+        conda:
+            "../../envs/modelstitch.yaml"
+        resources:
+            mem_mb=4000,
+            runtime=120,
+        params:
+            images=lambda wildcards, input: str(Path(input.images[0]).parents[2]),
+            folder=lambda wildcards, output: str(Path(output[-1]).parent),
+            colormap=COLORMAP,
+            formats=list(FORMATS),
+            tables=digest_of(GENERATED_TABLES),
+            code=code_of("draw_generation.py"),
+        script:
+            "../../workflow_scripts/draw_generation.py"

@@ -1,0 +1,114 @@
+"""Does a stitch preserve the expected representation, or hack the receiver?"""
+
+HACKED = STUDY.measures.hacking
+PAIRS_HACKED = [
+    f"{RESULTS}/measures/hacking/{objective}/{pair.sender}/{pair.receiver}"
+    for objective in OBJECTIVES
+    for pair in PAIRS
+]
+HACKING_TABLES = {name: f"{RESULTS}/tables/{name}.csv" for name in ("hacking", "hacking_suffix")}
+HACKING_FIGURE = in_report(
+    f"{RESULTS}/figures/hacking_{{objective}}",
+    "../../report/hacking_figure.rst",
+    "Preserving or hacking",
+    figure="accuracy and measures",
+    objective="{objective}",
+)
+
+
+def features_of_cells_mb(wildcards):
+    """Features of every cell, float32, four a channel, of training and test images; distances between all images."""
+    images = min(HACKED.images, PLAN.sizes.train_images)
+    _, sender, receiver, rows, columns = cells_of_pair(wildcards)
+    shapes = PLAN.description(receiver).shapes
+    features = (len(rows) + 1) * sum(shapes[j].channels * (4 + shapes[j].extra) for j in columns)
+    return (2 * 4 * features * images + 6 * 8 * images**2) // 2**20
+
+
+if HACKED:
+    MEASURED += HACKING_TABLES.values()
+    MEASURED += expand(map(str, HACKING_FIGURE), objective=OBJECTIVES)
+
+    rule measure_hacking:
+        input:
+            dataset=DATASET,
+            sender=NETWORKS / "{sender}.safetensors",
+            receiver=NETWORKS / "{receiver}.safetensors",
+            record=RECORD,
+            stitches=str(STITCHES),
+        output:
+            cells=RESULTS / "measures/hacking/{objective}/{sender}/{receiver}.csv",
+            suffixes=RESULTS / "measures/hacking/{objective}/{sender}/{receiver}.suffix.csv",
+        log:
+            RESULTS / "logs/measure_hacking/{objective}/{sender}/{receiver}.log",
+        benchmark:
+            RESULTS / "benchmarks/measure_hacking/{objective}/{sender}/{receiver}.tsv"
+        conda:
+            "../../envs/modelstitch.yaml"
+        threads: STUDY.jobs.threads
+        resources:
+            mem_mb=lambda wildcards, attempt: attempt
+            * (requests.pair_mb(PLAN, *cells_of_pair(wildcards)) + features_of_cells_mb(wildcards)),
+            runtime=times_attempt(120),
+            gpu=GPUS,
+            device=DEVICE,
+        params:
+            measure="hacking",
+            settings=HACKED.model_dump(mode="json"),
+            seed=STUDY.seed,
+            precision=precision_of,
+            sender_cuts=cuts_of("sender"),
+            receiver_cuts=cuts_of("receiver"),
+            code=lambda wildcards: code_of_pair(
+                "measure_pair.py", wildcards=wildcards, modules=("modelstitch.measures.hacking",)
+            ),
+        script:
+            "../../workflow_scripts/measure_pair.py"
+
+    rule gather_hacking:
+        input:
+            cells=[f"{pair}.csv" for pair in PAIRS_HACKED],
+            suffixes=[f"{pair}.suffix.csv" for pair in PAIRS_HACKED],
+        output:
+            cells=report(
+                HACKING_TABLES["hacking"],
+                caption="../../report/hacking.rst",
+                category="Tables",
+                labels={"table": "hacking"},
+            ),
+            suffixes=HACKING_TABLES["hacking_suffix"],  # too long for the report
+        log:
+            RESULTS / "logs/gather_hacking.log",
+        benchmark:
+            RESULTS / "benchmarks/gather_hacking.tsv"
+        conda:
+            "../../envs/modelstitch.yaml"
+        resources:
+            mem_mb=4000,
+            runtime=60,
+        params:
+            pairs=digest_of(PAIRS_HACKED),
+            code=code_of("gather_tables.py"),
+        script:
+            "../../workflow_scripts/gather_tables.py"
+
+    rule draw_hacking:
+        input:
+            cells=HACKING_TABLES["hacking"],
+        output:
+            HACKING_FIGURE,
+        log:
+            RESULTS / "logs/draw_hacking/{objective}.log",
+        benchmark:
+            RESULTS / "benchmarks/draw_hacking/{objective}.tsv"
+        conda:
+            "../../envs/modelstitch.yaml"
+        resources:
+            mem_mb=4000,
+            runtime=60,
+        params:
+            measure="hacking",
+            pairs=digest_of(PAIRS_HACKED),
+            code=code_of("draw_measure.py", modules=("modelstitch.figures.hacking",)),
+        script:
+            "../../workflow_scripts/draw_measure.py"

@@ -1,0 +1,73 @@
+"""Linear probes: what can be read from each sender layer without a receiver."""
+
+PROBING = STUDY.measures.probes
+# Compared with stitches for the task, where there are some.
+PROBING_PRECISION = getattr(STUDY.stitches.task, "precision", "float32")
+SENDERS = list(dict.fromkeys(pair.sender for pair in PAIRS)) if PROBING else []
+NETWORK_PROBES = [f"{RESULTS}/measures/probes/{sender}.csv" for sender in SENDERS]
+PROBES = f"{RESULTS}/tables/probes.csv"
+
+
+def features_mb(network):
+    """What a stitch to the last layer would see of every layer, float32: of training and test images, and a copy."""
+    layers = range(PLAN.layers(network))
+    stitches = PLAN.work(network, network, layers, [layers[-1]]).geometries.values()
+    return 3 * 4 * sum(geometry.parts[0].inputs for geometry in stitches) * PROBING.images // 2**20
+
+
+if PROBING:
+    MEASURED.append(PROBES)
+
+    rule probe_network:
+        input:
+            dataset=DATASET,
+            network=NETWORKS / "{network}.safetensors",
+        output:
+            RESULTS / "measures/probes/{network}.csv",
+        log:
+            RESULTS / "logs/probe_network/{network}.log",
+        benchmark:
+            RESULTS / "benchmarks/probe_network/{network}.tsv"
+        conda:
+            "../../envs/modelstitch.yaml"
+        threads: STUDY.jobs.threads
+        resources:
+            mem_mb=lambda wildcards, attempt: attempt
+            * (requests.network_mb(PLAN, wildcards.network) + features_mb(wildcards.network)),
+            runtime=times_attempt(60),
+            gpu=GPUS,
+            device=DEVICE,
+        params:
+            images=PROBING.images,
+            seed=STUDY.seed,
+            precision=PROBING_PRECISION,
+            cuts=cuts_of("network"),
+            code=lambda wildcards: code_of_network("probe_network.py", wildcards.network),
+        script:
+            "../../workflow_scripts/probe_network.py"
+
+    rule compare_probes:
+        input:
+            probes=NETWORK_PROBES,
+            cells=TABLES["cells_parquet"],
+        output:
+            report(
+                PROBES,
+                caption="../../report/probes.rst",
+                category="Tables",
+                labels={"table": "probes"},
+            ),
+        log:
+            RESULTS / "logs/compare_probes.log",
+        benchmark:
+            RESULTS / "benchmarks/compare_probes.tsv"
+        conda:
+            "../../envs/modelstitch.yaml"
+        resources:
+            mem_mb=4000,
+            runtime=60,
+        params:
+            networks=digest_of(NETWORK_PROBES),
+            code=code_of("compare_probes.py"),
+        script:
+            "../../workflow_scripts/compare_probes.py"

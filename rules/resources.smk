@@ -1,0 +1,35 @@
+"""What jobs ask a scheduler for: more each time a job is tried again."""
+
+from modelstitch.planning import requests
+
+
+def times_attempt(amount):
+    """A resource that grows each time a job is tried again."""
+    return lambda wildcards, attempt: amount * attempt
+
+
+def memory_of_network(wildcards, attempt):
+    return requests.network_mb(PLAN, wildcards.network) * attempt
+
+
+def minutes_of_network(wildcards, attempt):
+    return requests.network_minutes(PLAN, wildcards.network) * attempt
+
+
+def cells_of_pair(wildcards):
+    """Objective, networks and layers of a pair."""
+    layers = sender_layers(wildcards), receiver_layers(wildcards)
+    return wildcards.objective, wildcards.sender, wildcards.receiver, *layers
+
+
+def cells_of_block(wildcards):
+    return *cells_of_pair(wildcards)[:4], blocks_of(wildcards)[wildcards.block]
+
+
+def memory_of(cells):
+    """Of the cells that a function of the wildcards names."""
+    return lambda wildcards, attempt: requests.pair_mb(PLAN, *cells(wildcards)) * attempt
+
+
+def minutes_of(cells):
+    return lambda wildcards, attempt: requests.pair_minutes(PLAN, *cells(wildcards)) * attempt

@@ -1,0 +1,47 @@
+"""The networks table: one row a network, from the JSON files beside the weights."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from modelstitch.analysis import tables
+from modelstitch.analysis.networks import COLUMNS, networks
+from modelstitch.errors import ModelstitchError
+from tests.analysis.written import write_network
+
+
+def test_a_row_a_network_without_times(tmp_path):
+    table = networks(
+        [
+            write_network(tmp_path, "R1111_random_s0", train_accuracy=None, accuracy=0.1),
+            write_network(tmp_path, "R1112_trained_s0"),
+            write_network(tmp_path, "R1111_trained_s0"),
+        ]
+    )
+    assert list(table) == list(COLUMNS)
+    assert table.network.tolist() == ["R1111_trained_s0", "R1112_trained_s0", "R1111_random_s0"]
+    tables.write_csv(table, tmp_path / "networks.csv")
+    read = tables.read(tmp_path / "networks.csv")
+    pd.testing.assert_frame_equal(read, table)
+
+
+def test_a_network_is_of_a_model_with_its_arguments_and_only_a_small_resnet_has_a_width(tmp_path):
+    own = {"model": "torchvision:vit_b_16", "arguments": '{"dropout": 0.1}', "width": None}
+    table = networks([write_network(tmp_path, "R1111_trained_s0"), write_network(tmp_path, "vit_pretrained_s0", **own)])
+    assert table.network.tolist() == ["R1111_trained_s0", "vit_pretrained_s0"]
+    assert table.model.tolist() == ["R1111", "torchvision:vit_b_16"]
+    assert table.arguments.tolist() == ['{"width": 8}', '{"dropout": 0.1}']
+    assert table.width[0] == 8 and table.width.isna().tolist() == [False, True]
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    path = write_network(tmp_path, "R1111_trained_s0")
+    about = json.loads(path.read_text())
+    del about["accuracy"]
+    path.write_text(json.dumps(about))
+    with pytest.raises(ModelstitchError, match=r"R1111_trained_s0\.json: key 'accuracy' is missing"):
+        networks([path])
+    path.write_text("{")
+    with pytest.raises(ModelstitchError, match=r"R1111_trained_s0\.json: can't be read"):
+        networks([path])

@@ -1,0 +1,44 @@
+"""What all figures are drawn with."""
+
+import itertools
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+
+from modelstitch.figures import canvas, matrices
+from tests.figures.drawn import boxes, make_tables, texts
+
+
+def test_text_on_dark_cells_is_white_and_on_light_cells_dark():
+    for colormap in ("viridis", "magma", "Greys_r"):
+        dark, light = (matplotlib.colormaps[colormap](value) for value in (0.02, 0.98))
+        assert canvas.ink_on(np.array(dark)) == "white"
+        assert canvas.ink_on(np.array(light)) == canvas.INK
+
+
+@pytest.mark.parametrize(("classes", "chance"), [(1000, ".00"), (10, ".10"), (2, ".50"), (None, None)])
+def test_the_accuracy_of_a_guess_is_marked_on_the_scale_where_it_is_known(classes, chance):
+    axes, (left, length) = canvas.canvas(5, 2), (1.0, 3.0)
+    guess = classes and canvas.chance_of(pd.DataFrame({"classes": [classes]}))
+    canvas.draw_bar(axes, left, 0.5, length, guess, "viridis")
+    shown = texts(axes.figure)
+    assert [text for text in shown if "chance" in text] == ([f"chance {chance}"] if chance else [])
+    assert [line.get_xdata().tolist() for line in axes.lines] == ([[left + length * guess] * 2] if guess else [])
+    words = [
+        box
+        for text, box in zip(shown, boxes(axes.figure), strict=True)
+        if text in ("test accuracy", f"chance {chance}")
+    ]
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(words, 2))
+
+
+@pytest.mark.parametrize("kind", ["png", "pdf", "svg"])
+def test_the_same_picture_has_the_same_bytes(tmp_path, kind):
+    cells, networks = make_tables(["R1111"])
+    cells.loc[0, "accuracy"] = np.nan
+    for run in ("one", "two"):
+        canvas.save(matrices.draw_controls(cells, networks, "task", "viridis"), [tmp_path / f"{run}.{kind}"])
+    assert (tmp_path / f"one.{kind}").read_bytes() == (tmp_path / f"two.{kind}").read_bytes()
+    assert b"Date" not in (tmp_path / f"one.{kind}").read_bytes()

@@ -1,0 +1,45 @@
+"""Records made by hand, so that every number in them is known."""
+
+import numpy as np
+
+from modelstitch import records
+from modelstitch.records import Column, Layers, PairRecord
+
+
+def layers(count):
+    """Maps of 4 channels, 8 x 8, after pieces of 100 operations each, as is the head."""
+    return Layers(
+        names=tuple(f"layers.{index}" for index in range(count)),
+        layouts=("map",) * count,
+        shapes=np.tile([4, 8, 8, 0], (count, 1)),
+        operations=100 * np.arange(1, count + 1),
+        total_operations=100 * (count + 1),
+    )
+
+
+def layers_of(network):
+    """As many layers as a Small ResNet has, by its id."""
+    return layers(1 + sum(map(int, network[1:5])))
+
+
+def column(receiver_layer, accuracies, **changes):
+    """A column of these test accuracies, of sender layers 0, 1, ...; NaN is a cell that diverged."""
+    accuracies = np.array(accuracies, float)
+    cells, failed = len(accuracies), np.isnan(accuracies)
+    fields = {
+        "sender_layers": tuple(range(cells)),
+        "test_accuracy": accuracies,
+        "test_loss": np.zeros(cells),
+        "train_accuracy": np.zeros((cells, 1)),
+        "train_loss": np.zeros((cells, 1)),
+        "predictions": np.zeros((cells, 10), np.uint8),
+        "diverged": failed,
+        "reason": tuple("loss not finite" if bad else "" for bad in failed),
+    } | changes
+    return Column(receiver_layer=receiver_layer, test_images=fields["predictions"].shape[1], **fields)
+
+
+def record(columns, sender, receiver, layers=None, **attributes):
+    """The record of a pair, by default of Small ResNets: of nothing but its names and what is given."""
+    about = dict.fromkeys(records.IDENTITY, "x") | {"sender": sender, "receiver": receiver} | attributes
+    return PairRecord(about, *(layers or map(layers_of, (sender, receiver))), tuple(columns))

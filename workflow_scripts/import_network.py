@@ -1,0 +1,19 @@
+"""Write one network with weights from elsewhere."""
+
+import job
+
+from modelstitch import hardware
+from modelstitch.config.networks import Architecture
+from modelstitch.config.section import read
+from modelstitch.data import datasets
+from modelstitch.identifiers import NetworkId
+from modelstitch.networks import training
+
+job.begin(snakemake)
+network = training.from_elsewhere(
+    NetworkId.parse(snakemake.wildcards.network),
+    read(Architecture, snakemake.params.architecture),
+    datasets.read(snakemake.input.dataset),
+    device=hardware.choose_device(snakemake.resources.device),
+)
+job.write_network(snakemake, network)
