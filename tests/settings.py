@@ -4,7 +4,7 @@ from modelstitch.config.networks import Architecture, Training
 from modelstitch.config.section import Augmentation
 from modelstitch.config.stitches import FastStitches, PaperStitches
 from modelstitch.identifiers import NetworkId
-from modelstitch.networks import training
+from modelstitch.networks import making
 from modelstitch.networks.network import Network
 from modelstitch.networks.small_resnet import SmallResNet
 from modelstitch.seeds import drawing
@@ -46,7 +46,7 @@ def architecture(model="R1111", width=WIDTH, **changes):
 def initialised(network_id, dataset, width=WIDTH):
     """A Small ResNet that was never trained."""
     network_id = NetworkId(*network_id)
-    return training.initialise(network_id, architecture(network_id.architecture, width), dataset, 0)
+    return making.initialise(network_id, architecture(network_id.architecture, width), dataset, 0)
 
 
 def small_resnet(name="R1111", width=WIDTH, channels=1, classes=10, size=(32, 32)):

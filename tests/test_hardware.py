@@ -15,7 +15,7 @@ from modelstitch.errors import ModelstitchError
 from modelstitch.fitting.pair import train_pair
 from modelstitch.fitting.protocols import protocol_of
 from modelstitch.identifiers import NetworkId
-from modelstitch.networks import training
+from modelstitch.networks import making, training
 from modelstitch.networks.frozen import FrozenNetwork
 from modelstitch.networks.small_resnet import SmallResNet
 from tests.devices import Still, exhausted, limited, new_pair, train_watched
@@ -169,7 +169,7 @@ def test_a_network_that_exhausts_the_memory_says_what_to_lower(few_digits, tmp_p
     with pytest.raises(ModelstitchError, match=message.format(r"networks\.training\.batch or ")):
         training.train(NetworkId("R1111", "trained", 0), architecture(), few_digits, 0, tmp_path / "state")
     with pytest.raises(ModelstitchError, match=message.format("")):
-        training.initialise(NetworkId("R1111", "calibrated", 0), architecture(), few_digits, 0)
+        making.initialise(NetworkId("R1111", "calibrated", 0), architecture(), few_digits, 0)
 
 
 @pytest.mark.parametrize("objective", ["task", "similarity"])

@@ -7,10 +7,10 @@ from modelstitch.config.networks import Architecture
 from modelstitch.config.section import read
 from modelstitch.data import datasets
 from modelstitch.identifiers import NetworkId
-from modelstitch.networks import training
+from modelstitch.networks import making
 
 job.begin(snakemake)
-network = training.from_elsewhere(
+network = making.from_elsewhere(
     NetworkId.parse(snakemake.wildcards.network),
     read(Architecture, snakemake.params.architecture),
     datasets.read(snakemake.input.dataset),

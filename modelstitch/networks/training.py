@@ -1,11 +1,8 @@
-"""Networks get their weights here: trained from scratch, resumable at every epoch, random, or from elsewhere."""
+"""Networks are trained from scratch, resumable at every epoch."""
 
 import json
 import time
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -14,26 +11,23 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from modelstitch.accuracy import correct
-from modelstitch.config.networks import LIBRARY, Architecture, Training
+from modelstitch.config.networks import Architecture, Training
 from modelstitch.data.datasets import Dataset
 from modelstitch.data.images import DeviceImages
 from modelstitch.errors import ModelstitchError
 from modelstitch.files import replacing
-from modelstitch.hardware import choose_precision, device_name, enough_memory, prepare
+from modelstitch.hardware import choose_precision, enough_memory, prepare
 from modelstitch.identifiers import NetworkId
-from modelstitch.networks import pretrained
-from modelstitch.networks.building import Blueprint, build, input_channels
 from modelstitch.networks.evaluation import evaluate
 from modelstitch.networks.frozen import FrozenNetwork
+from modelstitch.networks.making import CURVES, initial, no_curves, with_history
 from modelstitch.networks.network import Network
-from modelstitch.networks.sources import module_of, source_of
 from modelstitch.optimisers import SGD, AdamW, Optimiser
 from modelstitch.progress import say
 from modelstitch.schedule import warmup_cosine
 from modelstitch.seeds import drawing, seed_of
 
 Curves = dict[str, list[float]]
-CURVES = ("epoch", "learning_rate", "train_loss", "train_accuracy", "test_loss", "test_accuracy")
 
 
 @enough_memory("networks.training.batch or the networks' size")
@@ -100,7 +94,7 @@ def train(
             curves[name].append(value)
         _keep(checkpoint, fingerprint, module, optimiser, curves)
         say(f"{network_id}: epoch {epoch + 1} of {training.epochs}: loss {train_loss:.3f}, test {test.accuracy:.3f}")
-    return _with_history(network_id, network, test_images, dataset, curves, begun, str(dtype))
+    return with_history(network_id, network, test_images, dataset, curves, begun, dtype)
 
 
 def take_step(
@@ -128,151 +122,6 @@ def optimiser_of(module: nn.Module, training: Training) -> Optimiser:
     return SGD(module.parameters(), training.momentum, training.weight_decay)
 
 
-@enough_memory("the networks' size")
-def initialise(
-    network_id: NetworkId, architecture: Architecture, dataset: Dataset, study_seed: int, device: str = "cpu"
-) -> Network:
-    """A network that was never trained: `random`, or `calibrated` by one pass over the training images.
-
-    A random network in evaluation mode lets its activations grow from block to block, since its batch norms have
-    statistics of nothing; calibrated, it has those that a trained one would have. A network without batch norm has
-    nothing to calibrate.
-
-    Raises:
-        ModelstitchError: if the network can't be built or takes no such images, or the device has too little memory.
-    """
-    begun = time.monotonic(), time.process_time()
-    prepare(device)
-    network = initial(network_id, architecture, dataset, study_seed)
-    network.module.to(device, memory_format=network.memory_format)
-    if network_id.recipe == "calibrated":
-        calibrate(network, DeviceImages(dataset, dataset.train, device))
-    test_images = DeviceImages(dataset, dataset.test, device)
-    return _with_history(network_id, network, test_images, dataset, {name: [] for name in CURVES}, begun, "float32")
-
-
-@torch.no_grad()
-def calibrate(network: Network, images: DeviceImages) -> None:
-    """Set every batch norm's statistics to the mean of those of all batches of `images`, in one pass."""
-    module = network.module
-    norms = [part for part in module.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.train()
-    for index, (batch, _) in enumerate(images.in_order(), start=1):
-        for norm in norms:
-            norm.momentum = 1 / index  # as None gives, for which torch waits for the device at every norm
-        module(network.prepared(batch))
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    module.eval()
-
-
-@enough_memory("the networks' size")
-def from_elsewhere(network_id: NetworkId, architecture: Architecture, dataset: Dataset, device: str = "cpu") -> Network:
-    """A network with weights that others trained, as its architecture says: of a file, or published with a library.
-
-    Raises:
-        ModelstitchError: if they can't be had, do not fit, or their classes are not the data set's in the same order.
-    """
-    begun = time.monotonic(), time.process_time()
-    prepare(device)
-    channels, *size = dataset.train.images.shape[1:]
-    if architecture.weights == LIBRARY:
-        _, name = source_of(architecture.model)
-        found = module_of(architecture.model).published(name, architecture.arguments)
-        module, image = found.module, found.image
-        mean, std = architecture.mean or found.mean, architecture.std or found.std
-        classes = architecture.classes or found.classes
-        blueprint = _blueprint(architecture, channels, len(classes or dataset.classes))
-    else:
-        classes, mean, std = architecture.classes, architecture.mean, architecture.std
-        blueprint = _blueprint(architecture, channels, len(classes))
-        module = build(blueprint, seed=0)
-        pretrained.load_weights(module, architecture.weights_of(network_id.seed))
-        image = (input_channels(module, channels), *size)
-    pretrained.check_classes(classes, dataset.classes, str(network_id))
-    image = (image[0], *architecture.size(image[1:]))
-    module.to(device).eval()
-    network = _network(network_id, module, blueprint, dataset, image, mean, std)
-    test_images = DeviceImages(dataset, dataset.test, device)
-    return _with_history(network_id, network, test_images, dataset, {name: [] for name in CURVES}, begun, "float32")
-
-
-def initial(network_id: NetworkId, architecture: Architecture, dataset: Dataset, study_seed: int) -> Network:
-    """A network with its initial weights; `calibrated` has those of `random`, and `trained` starts from others."""
-    kind = "trained" if network_id.recipe == "trained" else "random"
-    seed = seed_of(study_seed, network_id.architecture, kind, network_id.seed)
-    channels, *size = dataset.train.images.shape[1:]
-    blueprint = _blueprint(architecture, channels, len(dataset.classes))
-    module = build(blueprint, seed)
-    image = (input_channels(module, channels), *architecture.size(size))
-    normalisation = [
-        tuple(map(float, own or shared))
-        for own, shared in ((architecture.mean, dataset.mean), (architecture.std, dataset.std))
-    ]
-    network = _network(network_id, module, blueprint, dataset, image, *normalisation)
-    network.with_images(tuple(dataset.train.images.shape[1:]))
-    _ = network.graph  # while it is on the CPU
-    return network
-
-
-def _blueprint(architecture: Architecture, channels: int, outputs: int) -> Blueprint:
-    return Blueprint(architecture.model, outputs, channels, architecture.arguments, architecture.stem)
-
-
-def _network(
-    network_id: NetworkId,
-    module: nn.Module,
-    blueprint: Blueprint,
-    dataset: Dataset,
-    image: tuple[int, int, int],
-    mean: Sequence[float],
-    std: Sequence[float],
-) -> Network:
-    normalisation = {"mean": tuple(map(float, mean)), "std": tuple(map(float, std))}
-    return Network(module, str(network_id), image=image, classes=dataset.classes, blueprint=blueprint, **normalisation)
-
-
-def _with_history(
-    network_id: NetworkId,
-    network: Network,
-    test_images: DeviceImages,
-    dataset: Dataset,
-    curves: Curves,
-    begun: tuple[float, float],
-    precision: str,
-) -> Network:
-    """The network with what is worth knowing of it: its accuracy on the whole test set, and how it got there."""
-    network.module.eval()
-    test = evaluate(FrozenNetwork(network, device=test_images.device), test_images)
-    blueprint = network.blueprint
-    about: dict[str, Any] = {
-        "network": str(network_id),
-        **network_id._asdict(),
-        "model": blueprint.model,
-        "arguments": json.dumps(dict(blueprint.arguments), sort_keys=True),
-        "width": blueprint.arguments.get("width"),
-        "layers": [layer.name for layer in network.layers],
-        "operations": network.operations,
-        "classes": len(dataset.classes),
-        "parameters": sum(parameter.numel() for parameter in network.module.parameters()),
-        "accuracy": test.accuracy,
-        "loss": test.loss,
-        "test_images": test.images,
-        "train_accuracy": curves["train_accuracy"][-1] if curves["train_accuracy"] else None,
-        "dataset": dataset.name,
-        "digest": dataset.digest,
-        "device": device_name(test_images.device),
-        "precision": precision.removeprefix("torch."),
-        "seconds": round(time.monotonic() - begun[0], 3),
-        "processor_seconds": round(time.process_time() - begun[1], 3),
-        "curves": curves,
-    }
-    return replace(network, about=about)
-
-
 def _keep(checkpoint: Path, fingerprint: str, module: nn.Module, optimiser: Optimiser, curves: Curves) -> None:
     tensors: dict[str, Tensor] = {f"network.{name}": value for name, value in module.state_dict().items()}
     names = [name for name, _ in module.named_parameters()]
@@ -293,7 +142,7 @@ def _resume(checkpoint: Path, fingerprint: str, module: nn.Module, optimiser: Op
                 raise KeyError("another training")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, TypeError):
-        return {name: [] for name in CURVES}
+        return no_curves()
     prefix = "network."
     module.load_state_dict(
         {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

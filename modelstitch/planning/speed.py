@@ -31,7 +31,7 @@ from modelstitch.fitting.beginning import new_stitches
 from modelstitch.fitting.objectives import objective_of
 from modelstitch.fitting.protocols import protocol_of
 from modelstitch.identifiers import NetworkId
-from modelstitch.networks import training
+from modelstitch.networks import making, training
 from modelstitch.networks.description import Description
 from modelstitch.networks.evaluation import evaluate
 from modelstitch.networks.frozen import FrozenNetwork, freeze
@@ -260,7 +260,7 @@ def first(split: Split, count: int) -> Split:
 
 def random_network(plan: PlannedStudy, name: str, dataset: Dataset) -> Network:
     """A network of an architecture with random weights."""
-    return training.initial(NetworkId(name, "random", 0), plan.study.networks.complete(name), dataset, 0)
+    return making.initial(NetworkId(name, "random", 0), plan.study.networks.complete(name), dataset, 0)
 
 
 def network_run(plan: PlannedStudy, name: str, dataset: Dataset, device: str) -> Run:

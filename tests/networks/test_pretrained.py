@@ -7,7 +7,7 @@ from torch import nn
 
 from modelstitch.errors import ModelstitchError
 from modelstitch.identifiers import NetworkId
-from modelstitch.networks import pretrained, training, weights
+from modelstitch.networks import making, pretrained, weights
 from modelstitch.networks.network import Network
 from tests.networks.modules import Plain, made
 from tests.settings import architecture
@@ -121,7 +121,7 @@ def imported(dataset, path, **changes):
         weights=str(path),
         **{"mean": (0.25,), "std": (0.5,), "classes": tuple(dataset.classes), "training": None} | changes,
     )
-    return training.from_elsewhere(NetworkId("R1111", "pretrained", 7), own, dataset)
+    return making.from_elsewhere(NetworkId("R1111", "pretrained", 7), own, dataset)
 
 
 def test_a_network_from_elsewhere_is_what_its_file_says_and_is_measured_on_the_test_set(digits, trained, tmp_path):

@@ -11,7 +11,7 @@ import torch
 from modelstitch.data.images import DeviceImages
 from modelstitch.errors import ModelstitchError
 from modelstitch.identifiers import NetworkId
-from modelstitch.networks import training, weights
+from modelstitch.networks import making, training, weights
 from modelstitch.networks.evaluation import evaluate
 from modelstitch.networks.frozen import FrozenNetwork
 from modelstitch.networks.small_resnet import ARCHITECTURES
@@ -24,7 +24,7 @@ import sys
 from pathlib import Path
 import torch
 from modelstitch.data import datasets
-from modelstitch.networks import training, weights
+from modelstitch.networks import making, training, weights
 from tests.networks.test_training import MODELS
 
 torch.set_num_threads(1)
@@ -168,7 +168,7 @@ def test_networks_of_other_names_and_seeds_start_from_other_weights(few_digits):
     ids = [NetworkId(name, kind, seed) for name in ARCHITECTURES for kind in ("trained", "random") for seed in (0, 1)]
     seeds = [*((network_id, 0) for network_id in ids), (ids[0], 1)]
     starts = [
-        training.initial(network_id, architecture(network_id.architecture), few_digits, seed).module
+        making.initial(network_id, architecture(network_id.architecture), few_digits, seed).module
         for network_id, seed in seeds
     ]
     assert len({module.layers[0].conv.weight.detach().numpy().tobytes() for module in starts}) == 65

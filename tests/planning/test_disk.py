@@ -8,7 +8,7 @@ from modelstitch.data import datasets
 from modelstitch.data.datasets import Sizes, Split
 from modelstitch.fitting.pair import layers_of
 from modelstitch.identifiers import NetworkId
-from modelstitch.networks import training, weights
+from modelstitch.networks import making, weights
 from modelstitch.planning import disk
 from modelstitch.records import Column, PairRecord
 from modelstitch.stitches import files
@@ -44,7 +44,7 @@ def networks(plan, noise):
     """The two networks, as a job makes them."""
     ids = (NetworkId.parse(name)._replace(recipe="random") for name in PAIR)
     dataset = datasets.read(noise)
-    return [training.initialise(one, plan.study.networks.complete(one.architecture), dataset, 0) for one in ids]
+    return [making.initialise(one, plan.study.networks.complete(one.architecture), dataset, 0) for one in ids]
 
 
 def near(expected, path):
