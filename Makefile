@@ -18,7 +18,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 run: $(INSTALLED)
 	$(IN_VENV) snakemake --cores all
 
-# One thread a worker: two on the same cores wait for each other.
+# One thread per worker: two on the same cores wait for each other.
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(IN_VENV) pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 

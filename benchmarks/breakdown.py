@@ -2,7 +2,7 @@
 
     python benchmarks/breakdown.py --width 8 16 --batch 32 --precision float32 bfloat16
 
-A row for each combination: milliseconds a step, and what share of them each kind of work takes. The networks'
+A row for each combination: milliseconds per step, and what share of them each kind of work takes. The networks'
 convolutions and the stitches of one pixel of a map count as convolutions; matrix products are all other stitches, the
 receiver's linear layers and its attention, forward and backward; the sender is its whole pass, the optimiser a step of
 Muon, as in `fast`. What is left, Python, autograd and the profiler itself among it, is the rest. The last line is JSON.

@@ -126,7 +126,7 @@ def measure_combinations(text: str, measure: Callable[[Combination, str, int], d
     options = parser(text)
     add_architectures(options)
     options.add_argument("--width", nargs="+", type=int, default=[16], help="of a Small ResNet's first stage")
-    options.add_argument("--batch", nargs="+", type=int, default=[256], help="images a step (256 in the paper)")
+    options.add_argument("--batch", nargs="+", type=int, default=[256], help="images per step (256 in the paper)")
     options.add_argument(
         "--precision", nargs="+", choices=("float32", "bfloat16"), default=["float32"], help="of the engine"
     )

@@ -7,7 +7,7 @@ before it: the receiver's layers run once for all, on more and more cells, and t
 convolutions are the same, in fewer and larger calls, and all that autograd keeps is there at once; where the largest
 map would outgrow the engine's limit, the batch is cut. Both are also measured with layers compiled by `torch.compile`.
 Every way's first step stands apart (`_first`): a compiled one's has the compiling in it. A row for each combination:
-seconds a step, and how far losses are apart. The last line is JSON.
+seconds per step, and how far losses are apart. The last line is JSON.
 """
 
 import itertools

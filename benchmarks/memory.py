@@ -76,7 +76,7 @@ def parse() -> argparse.Namespace:
     options.add_argument("--width", nargs="+", type=int, default=[8, 16], help="of a Small ResNet's first stage")
     options.add_argument("--rows", nargs="+", type=int, default=[1, 6], help="sender layers, from the last one back")
     options.add_argument("--protocol", nargs="+", choices=tuple(CONFIGS), default=["fast", "paper"])
-    options.add_argument("--batch", type=int, help="images a step; the protocol's own by default, 64 and 256")
+    options.add_argument("--batch", type=int, help="images per step; the protocol's own by default, 64 and 256")
     options.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
     options.add_argument("--images", type=int, default=60_000, help="of the data set (CIFAR-10: 60,000)")
     return options.parse_args()

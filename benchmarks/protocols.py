@@ -4,8 +4,8 @@
 
 Converged is what two starts agree on: least squares and random, both trained by the fast protocol for
 `--reference-epochs`, or those of records that are there, as a study's `measures.budget` makes them. The reference is
-the largest in each cell, since every one errs on the low side. The networks and images are a finished study's. A line
-a protocol as soon as it is done; the last line is JSON.
+the largest in each cell, since every one errs on the low side. The networks and images are a finished study's. One line
+per protocol as soon as it is done; the last line is JSON.
 """
 
 import argparse

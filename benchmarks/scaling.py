@@ -7,7 +7,7 @@ the last one back, so that the sender's pass is whole from the first. Each size 
 cells share is done once, so that the cost of a cell must fall.
 
 Pairs: 1, 2 and 4 pairs one after the other, each made anew, trained for several steps and dropped. Nothing is kept from
-one to the next, so that time a pair and memory must stay what they are. The last line is JSON with both tables.
+one to the next, so that time per pair and memory must stay what they are. The last line is JSON with both tables.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def parse() -> argparse.Namespace:
     options = parser(__doc__)
     options.add_argument("--architecture", default="R1112", type=model_name, help="of sender and receiver")
     options.add_argument("--width", type=int, default=8, help="of a Small ResNet's first stage")
-    options.add_argument("--batch", type=int, default=32, help="images a step")
+    options.add_argument("--batch", type=int, default=32, help="images per step")
     options.add_argument("--repeats", type=int, default=5, help="steps of each size, of which the median counts")
     return options.parse_args()
 

@@ -12,7 +12,7 @@ Ways to the stitch of least mean squared error, on the networks and images of a 
 - `steps D E W`: the paper's protocol with weight decay D for E epochs, of which W of warm-up (10 of 4: never left it).
 
 Test accuracy, and the mean squared error over the expected representation's variance, by how much later the sender's
-layer stands than the receiver's, in relative depth. A line a way as soon as it is done; the last line is JSON.
+layer stands than the receiver's, in relative depth. One line per way as soon as it is done; the last line is JSON.
 """
 
 import argparse

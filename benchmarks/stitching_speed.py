@@ -213,7 +213,7 @@ def back(convolution: nn.Module, maps: Tensor, gradient: Tensor) -> None:
 
 @functools.cache
 def matmul_rate(dtype: torch.dtype, device: str) -> float:
-    """Operations a second of the fastest of some square matrix products."""
+    """Operations per second of the fastest of some square matrix products."""
     rates = []
     for size in MATMUL_SIZES[device]:
         one, other = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
+from modelstitch.config.messages import lines
+from modelstitch.config.networks import Architecture
 from modelstitch.errors import ModelstitchError
 
 if TYPE_CHECKING:
@@ -24,7 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     layers.add_argument("model", help="R1122, torchvision:vgg11_bn, timm:<name>, nets/mine.py:Net, or a network's file")
     layers.add_argument("--image", metavar="CxHxW", help="shape of an image: 3x32x32, or 3x224x224 where it needs that")
     layers.add_argument("--classes", type=int, default=10, help="how many; by default 10")
-    layers.add_argument("--arguments", type=json.loads, default={}, metavar="JSON", help='of the model: {"width": 8}')
+    layers.add_argument(
+        "--arguments", default="{}", metavar="JSON", help='of the model: {"width": 8}, by default 64 in a Small ResNet'
+    )
     layers.add_argument("--stem", choices=("own", "small"), default="own", help="small: for small images")
     layers.set_defaults(command=list_layers)
     given = parser.parse_args(arguments)
@@ -37,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def list_layers(given: argparse.Namespace) -> str:
-    """Every cut of a network, one a line, those that are layers by default with their index.
+    """Every cut of a network, one per line, those that are layers by default with their index.
 
     Raises:
         ModelstitchError: if it can't be built or cut.
@@ -71,28 +78,39 @@ def list_layers(given: argparse.Namespace) -> str:
 
 
 def _network(given: argparse.Namespace) -> Network:
-    from modelstitch.config.networks import default_name
     from modelstitch.networks.building import Blueprint, build, input_channels
     from modelstitch.networks.network import Network
 
     if given.model.endswith(".safetensors"):
         return Network.load(given.model)
-    shapes = [_shape(given.image)] if given.image else SIZES
-    for place, (channels, *size) in enumerate(shapes):
-        arguments = given.arguments
-        if "width" not in arguments and given.model.startswith("R") and ":" not in given.model:
-            arguments = {"width": 64} | arguments
-        module = build(Blueprint(given.model, given.classes, channels, arguments, given.stem), seed=0)
-        shape = (input_channels(module, channels), *size)
-        network = Network(module.eval(), default_name(given.model), image=shape)
-        try:
-            _ = network.cuts
-        except ModelstitchError:
-            if place == len(shapes) - 1:
-                raise
-        else:
-            return network
-    raise AssertionError("unreachable")
+    architecture = _architecture(given)
+
+    def cut(channels: int, *size: int) -> Network:
+        blueprint = Blueprint(architecture.model, given.classes, channels, architecture.arguments, given.stem)
+        module = build(blueprint, seed=0)
+        network = Network(module.eval(), architecture.name, image=(input_channels(module, channels), *size))
+        _ = network.cuts
+        return network
+
+    if given.image:
+        return cut(*_shape(given.image))
+    small, large = SIZES
+    with contextlib.suppress(ModelstitchError):
+        return cut(*small)
+    return cut(*large)
+
+
+def _architecture(given: argparse.Namespace) -> Architecture:
+    try:
+        arguments = json.loads(given.arguments)
+    except ValueError:
+        raise ModelstitchError(f'--arguments {given.arguments}: expected JSON: {{"width": 8}}') from None
+    try:
+        architecture = Architecture(model=given.model, arguments=arguments)
+    except ValidationError as error:
+        raise ModelstitchError("; ".join(lines(error, Architecture, {"model": given.model}))) from None
+    width = {"width": 64} if architecture.is_small_resnet else {}
+    return architecture.model_copy(update={"arguments": width | architecture.arguments})
 
 
 def _shape(text: str) -> tuple[int, int, int]:

@@ -1,4 +1,4 @@
-"""The error that a user can mend."""
+"""The error that a user can mend, and what others' errors say."""
 
 
 class ModelstitchError(Exception):
@@ -7,3 +7,9 @@ class ModelstitchError(Exception):
     The message names the place (file, key), the value, what was expected and what to do. Programs print it without a
     traceback and exit with 1.
     """
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or its type where it has none."""
+    lines = str(error).strip().strip("'\"").splitlines()
+    return lines[0] if lines else type(error).__name__

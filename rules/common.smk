@@ -14,11 +14,14 @@ from modelstitch.config.study import check_repeated_keys, load_study
 from modelstitch.data import sources
 from modelstitch.data.datasets import read_sizes
 from modelstitch.errors import ModelstitchError
+from modelstitch.fitting.objectives import module_name as objective_module
+from modelstitch.fitting.protocols import module_name as protocol_module
 from modelstitch.identifiers import ARCHITECTURE, NETWORK, NetworkId
-from modelstitch.networks.sources import source_of
+from modelstitch.networks.sources import module_name as source_module
 from modelstitch.planning.describe import describe_all
 from modelstitch.planning.fingerprint import fingerprint
 from modelstitch.planning.study import SIZES, PlannedStudy
+from modelstitch.stitches.families import module_name as family_module
 
 
 def typed(value):
@@ -52,18 +55,15 @@ def plan_study(source):
         f"{source}: networks.architectures[{index}]": networks.complete(architecture.name)
         for index, architecture in enumerate(networks.architectures)
     }
-    code = fingerprint(modules=["modelstitch.planning.description_of", *map(source_module, places.values())])
+    code = fingerprint(
+        modules=["modelstitch.planning.description_of", *(source_module(one.model) for one in places.values())]
+    )
     try:
         plan = PlannedStudy(STUDY, sizes, describe_all(places, sizes, DESCRIPTIONS, code))
         plan.check_layers(source)
     except ModelstitchError as error:
         sys.exit(str(error))
     return plan
-
-
-def source_module(architecture):
-    """The module that builds an architecture, found by its name when a job runs."""
-    return f"modelstitch.networks.sources.{source_of(architecture.model)[0]}"
 
 
 STUDY_FILES = workflow.overwrite_configfiles or workflow.configfiles
@@ -139,18 +139,18 @@ def own_file_of(network):
 
 
 def code_of_network(script, network):
-    return code_of(script, modules=(source_module(architecture_of(network)),))
+    return code_of(script, modules=(source_module(architecture_of(network).model),))
 
 
 def code_of_pair(*scripts, wildcards, objectives=(), modules=()):
     """Of a job that loads both networks, and finds what it fits by the names in the study."""
-    modules = {*modules, *(source_module(architecture_of(wildcards[role])) for role in ("sender", "receiver"))}
+    modules = {*modules, *(source_module(architecture_of(wildcards[role]).model) for role in ("sender", "receiver"))}
     for objective in objectives or [wildcards.objective]:
         settings = getattr(STUDY.stitches, objective)
         modules |= {
-            f"modelstitch.fitting.objectives.{objective.replace('-', '_')}",
-            f"modelstitch.fitting.protocols.{settings.protocol.replace('-', '_')}",
-            f"modelstitch.stitches.families.{settings.family.name.replace('-', '_')}",
+            objective_module(objective),
+            protocol_module(settings.protocol),
+            family_module(settings.family.name),
         }
     return code_of(*scripts, modules=tuple(sorted(modules)))
 
@@ -168,10 +168,6 @@ def settings_of(wildcards):
 
 def precision_of(wildcards):
     return getattr(STUDY.stitches, wildcards.objective).precision
-
-
-def layers_of_task(wildcards):
-    return PLAN.sender_layers("task", wildcards.sender), PLAN.receiver_layers("task", wildcards.receiver)
 
 
 def sender_layers(wildcards):

@@ -1,4 +1,4 @@
-"""Figures: a heat map a pair, all pairs at a glance and averaged, and the controls beside the trained pairs."""
+"""Figures: one heat map per pair, all pairs at a glance and averaged, and the controls beside the trained pairs."""
 
 COLORMAP = STUDY.figures.colormap
 RECIPE_PAIRS = [(recipes.sender, recipes.receiver) for recipes in STUDY.pairs]
@@ -52,7 +52,7 @@ FIGURES = [str(file) for file in PAIR_FIGURES] + [
 ]
 
 
-# A job a kind of figure: a process takes seconds to start, a figure half a one.
+# One job per kind of figure: a process takes seconds to start, a figure half a one.
 rule draw_pairs:
     input:
         cells=TABLES["cells_parquet"],

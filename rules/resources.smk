@@ -22,6 +22,12 @@ def cells_of_pair(wildcards):
     return wildcards.objective, wildcards.sender, wildcards.receiver, *layers
 
 
+def cells_of_task(wildcards):
+    """The same of the objective `task`, whatever the rule's own is."""
+    networks = wildcards.sender, wildcards.receiver
+    return "task", *networks, PLAN.sender_layers("task", networks[0]), PLAN.receiver_layers("task", networks[1])
+
+
 def cells_of_block(wildcards):
     return *cells_of_pair(wildcards)[:4], blocks_of(wildcards)[wildcards.block]
 

@@ -1,4 +1,4 @@
-"""The stitches: one job an ordered pair and objective, or one a block of its receiver layers."""
+"""The stitches: one job per ordered pair and objective, or one per block of its receiver layers."""
 
 
 def stitching_code(wildcards):

@@ -1,4 +1,4 @@
-"""What many tests share: real digits, few of them, and networks on them, made once a session."""
+"""What many tests share: real digits, few of them, and networks on them, made once per session."""
 
 import pytest
 import torch

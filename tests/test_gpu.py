@@ -121,7 +121,7 @@ def test_an_epoch_begins_without_waiting_for_the_gpu_and_has_the_processors_imag
 
 
 def test_exhausted_memory_halves_the_batches(caplog):
-    """Of 8 MiB an image, where there are 600 MiB: 100 images exhaust them in their second half, 50 fit."""
+    """Of 8 MiB per image, where there are 600 MiB: 100 images exhaust them in their second half, 50 fit."""
     caplog.set_level("INFO")
 
     def work(batch):

@@ -158,6 +158,17 @@ def test_products_of_float32_are_exact_whatever_the_surroundings_say():
         torch.set_float32_matmul_precision("highest")
 
 
+@pytest.mark.parametrize(("dtype", "fused"), [(torch.float32, True), (torch.bfloat16, False)])
+def test_attention_in_bfloat16_is_computed_by_products_on_a_processor(dtype, fused):
+    hardware.prepare("cpu", dtype)
+    try:
+        values = torch.rand(2, 3, 5, 8, dtype=dtype, requires_grad=True)
+        attended = torch.nn.functional.scaled_dot_product_attention(values, values, values)
+    finally:
+        hardware.prepare("cpu")
+    assert ("Flash" in attended.grad_fn.name()) == fused
+
+
 def test_memory_of_a_processor_is_not_counted():
     assert hardware.free_memory("cpu") is None
     hardware.release_memory()

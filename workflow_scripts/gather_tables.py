@@ -5,5 +5,4 @@ import job
 from modelstitch.analysis import tables
 
 job.begin(snakemake)
-for name, path in snakemake.output.items():
-    tables.write_csv(tables.read_all(snakemake.input[name]), path)
+tables.gather(dict(snakemake.input.items()), dict(snakemake.output.items()))

@@ -1,4 +1,4 @@
-"""The cells of a study as a tidy table, one row a cell, from its records."""
+"""The cells of a study as a tidy table, one row per cell, from its records."""
 
 from collections.abc import Iterator, Sequence
 from math import nan
@@ -47,7 +47,7 @@ COLUMNS = RECORDED | dict.fromkeys(EXCESSES, "float64")
 
 
 def cells(paths: Sequence[Path | str]) -> pd.DataFrame:
-    """One row a cell of the records, with `COLUMNS`, sorted by pair and layers.
+    """One row per cell of the records, with `COLUMNS`, sorted by pair and layers.
 
     `relative_accuracy` is the accuracy over the receiver's own; `train_accuracy` and `train_loss` are the last
     epoch's. A failed cell has NaN there and a `reason`. A layer's `depth` is its position among the network's layers,

@@ -1,4 +1,4 @@
-"""The networks of a study as a tidy table, one row a network, from the JSON files beside the weights."""
+"""The networks of a study as a tidy table, one row per network, from the JSON files beside the weights."""
 
 import json
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ COLUMNS = {
 
 
 def networks(paths: Sequence[Path | str]) -> pd.DataFrame:
-    """One row a network, with `COLUMNS`, sorted by recipe and name; `width` is that of a Small ResNet.
+    """One row per network, with `COLUMNS`, sorted by recipe and name; `width` is that of a Small ResNet.
 
     Raises:
         ModelstitchError: if a file is no JSON or lacks one of the columns, naming it.

@@ -1,7 +1,7 @@
 """Tables as files: CSV with every digit, and Parquet with types. They hold no times: equal results, equal bytes."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -59,3 +59,17 @@ def read_all(paths: Sequence[Path | str]) -> pd.DataFrame:
         ModelstitchError: as `read`.
     """
     return pd.concat([read(path) for path in paths], ignore_index=True)
+
+
+def gather(parts: Mapping[str, Sequence[Path | str]], wholes: Mapping[str, Path | str]) -> None:
+    """Write tables of one kind, one after the other, as one table for each kind.
+
+    Args:
+        parts: paths of the tables by kind.
+        wholes: where each kind's table goes.
+
+    Raises:
+        ModelstitchError: as `read` and `write_csv`.
+    """
+    for kind, path in wholes.items():
+        write_csv(read_all(parts[kind]), path)

@@ -159,6 +159,14 @@ def numbers(matrix: pd.DataFrame, sender_layers: int, receiver_layers: int) -> d
     return {name: values[0].item() for name, values in _numbers(cells.sums(slopes), slopes).items()}
 
 
+def numbers_or_nan(matrix: pd.DataFrame, sender_layers: int, receiver_layers: int) -> dict[str, float]:
+    """`numbers`, all of them NaN where there is no result on one side of the diagonal."""
+    try:
+        return numbers(matrix, sender_layers, receiver_layers)
+    except ValueError:
+        return dict.fromkeys(NUMBERS, np.nan)
+
+
 def _numbers(sums: np.ndarray, slopes: Slopes) -> dict[str, np.ndarray]:
     """`NUMBERS` (B,) of `Accuracies.sums` (B, 3 + S) for boundaries of these slopes."""
     below, above, total = sums[:, :3].T
@@ -173,7 +181,7 @@ def _numbers(sums: np.ndarray, slopes: Slopes) -> dict[str, np.ndarray]:
 
 
 def measure(paths: Sequence[Path | str], dataset: Path | str, seed: int) -> pd.DataFrame:
-    """The triangles of a study: a row for all pairs of two recipes, then a row a pair.
+    """The triangles of a study: one row for all pairs of two recipes, then one per pair.
 
     `below` and `above` are the mean accuracies at or below the diagonal and above it, `difference` the first less the
     second. `index_slope` and `depth_slope` are those of the boundary that explains most of the variance by two levels,

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from modelstitch.config.messages import lines
+from modelstitch.config.messages import lines, listed
 from modelstitch.config.stitches import Stitches, StitchSettings, objective_settings
 from modelstitch.errors import ModelstitchError
 
@@ -52,17 +52,15 @@ def default_settings(objective: str, protocol: str | None, changes: dict[str, An
     """
     known = [name for name in PROTOCOLS if name[0] == objective]
     if not known:
-        raise ModelstitchError(f"objective {objective!r}: expected {_listed({name for name, _ in PROTOCOLS})}")
+        raise ModelstitchError(f"objective {objective!r}: expected {listed(sorted({name for name, _ in PROTOCOLS}))}")
     name = (objective, protocol or known[0][1])
     if name not in PROTOCOLS:
-        raise ModelstitchError(f"protocol {protocol!r} of {objective}: expected {_listed({two for _, two in known})}")
+        raise ModelstitchError(
+            f"protocol {protocol!r} of {objective}: expected {listed(sorted(two for _, two in known))}"
+        )
     values = COMMON | {"protocol": name[1]} | PROTOCOLS[name] | changes
     try:
         return objective_settings(objective, values)
     except ValidationError as error:
         found = [line.removeprefix(f"{objective}.") for line in lines(error, Stitches, {objective: values})]
         raise ModelstitchError("; ".join(found)) from None
-
-
-def _listed(names: set[str]) -> str:
-    return " or ".join(sorted(names))

@@ -98,10 +98,11 @@ def _text(details: ErrorDetails, model: type[BaseModel]) -> str:
 
 def _unknown(value: object, expected: str) -> str:
     choices = re.findall(r"'([^']*)'", expected)
-    return f"{_shown(value)} is not known: expected {_listed(choices)}{nearest(value, choices)}"
+    return f"{_shown(value)} is not known: expected {listed(choices)}{nearest(value, choices)}"
 
 
-def _listed(choices: list[str]) -> str:
+def listed(choices: Sequence[str]) -> str:
+    """Choices in a sentence: `a, b or c`."""
     return " or ".join(filter(None, (", ".join(choices[:-1]), choices[-1])))
 
 
@@ -203,7 +204,7 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
 
 def _variants(place: Place, key: str, model: type[BaseModel]) -> str:
     variants = _models_in(_field(place, model).annotation)
-    return _listed([name for variant in variants for name in typing.get_args(variant.model_fields[key].annotation)])
+    return listed([name for variant in variants for name in typing.get_args(variant.model_fields[key].annotation)])
 
 
 def _discriminator(context: Mapping[str, Any]) -> str:

@@ -33,7 +33,7 @@ LIBRARY = "library"  # in place of a file of weights
 Recipe = Literal[RECIPES]
 
 
-def _check_model(value: str) -> str:
+def _resolve_model(value: str) -> str:
     """The name by which a model is known: `R3463` for `ResNet34`; any other as it is."""
     if re.fullmatch(MODEL, value):
         return ALIASES.get(value, value)
@@ -57,7 +57,7 @@ class Training(Section):
         description="sgd, with momentum; or adamw, which Transformers and their like need"
     )
     epochs: int = Field(ge=1, description="passes over the training images")
-    batch: int = Field(ge=1, description="images a step")
+    batch: int = Field(ge=1, description="images per step")
     learning_rate: float = Field(gt=0, description="peak learning rate, at the end of the warm-up")
     momentum: Annotated[float, Field(ge=0, lt=1)] | None = Field(
         default=None, description="momentum of sgd; adamw has none"
@@ -109,7 +109,7 @@ Size = Annotated[
 class Architecture(Section):
     """A model and what it needs; a model's name alone is short for one without the rest."""
 
-    model: Annotated[str, AfterValidator(_check_model)] = Field(
+    model: Annotated[str, AfterValidator(_resolve_model)] = Field(
         description="R1122, torchvision:<name>, timm:<name> or <file>.py:<class>"
     )
     name: Annotated[str, Field(pattern=rf"^{ARCHITECTURE}$", max_length=100)] = Field(

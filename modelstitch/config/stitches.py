@@ -40,7 +40,7 @@ class TrainedStitches(StitchSettings):
     """What every protocol that takes steps needs."""
 
     epochs: float = Field(gt=0, description="passes over the training images; 0.25 is a quarter of them")
-    batch: int = Field(ge=1, description="images a step")
+    batch: int = Field(ge=1, description="images per step")
     learning_rate: float = Field(gt=0, description="peak learning rate")
     augmentation: Augmentation = Field(description="random changes of the training images")
 

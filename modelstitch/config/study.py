@@ -59,9 +59,9 @@ class Jobs(Section):
     """How the work is cut and run: a change re-runs nothing."""
 
     layers_per_job: Annotated[int, Field(ge=1)] | None = Field(
-        description="receiver layers a job; null is one job a pair"
+        description="receiver layers per job; null is one job per pair"
     )
-    threads: int = Field(ge=1, description="processor cores a job of training or stitching")
+    threads: int = Field(ge=1, description="processor cores per job of training or stitching")
     device: Literal["auto", "cpu", "cuda"] = Field(description="auto takes a GPU where there is one")
 
 
@@ -93,7 +93,8 @@ class Study(Section):
             for index, pair in enumerate(pairs):
                 for role, recipe in pair:
                     if recipe == "trained":
-                        raise mistake(((index, role), f"trained: how {untold[0]} is: expected networks.training"))
+                        reason = f"trained needs networks.training, or the training of {untold[0]}: missing"
+                        raise mistake(((index, role), reason))
         return pairs
 
     @field_validator("pairs")

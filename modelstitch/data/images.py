@@ -77,7 +77,7 @@ def drawn(count: int, images: int, seed: int) -> Tensor:
 
 
 def augment(images: Tensor, draws: Tensor, augmentation: Augmentation, mean: Tensor) -> Tensor:
-    """Flip half of the images, shift each by up to `shift` pixels a direction, and cut a `cutout` square out of each.
+    """Flip half of the images, shift each by up to `shift` pixels per direction, and cut a `cutout` square out of each.
 
     What comes in from outside and what is cut out is the mean colour, which is zero once images are normalised by it.
 

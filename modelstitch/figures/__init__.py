@@ -1,1 +1,1 @@
-"""Figures of a study, drawn from its tables: a module a kind, so that a changed one redraws only its own."""
+"""Figures of a study, drawn from its tables: one module per kind, so that a changed one redraws only its own."""

@@ -38,7 +38,7 @@ SIDES = {"below": ("-", "at or below the diagonal"), "above": ("--", "above it")
 
 
 def draw(cells: pd.DataFrame, summary: pd.DataFrame, networks: pd.DataFrame, colormap: str) -> Figure:
-    """For each pair a row of matrices a start, epochs from left to right, and the triangle's two means by epochs.
+    """For each pair one row of matrices per start, epochs from left to right, and the triangle's two means by epochs.
 
     Args:
         cells, summary: as `budget.cells` and `budget.measure` give them.
@@ -110,7 +110,7 @@ def _draw_matrix(axes: Axes, left: float, top: float, cells: pd.DataFrame, cell:
 
 
 def _draw_curves(axes: Axes, left: float, top: float, height: float, summary: pd.DataFrame) -> None:
-    """Mean accuracy at or below the diagonal and above it, by epochs, a colour a start; how much is left as words."""
+    """Mean accuracy at or below the diagonal and above it, by epochs, one colour per start; `left` as words."""
     plot = panel(axes, left, top, CURVES, height)
     handles = [Line2D([], [], color=SOFT, linestyle=dashes, label=words) for dashes, words in SIDES.values()]
     for (start, rows), colour in zip(summary.groupby("start"), COLOURS, strict=True):

@@ -33,7 +33,7 @@ from modelstitch.figures.canvas import (
 )
 from modelstitch.identifiers import NetworkId
 
-# Inches, as all that follow; at 200 dots an inch, an image of 32 pixels is three times as large.
+# Inches, as all that follow; at 200 dots per inch, an image of 32 pixels is three times as large.
 IMAGE, GAP = 0.48, 0.04
 NUMBERS = {"receiver": "read_by_receiver", "sender": "read_by_sender", "PSNR": "psnr", "SSIM": "ssim"}
 NUMBER = 0.6
@@ -43,7 +43,7 @@ POINTS = 101
 
 
 def draw_images(table: pd.DataFrame, images: Mapping[str, Path | str], sender: str, receiver: str) -> Figure:
-    """The originals, and below them for each objective a row of generated images a sender layer, with its numbers.
+    """The originals, and below them for each objective one row of generated images per sender layer, with its numbers.
 
     Args:
         table: `tables/generation.csv`.
@@ -118,7 +118,7 @@ def _write_row(axes: Axes, layer: str, values: Mapping[str, float], left: float,
 
 
 def draw_metrics(table: pd.DataFrame, networks: pd.DataFrame, colormap: str) -> Figure:
-    """Accuracy, PSNR and SSIM of the generated images against the sender's layer: a column of panels an objective.
+    """Accuracy, PSNR and SSIM of the generated images against the sender's layer: one column of panels per objective.
 
     A thin line is a pair, a thick one the mean over the pairs of two recipes, whose lines are straight between layers.
 
@@ -178,7 +178,7 @@ def _panel(page: Axes, left: float, top: float, highest: float) -> Axes:
 
 
 def _draw_lines(axes: Axes, rows: pd.DataFrame, name: str, colour: np.ndarray) -> None:
-    """A line a pair, and their mean; a layer without a result is left out."""
+    """One line per pair, and their mean; a layer without a result is left out."""
     points = np.linspace(0, 1, POINTS)
     values = []
     for _, pair in rows.dropna(subset=name).groupby(["sender", "receiver"]):

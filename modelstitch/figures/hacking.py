@@ -61,7 +61,7 @@ PANELS = (
 
 
 def draw(cells: pd.DataFrame, objective: str) -> Figure:
-    """Accuracy against each of `PANELS`, a dot a cell, coloured by the recipes of sender and receiver.
+    """Accuracy against each of `PANELS`, one dot per cell, coloured by the recipes of sender and receiver.
 
     Raises:
         ModelstitchError: if the table lacks the objective.
@@ -77,7 +77,8 @@ def draw(cells: pd.DataFrame, objective: str) -> Figure:
     write_title(
         axes,
         "Preserving or hacking",
-        f"{objective} stitches · a dot a cell · dotted: the expected representation; for amplification, a random error",
+        f"{objective} stitches · one dot per cell · dotted: the expected representation; "
+        "for amplification, a random error",
     )
     _write_legend(axes, colours)
     for place, measure in enumerate(PANELS):

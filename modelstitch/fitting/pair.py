@@ -16,7 +16,7 @@ from modelstitch.engine.pair import StitchedPair
 from modelstitch.errors import ModelstitchError
 from modelstitch.fitting.beginning import Fit
 from modelstitch.fitting.objectives import objective_of
-from modelstitch.hardware import device_name, enough_memory, prepare
+from modelstitch.hardware import choose_precision, device_name, enough_memory, prepare
 from modelstitch.networks.frozen import freeze
 from modelstitch.networks.network import INPUT, Network
 from modelstitch.records import Column, Layers, PairRecord, predictions_dtype
@@ -57,7 +57,7 @@ def train_pair(
             batch, or there are fewer training images than one.
     """
     begun, worked = time.monotonic(), time.process_time()
-    prepare(device)
+    prepare(device, choose_precision(settings.precision, device))
     image = tuple(dataset.train.images.shape[1:])
     sender, receiver = sender.with_images(image), receiver.with_images(image)
     train_images, test_images = (DeviceImages(dataset, split, device) for split in (dataset.train, dataset.test))

@@ -34,7 +34,10 @@ class PairWork:
         """Operations of all cells on one image, the sender's pass shared.
 
         A frozen suffix costs a forward pass and as much again for the gradient of its input; a stitch, whose input
-        needs no gradient, a forward pass and the gradient of its weights. An evaluation is one of these two `passes`.
+        needs no gradient, a forward pass and the gradient of its weights.
+
+        Args:
+            passes: 2 for a step of training, 1 for an evaluation.
         """
         cells = sum(
             self.receiver.suffix_operations(j) + stitch_operations(at) for (_, j), at in self.geometries.items()

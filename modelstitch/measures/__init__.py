@@ -1,4 +1,4 @@
-"""What else is computed of a network, a pair or a cell: one file a measure, with its section in the study's `measures`.
+"""What else is computed of a network, a pair or a cell: one file per measure, its section in the study's `measures`.
 
 A measure of pairs, found by its name, has `measure_pair(sender, receiver, dataset, ...)`, which gives a table, or a
 named tuple of tables, called as its rule's outputs are. Beside `precision` and `device` it takes what the rule names:

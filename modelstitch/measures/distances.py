@@ -50,7 +50,7 @@ def measure_pair(
     precision: str = "float32",
     device: str = "cpu",
 ) -> pd.DataFrame:
-    """Distances of every cell over the whole test set, one row a cell, with `COLUMNS`.
+    """Distances of every cell over the whole test set, one row per cell, with `COLUMNS`.
 
     A distance is a mean over images, channels and places. `variance` is that of the expected representation about the
     mean of each channel: a stitch that gives nothing but its bias can have that much error. A cosine is the mean over

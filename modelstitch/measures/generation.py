@@ -3,10 +3,10 @@
 A stitch to layer -1 gives an image of every representation: trained for `similarity` it reconstructs the original, by
 the best linear map there is (the linear case of arXiv 1506.02753), trained for `task` it paints what the whole receiver
 classifies as it should. The engine feeds the receiver whatever numbers the stitch gives; here they become images first,
-of 256 values a channel, as a file would hold them.
+of 256 values per channel, as a file would hold them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +18,6 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
 from modelstitch.accuracy import correct
-from modelstitch.analysis import tables
 from modelstitch.data.datasets import Dataset, Split
 from modelstitch.data.images import DeviceImages
 from modelstitch.files import replacing
@@ -36,6 +35,8 @@ COLUMNS = (
     "objective",
     "sender",
     "receiver",
+    "sender_recipe",
+    "receiver_recipe",
     "sender_layer",
     "sender_layer_count",
     *METRICS,
@@ -76,7 +77,7 @@ def measure_pair(
     precision: str = "float32",
     device: str = "cpu",
 ) -> tuple[pd.DataFrame, Shown]:
-    """How near the generated images are to the originals, and what both networks read in them: one row a sender layer.
+    """How near generated images are to the originals, and what both networks read in them, one row per sender layer.
 
     Args:
         sender, receiver: the networks.
@@ -135,8 +136,9 @@ def measure_pair(
     known = {name: record.attributes[name] for name in names}
     totals = {"images": min(images, len(test)), "test_images": len(test)}
     table = pd.DataFrame(numbers, columns=METRICS).assign(sender_layer=layers, **known, **totals)
-    count = {"sender_layer_count": len(record.sender)}
-    return table.assign(**count)[list(COLUMNS)], Shown(layers, originals, generated)
+    recipes = {f"{role}_recipe": NetworkId.parse(known[role]).recipe for role in ("sender", "receiver")}
+    table = table.assign(**recipes, sender_layer_count=len(record.sender))
+    return table[list(COLUMNS)], Shown(layers, originals, generated)
 
 
 def classes_of(network: FrozenNetwork, images: Tensor) -> Tensor:
@@ -176,12 +178,3 @@ def write_images(shown: Shown, path: Path | str) -> None:
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         for name, values in shown._asdict().items():
             file[name] = values
-
-
-def gather(paths: Sequence[Path | str]) -> pd.DataFrame:
-    """The tables of many pairs, one after the other, with both networks' recipes."""
-    table = tables.read_all(paths)
-    for role in ("sender", "receiver"):
-        recipes = [NetworkId.parse(name).recipe for name in table[role]]
-        table.insert(table.columns.get_loc("sender_layer"), f"{role}_recipe", recipes)
-    return table

@@ -65,7 +65,7 @@ SUFFIX_COLUMNS = (*CELL, *SUFFIX_NUMBERS)
 
 
 class Measured(NamedTuple):
-    """A row a cell, with `COLUMNS`; and a row for each cell and stage of the suffix, with `SUFFIX_COLUMNS`."""
+    """One row per cell, with `COLUMNS`; and one row for each cell and stage of the suffix, with `SUFFIX_COLUMNS`."""
 
     cells: pd.DataFrame
     suffixes: pd.DataFrame
@@ -306,8 +306,8 @@ def measure_pair(
 ) -> Measured:
     """Every measure of every cell of a pair.
 
-    Representations are those of training and test images that are drawn once a study, mistakes those on the whole test
-    set. A cell without a result is a row of NaN in the first table, and not in the second.
+    Representations are those of training and test images that are drawn once per study, mistakes those on the whole
+    test set. A cell without a result is a row of NaN in the first table, and not in the second.
 
     Args:
         sender, receiver: the networks.

@@ -34,7 +34,7 @@ COLUMNS = (
 
 
 def cells(paths: Sequence[Path | str]) -> pd.DataFrame:
-    """One row a cell: `PAIR`, `epochs`, `start`, `CELL`, `COUNTS` and `accuracy`, NaN for a cell without a result."""
+    """One row per cell: `PAIR`, `epochs`, `start`, `CELL`, `COUNTS` and `accuracy`, NaN for a cell without a result."""
     rows = []
     for record in map(records.read, paths):
         about, settings = record.attributes, record.attributes["settings"]
@@ -74,7 +74,7 @@ def measure(cells: pd.DataFrame) -> pd.DataFrame:
             budget: matrix.pivot(index=CELL[0], columns=CELL[1], values="accuracy")
             for budget, matrix in chosen.groupby(["epochs", "start"], sort=False)
         }
-        triangles = {budget: numbers_of(matrix, *depths) for budget, matrix in matrices.items()}
+        triangles = {budget: triangle.numbers_or_nan(matrix, *depths) for budget, matrix in matrices.items()}
         best = chosen.groupby(CELL).accuracy.max().unstack()
         for (epochs, start), matrix in matrices.items():
             smallest = min(other for other, same in matrices if same == start)
@@ -94,14 +94,6 @@ def measure(cells: pd.DataFrame) -> pd.DataFrame:
                 | dict(zip(SHORT, compare(matrix, best), strict=True))
             )
     return pd.DataFrame(rows, columns=list(COLUMNS))
-
-
-def numbers_of(matrix: pd.DataFrame, sender_layers: int, receiver_layers: int) -> dict[str, float]:
-    """`triangle.numbers`, all of them NaN where one side of the diagonal has no result."""
-    try:
-        return triangle.numbers(matrix, sender_layers, receiver_layers)
-    except ValueError:
-        return dict.fromkeys(triangle.NUMBERS, np.nan)
 
 
 def compare(one: pd.DataFrame, other: pd.DataFrame) -> tuple[float, float, float]:

@@ -1,4 +1,4 @@
-"""Networks are made here, with what is worth knowing of them: untrained, or with weights from elsewhere."""
+"""Networks that a study does not train: with initial, calibrated or published weights."""
 
 import json
 import time
@@ -105,13 +105,10 @@ def initial(network_id: NetworkId, architecture: Architecture, dataset: Dataset,
     blueprint = _blueprint(architecture, channels, len(dataset.classes))
     module = build(blueprint, seed)
     image = (input_channels(module, channels), *architecture.size(size))
-    normalisation = [
-        tuple(map(float, own or shared))
-        for own, shared in ((architecture.mean, dataset.mean), (architecture.std, dataset.std))
-    ]
-    network = _network(network_id, module, blueprint, dataset, image, *normalisation)
-    network.with_images(tuple(dataset.train.images.shape[1:]))
-    _ = network.graph  # while it is on the CPU
+    mean, std = architecture.mean or dataset.mean, architecture.std or dataset.std
+    network = _network(network_id, module, blueprint, dataset, image, mean, std)
+    network.check_images(tuple(dataset.train.images.shape[1:]))
+    _ = network.graph  # traced now: a training that it could not be stitched after would be for nothing
     return network
 
 

@@ -19,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from modelstitch.errors import ModelstitchError
 from modelstitch.networks import cutting, graphs
 from modelstitch.networks.representations import Representation
+from modelstitch.networks.tracing import run_for_shapes, trace
 
 INPUT = -1  # the layer that is the normalised image
 
@@ -94,9 +95,17 @@ class Network:
         """
         if self.image is None:
             return replace(self, image=tuple(image))
+        self.check_images(image)
+        return self
+
+    def check_images(self, image: Image) -> None:
+        """Refuse images of a shape (C, H, W) that the network can't be given.
+
+        Raises:
+            ModelstitchError: if they have other channels than it has, but for grey ones.
+        """
         if image[0] not in (1, self.image[0]):
             raise ModelstitchError(f"{self.name} takes images of {self.image[0]} channels, not of {image[0]}")
-        return self
 
     def cut_at(self, names: Sequence[str] | None) -> Network:
         """The network with other layers: those of these names, or the end of each block."""
@@ -112,9 +121,9 @@ class Network:
         """
         if self.image is None:
             raise ModelstitchError(
-                f"{self.name}: which images? Expected their shape: Network(module, image=(3, 32, 32))"
+                f"{self.name}: the shape of its images is not known: write Network(module, image=(3, 32, 32))"
             )
-        return graphs.trace(self.module, self.image)
+        return trace(self.module, self.image)
 
     @cached_property
     def cuts(self) -> list[cutting.Cut]:
@@ -151,7 +160,7 @@ class Network:
         """
         if self.about.get("layers") == [layer.name for layer in self.layers]:
             return self.about["operations"]
-        return graphs.without_values(self.graph.root, self.image, self._count)
+        return run_for_shapes(self.graph.root, self.image, self._count)
 
     def _count(self, root: nn.Module, values: Tensor) -> list[int]:
         """Operations of each piece of an image (1, C, H, W)."""

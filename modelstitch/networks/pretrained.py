@@ -9,11 +9,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from modelstitch.errors import ModelstitchError
+from modelstitch.errors import ModelstitchError, first_line
 
 # Where a checkpoint of a training keeps the weights among other things.
 NESTED = ("state_dict", "model_state_dict", "model", "net")
 LISTED = 3
+OTHERS = "these weights are of another network, or its arguments differ"
 
 
 class Published(NamedTuple):
@@ -43,11 +44,11 @@ def read_weights(path: Path | str) -> dict[str, Tensor]:
         else:
             found = torch.load(path, weights_only=True, map_location="cpu")
     except (OSError, SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise ModelstitchError(f"{path}: can't be read as weights: {_first_line(error)}") from error
+        raise ModelstitchError(f"{path}: can't be read as weights: {first_line(error)}") from error
     except Exception as error:  # what weights_only refuses
         raise ModelstitchError(
-            f"{path}: holds more than tensors, and pickles of strangers are not opened: save it again by "
-            f"torch.save(module.state_dict(), ...) ({_first_line(error)})"
+            f"{path}: holds more than tensors, and a pickle can run code, so only tensors are read: save it again by "
+            f"torch.save(module.state_dict(), ...) ({first_line(error)})"
         ) from error
     for name in NESTED:
         if isinstance(found, Mapping) and isinstance(found.get(name), Mapping):
@@ -69,14 +70,14 @@ def load_weights(module: nn.Module, path: Path | str) -> None:
     for name, value in own.items():
         if name in weights and weights[name].shape != value.shape:
             shapes = tuple(weights[name].shape), tuple(value.shape)
-            raise ModelstitchError(f"{path}: {name} is {shapes[0]}, expected {shapes[1]}: other weights, or arguments")
+            raise ModelstitchError(f"{path}: {name} is {shapes[0]}, expected {shapes[1]}: {OTHERS}")
     # What only counts batches may be missing: older files have none.
     missing = [name for name in own if name not in weights and not name.endswith("num_batches_tracked")]
     unknown = [name for name in weights if name not in own]
     for names, words in ((missing, "lacks"), (unknown, "has what the network lacks")):
         if names:
             more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-            raise ModelstitchError(f"{path}: {words}: {', '.join(names[:LISTED])}{more}: other weights, or arguments")
+            raise ModelstitchError(f"{path}: {words}: {', '.join(names[:LISTED])}{more}: {OTHERS}")
     module.load_state_dict(weights, strict=False)
 
 
@@ -100,7 +101,3 @@ def check_classes(classes: Sequence[str] | None, expected: Sequence[str], name: 
         f"{name}: its {len(classes)} classes ({classes[0]}, ...) are not the {len(expected)} of the data set "
         f"({expected[0]}, ...)"
     )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -92,7 +92,7 @@ class BasicBlock(nn.Module):
 
 
 class SmallResNet(nn.Module):
-    """A Small ResNet: `layers` (the stem, then one a block), and the `head`; weights by He et al.'s normal, by fan-out.
+    """A Small ResNet: `layers` (the stem, then one per block) and the `head`; weights: He et al.'s normal, by fan-out.
 
     Args:
         architecture: `R1122`, say.

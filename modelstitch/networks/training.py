@@ -51,13 +51,13 @@ def train(
             one batch, the loss stops being finite, or the device has too little memory.
     """
     begun = time.monotonic(), time.process_time()
-    prepare(device)
     training = architecture.training
+    dtype = choose_precision(training.precision, device)
+    prepare(device, dtype)
     if len(dataset.train.labels) < training.batch:
         raise ModelstitchError(
             f"networks.training.batch: {training.batch} is more than the {len(dataset.train.labels)} training images"
         )
-    dtype = choose_precision(training.precision, device)
     images = DeviceImages(dataset, dataset.train, device)
     test_images = DeviceImages(dataset, dataset.test, device)
     network = initial(network_id, architecture, dataset, study_seed)

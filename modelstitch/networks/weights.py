@@ -6,7 +6,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from modelstitch.errors import ModelstitchError
+from modelstitch.errors import ModelstitchError, first_line
 from modelstitch.files import replacing
 from modelstitch.networks.building import Blueprint, build
 from modelstitch.networks.network import Network
@@ -78,5 +78,5 @@ def load(path: Path | str) -> Network:
             blueprint=Blueprint(**header["blueprint"]),
         )
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = first_line(error)
         raise ModelstitchError(f"{path}: its header and its weights do not fit together ({reason})") from error

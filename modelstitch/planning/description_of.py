@@ -53,5 +53,5 @@ def description_of(architecture: Architecture, image: tuple[int, int, int], clas
     module = build(blueprint, seed=0)
     shape = (input_channels(module, channels), *architecture.size(size))
     network = Network(module, architecture.name, image=shape, layer_names=architecture.layers)
-    network.with_images(image)
+    network.check_images(image)
     return described(network)

@@ -15,7 +15,7 @@ CELL_TABLE_BYTES, FIGURE_BYTES = 420, 60_000
 
 
 def dataset(plan: PlannedStudy) -> int:
-    """The data set's file: a byte a pixel, eight a label."""
+    """The data set's file: one byte per pixel, eight per label."""
     image, train_images, test_images, _ = plan.sizes
     return (train_images + test_images) * (math.prod(image) + 8)
 

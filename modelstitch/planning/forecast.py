@@ -1,4 +1,4 @@
-"""What a study will take: counts from shapes (`costs`), and time by a short measurement on this machine."""
+"""What a study will take: counts from shapes (`operations`, `disk`, `requests`), and time by a short measurement here."""
 
 import os
 import time
@@ -22,7 +22,7 @@ IMAGE_SECONDS, FIGURE_SECONDS = 2e-4, 0.15
 HACKING_SECONDS, PROBE_SECONDS, METRIC_SECONDS = 0.5 / 1000, 8 / 10_000, 1.5e-3
 HEADINGS = (
     ("", "jobs", "cells", "operations", "on disk", "memory", "longest", "core", "time with"),
-    ("stage", "", "", "10^9", "MB", "MB a job", "job", "time", "{} at once"),
+    ("stage", "", "", "10^9", "MB", "MB per job", "job", "time", "{} at once"),
 )
 
 
@@ -123,7 +123,7 @@ def network_job(plan: PlannedStudy, speed: Speed, network: NetworkId) -> Job:
 
 
 def pair_jobs(plan: PlannedStudy, speed: Speed, cells: PairCells) -> list[Job]:
-    """Training and evaluating a pair's cells: one job, or one a block of receiver layers, and one to join them."""
+    """Training and evaluating a pair's cells: one job, or one per block of receiver layers, and one to join them."""
     objective, sender, receiver, rows, columns = cells
     size = plan.study.jobs.layers_per_job or len(columns)
     jobs = []

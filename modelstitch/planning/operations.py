@@ -43,8 +43,3 @@ def evaluation(
     """Evaluating these cells on the whole test set."""
     work = plan.work(sender, receiver, sender_layers, receiver_layers)
     return plan.sizes.test_images * work.passes_operations(passes=1)
-
-
-def images_seen(plan: PlannedStudy, objective: str) -> int:
-    """How many images stitches are trained on, repetitions counted."""
-    return objective_of(objective).images_seen(plan.study.stitches.objectives()[objective], plan.sizes.train_images)

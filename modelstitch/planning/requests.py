@@ -84,6 +84,30 @@ def pair_minutes(
     return _minutes(plan, count, [plan.description(network) for network in (sender, receiver)])
 
 
+def probe_mb(plan: PlannedStudy, network: str | NetworkId) -> int:
+    """Probing a network: what a stitch to its last layer would see of every layer, of all images, twice and a copy."""
+    layers = range(plan.layers(network))
+    stitches = plan.work(network, network, layers, [layers[-1]]).geometries.values()
+    features = sum(geometry.parts[0].inputs for geometry in stitches)
+    return network_mb(plan, network) + 3 * 4 * features * plan.study.measures.probes.images // MIB
+
+
+def hacking_mb(
+    plan: PlannedStudy,
+    objective: str,
+    sender: str | NetworkId,
+    receiver: str | NetworkId,
+    sender_layers: Sequence[int],
+    receiver_layers: Sequence[int],
+) -> int:
+    """Features of every cell, four for each channel, of training and test images; distances between all images."""
+    images = min(plan.study.measures.hacking.images, plan.sizes.train_images)
+    shapes = plan.description(receiver).shapes
+    features = (len(sender_layers) + 1) * sum(shapes[j].channels * (4 + shapes[j].extra) for j in receiver_layers)
+    pair = pair_mb(plan, objective, sender, receiver, sender_layers, receiver_layers)
+    return pair + (2 * 4 * features * images + 6 * 8 * images**2) // MIB
+
+
 def joining_mb(plan: PlannedStudy, sender: str | NetworkId, receiver: str | NetworkId) -> int:
     """Joining the blocks of a pair: its stitches twice."""
     layers = (range(plan.layers(network)) for network in (sender, receiver))

@@ -46,7 +46,7 @@ from modelstitch.stitches.geometry import geometries
 LONG_ENOUGH, NETWORK_SECONDS, PAIR_SECONDS = 1.0, 10.0, 35.0
 FEW_IMAGES, MOST_IMAGES = 8, 4096
 
-Rates = dict[str, float]  # busy seconds of a job's cores an operation, by what was measured
+Rates = dict[str, float]  # busy seconds of a job's cores per operation, by what was measured
 Clock = Callable[[], float]
 Run = Callable[[int], int]  # takes a number of images, and tells its operations
 
@@ -216,7 +216,7 @@ def until(seconds: float, keys: Iterable[str]) -> Iterator[str]:
 
 
 def seconds_per_flop(run: Run, most: int, clock: Clock) -> float:
-    """Seconds an operation of `run`.
+    """Seconds per operation of `run`.
 
     Takes twice the images until a run is long enough to measure, or has `most` of them. What any run takes, however few
     its images, is not counted, unless this is all the work there is.
@@ -269,6 +269,7 @@ def network_run(plan: PlannedStudy, name: str, dataset: Dataset, device: str) ->
     if settings is None:
         return evaluation_run(plan, name, dataset, device)
     dtype = hardware.choose_precision(settings.precision, device)
+    hardware.prepare(device, dtype)
     network = random_network(plan, name, dataset)
     network.module.to(device, memory_format=network.memory_format).train()
     optimiser = training.optimiser_of(network.module, settings)
@@ -300,6 +301,7 @@ def evaluation_run(plan: PlannedStudy, name: str, dataset: Dataset, device: str)
 def prepare_pair(plan: PlannedStudy, cells: PairCells, dataset: Dataset, device: str, clock: Clock) -> PreparedPair:
     """Begin the stitches of a pair's cells, and take the time."""
     settings = plan.study.stitches.objectives()[cells.objective]
+    hardware.prepare(device, hardware.choose_precision(settings.precision, device))
     networks = [random_network(plan, name, dataset) for name in cells.architectures]
     frozen = [freeze(network, settings.precision, device) for network in networks]
     shapes = geometries(frozen[0].shapes, frozen[1].shapes, cells.sender_layers, cells.receiver_layers)

@@ -66,13 +66,9 @@ class Result:
 
         All NaN where one side of the diagonal has no result.
         """
-        try:
-            found = triangle.numbers(self.matrix(), len(self.record.sender), len(self.record.receiver))
-        except ValueError:
-            found = dict.fromkeys(triangle.NUMBERS, np.nan)
-        return pd.Series(found)
+        return pd.Series(triangle.numbers_or_nan(self._matrix(), len(self.record.sender), len(self.record.receiver)))
 
-    def matrix(self, name: str = "test_accuracy") -> pd.DataFrame:
+    def _matrix(self, name: str = "test_accuracy") -> pd.DataFrame:
         """An array of the record along its cells, by the layers' indices."""
         rows = self.record.columns[0].sender_layers
         values = {column.receiver_layer: getattr(column, name) for column in self.record.columns}
@@ -91,7 +87,7 @@ class Result:
         records.write(path, self.record)
 
     def _frame(self, name: str) -> pd.DataFrame:
-        matrix = self.matrix(name)
+        matrix = self._matrix(name)
         rows = [self.record.sender.name(layer) for layer in matrix.index]
         columns = [self.record.receiver.name(layer) for layer in matrix.columns]
         sides = (f"{self.record.attributes[role]} ({role})" for role in ("sender", "receiver"))

@@ -9,7 +9,6 @@ from torch import nn
 from modelstitch import hardware
 from modelstitch.config.defaults import default_settings
 from modelstitch.config.messages import nearest
-from modelstitch.config.stitches import StitchSettings
 from modelstitch.data.arrays import dataset_of
 from modelstitch.data.datasets import Dataset
 from modelstitch.data.images import DeviceImages
@@ -31,7 +30,7 @@ def stitch(
     train: Any,
     test: Any,
     objective: str = "task",
-    protocol: str | StitchSettings | None = None,
+    protocol: str | None = None,
     layers: tuple[Layers, Layers] | None = None,
     device: str = "auto",
     seed: int = 0,
@@ -48,11 +47,13 @@ def stitch(
             (N, H, W, C) are bytes, which become 0 to 1, or floating-point numbers, which are taken as they are; then a
             network's own mean and deviation apply, where it has some.
         objective: `task`, cross-entropy through the receiver; or `similarity`, squared error to its layer's output.
-        protocol: `fast` or `paper` for the task, `least-squares` or `paper` for similarity; or settings.
-        layers: those of the sender and those of the receiver, by index or name; None for all.
+        protocol: `fast` or `paper` for the task, `least-squares` or `paper` for similarity.
+        layers: the sender's and the receiver's, each a list of indices or names, or None for all.
         device: `auto`, `cpu` or `cuda`.
         seed: of the stitches' start and of the images' order.
-        settings: single keys in place of the protocol's, as a study file has them: `epochs=0.5`, `batch=64`.
+        settings: single keys in place of the default study's, as a study file has them: `epochs=0.5`, `batch=64`. By
+            default three epochs of images that are shifted by up to 2 pixels and lose a square of 4 x 4;
+            `augmentation={"flip": False, "shift": 0, "cutout": 0}` leaves them as they are.
 
     Returns:
         The accuracies by layer names, predictions, and what else there is (`Result`).
@@ -61,7 +62,7 @@ def stitch(
         ModelstitchError: if a network can't be cut or takes no such images, data or settings are of another kind, or
             memory does not suffice.
     """
-    chosen = protocol if isinstance(protocol, StitchSettings) else default_settings(objective, protocol, settings)
+    chosen = default_settings(objective, protocol, settings)
     device = hardware.choose_device(device)
     dataset = dataset_of(train, test)
     image = tuple(dataset.train.images.shape[1:])

@@ -23,12 +23,12 @@ class StudyResults:
 
     @cached_property
     def cells(self) -> pd.DataFrame:
-        """One row a cell."""
+        """One row per cell."""
         return self.table("cells.parquet")
 
     @cached_property
     def networks(self) -> pd.DataFrame:
-        """One row a network."""
+        """One row per network."""
         return self.table("networks.csv")
 
     @cached_property

@@ -8,7 +8,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from modelstitch.errors import ModelstitchError
+from modelstitch.errors import ModelstitchError, first_line
 from modelstitch.files import replacing
 from modelstitch.records.layout import (
     ARRAYS,
@@ -25,7 +25,7 @@ SHAPES = ("channels", "height", "width", "extra")
 
 
 def write(path: Path | str, record: PairRecord) -> None:
-    """Write the record of one pair: a group a column and one for each network's layers, attributes at the root.
+    """Write the record of one pair: one group per column and one for each network's layers, attributes at the root.
 
     `settings` and `versions` are dicts, the other attributes numbers or text; those of `IDENTITY` are required. The
     file is made in memory and written whole, since HDF5 can't be trusted to survive a full disk.
@@ -101,7 +101,7 @@ def read(path: Path | str) -> PairRecord:
         raise ModelstitchError(f"{path}: no such file: expected the record of a pair") from error
     except (OSError, RuntimeError, KeyError, ValueError) as error:
         raise ModelstitchError(
-            f"{path}: not a whole record of a pair ({_first_line(error)}): delete the file and run the study again"
+            f"{path}: not a whole record of a pair ({first_line(error)}): delete the file and run the study again"
         ) from error
     return PairRecord(attributes, *networks, tuple(sorted(columns, key=lambda column: column.receiver_layer)))
 
@@ -127,10 +127,6 @@ def _read_column(group: h5py.Group) -> Column:
 
 def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip("'\"").splitlines()[0] if str(error) else type(error).__name__
 
 
 def join(paths: Sequence[Path | str], path: Path | str) -> None:

@@ -95,7 +95,7 @@ class Geometry(NamedTuple):
         return Part(places, patch, target.channels), extra
 
     def seen_by(self, part: int) -> tuple[Any, ...]:
-        """What a part sees of the sender's layer: parts of which it is equal see the same, as often."""
+        """A key: parts with equal keys see the same numbers of the sender's layer, as often, and share a covariance."""
         if part:
             return ("extra",)
         beside = self.source.extra > 0 and not self.target.extra

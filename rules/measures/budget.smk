@@ -24,9 +24,8 @@ def task_from(wildcards):
 
 
 def minutes_of_budget(wildcards, attempt):
-    task = ("task", wildcards.sender, wildcards.receiver, *layers_of_task(wildcards))
     longer = max(1, float(wildcards.epochs) / STUDY.stitches.task.epochs)
-    return round(requests.pair_minutes(PLAN, *task) * longer) * attempt
+    return round(requests.pair_minutes(PLAN, *cells_of_task(wildcards)) * longer) * attempt
 
 
 if GROWING:
@@ -51,8 +50,7 @@ if GROWING:
             "../../envs/modelstitch.yaml"
         threads: STUDY.jobs.threads
         resources:
-            mem_mb=lambda wildcards, attempt: attempt
-            * requests.pair_mb(PLAN, "task", wildcards.sender, wildcards.receiver, *layers_of_task(wildcards)),
+            mem_mb=memory_of(cells_of_task),
             runtime=minutes_of_budget,
             gpu=GPUS,
             device=DEVICE,
@@ -61,8 +59,8 @@ if GROWING:
             settings=task_from,
             sender_cuts=cuts_of("sender"),
             receiver_cuts=cuts_of("receiver"),
-            sender_layers=lambda wildcards: layers_of_task(wildcards)[0],
-            receiver_layers=lambda wildcards: layers_of_task(wildcards)[1],
+            sender_layers=lambda wildcards: cells_of_task(wildcards)[3],
+            receiver_layers=lambda wildcards: cells_of_task(wildcards)[4],
             study=STUDY.study,
             seed=STUDY.seed,
             code=lambda wildcards: code_of_pair("stitch_pair.py", wildcards=wildcards, objectives=("task",)),

@@ -24,8 +24,7 @@ if {"task", "similarity"} <= set(OBJECTIVES):
             "../../envs/modelstitch.yaml"
         threads: STUDY.jobs.threads
         resources:
-            mem_mb=lambda wildcards, attempt: attempt
-            * requests.pair_mb(PLAN, "task", wildcards.sender, wildcards.receiver, *layers_of_task(wildcards)),
+            mem_mb=memory_of(cells_of_task),
             runtime=times_attempt(60),
             gpu=GPUS,
             device=DEVICE,

@@ -101,9 +101,9 @@ if IMAGES_MEASURED:
 
     rule gather_generation:
         input:
-            GENERATED_TABLES,
+            cells=GENERATED_TABLES,
         output:
-            report(
+            cells=report(
                 GENERATION_TABLE,
                 caption="../../report/generation.rst",
                 category="Tables",
@@ -120,9 +120,9 @@ if IMAGES_MEASURED:
             runtime=60,
         params:
             tables=digest_of(GENERATED_TABLES),
-            code=code_of("gather_generation.py"),
+            code=code_of("gather_tables.py"),
         script:
-            "../../workflow_scripts/gather_generation.py"
+            "../../workflow_scripts/gather_tables.py"
 
     rule draw_generation:
         input:

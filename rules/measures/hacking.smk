@@ -16,15 +16,6 @@ HACKING_FIGURE = in_report(
 )
 
 
-def features_of_cells_mb(wildcards):
-    """Features of every cell, float32, four a channel, of training and test images; distances between all images."""
-    images = min(HACKED.images, PLAN.sizes.train_images)
-    _, sender, receiver, rows, columns = cells_of_pair(wildcards)
-    shapes = PLAN.description(receiver).shapes
-    features = (len(rows) + 1) * sum(shapes[j].channels * (4 + shapes[j].extra) for j in columns)
-    return (2 * 4 * features * images + 6 * 8 * images**2) // 2**20
-
-
 if HACKED:
     MEASURED += HACKING_TABLES.values()
     MEASURED += expand(map(str, HACKING_FIGURE), objective=OBJECTIVES)
@@ -47,8 +38,7 @@ if HACKED:
             "../../envs/modelstitch.yaml"
         threads: STUDY.jobs.threads
         resources:
-            mem_mb=lambda wildcards, attempt: attempt
-            * (requests.pair_mb(PLAN, *cells_of_pair(wildcards)) + features_of_cells_mb(wildcards)),
+            mem_mb=lambda wildcards, attempt: attempt * requests.hacking_mb(PLAN, *cells_of_pair(wildcards)),
             runtime=times_attempt(120),
             gpu=GPUS,
             device=DEVICE,

@@ -8,13 +8,6 @@ NETWORK_PROBES = [f"{RESULTS}/measures/probes/{sender}.csv" for sender in SENDER
 PROBES = f"{RESULTS}/tables/probes.csv"
 
 
-def features_mb(network):
-    """What a stitch to the last layer would see of every layer, float32: of training and test images, and a copy."""
-    layers = range(PLAN.layers(network))
-    stitches = PLAN.work(network, network, layers, [layers[-1]]).geometries.values()
-    return 3 * 4 * sum(geometry.parts[0].inputs for geometry in stitches) * PROBING.images // 2**20
-
-
 if PROBING:
     MEASURED.append(PROBES)
 
@@ -32,8 +25,7 @@ if PROBING:
             "../../envs/modelstitch.yaml"
         threads: STUDY.jobs.threads
         resources:
-            mem_mb=lambda wildcards, attempt: attempt
-            * (requests.network_mb(PLAN, wildcards.network) + features_mb(wildcards.network)),
+            mem_mb=lambda wildcards, attempt: attempt * requests.probe_mb(PLAN, wildcards.network),
             runtime=times_attempt(60),
             gpu=GPUS,
             device=DEVICE,

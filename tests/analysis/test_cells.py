@@ -1,4 +1,4 @@
-"""The cells table: one row a cell, with what is known of its networks and layers."""
+"""The cells table: one row per cell, with what is known of its networks and layers."""
 
 import dataclasses
 

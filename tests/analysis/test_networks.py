@@ -1,4 +1,4 @@
-"""The networks table: one row a network, from the JSON files beside the weights."""
+"""The networks table: one row per network, from the JSON files beside the weights."""
 
 import json
 

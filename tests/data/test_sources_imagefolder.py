@@ -29,7 +29,7 @@ def pixels_of(seed, shape=(6, 5, 3)):
 
 
 def pictures(shape=(6, 5, 3)):
-    """Three training and two test images a class, by their names."""
+    """Three training and two test images per class, by their names."""
     names = [f"train/{name}/{index}.png" for name in CLASSES for index in range(3)]
     names += [f"test/{name}/{index}.png" for name in CLASSES for index in range(2)]
     return {name: encode(pixels_of(seed, shape)) for seed, name in enumerate(names)}
@@ -265,7 +265,7 @@ def test_a_file_that_is_no_image_is_refused_by_name(tmp_path, content):
 def test_a_32_bit_image_is_refused_by_name(tmp_path):
     files = pictures() | {"train/bird/deep.tif": encode(np.ones((6, 5), np.float32), "TIFF")}
     message = refusal(make_folder(tmp_path / "cats", files), tmp_path)
-    assert message.startswith("member 'train/bird/deep.tif' can't be read (32 bits a pixel, expected 8 or 16)")
+    assert message.startswith("member 'train/bird/deep.tif' can't be read (32 bits per pixel, expected 8 or 16)")
 
 
 @pytest.mark.parametrize("name", ["train/x.png", "train", "train/bird/young/x.png", "test/x.png"])

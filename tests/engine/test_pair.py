@@ -22,10 +22,11 @@ from modelstitch.networks.frozen import FrozenNetwork
 from modelstitch.optimisers import SGD
 from modelstitch.schedule import warmup_cosine
 from modelstitch.seeds import seed_of
-from modelstitch.stitches.families.linear import LinearMap, Stitch, identity, initialise
+from modelstitch.stitches.families.linear import LinearMap, Stitch, initialise
 from modelstitch.stitches.geometry import Geometry, geometries
 from tests import naive
 from tests.settings import STITCHES, initialised, stitch_settings
+from tests.stitches.made import identity
 
 ORDER = ("the order of the images",)
 GROUPS = [1, 16_384, 200_000, 2**40]  # one map; one of the largest; parts of a column or of a batch; whole columns

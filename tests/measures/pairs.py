@@ -15,8 +15,8 @@ from modelstitch.networks.evaluation import evaluate, predict
 from modelstitch.networks.frozen import FrozenNetwork
 from modelstitch.networks.network import Network
 from modelstitch.records import PairRecord
-from modelstitch.stitches.families.linear import identity
 from modelstitch.stitches.geometry import Geometry
+from tests.stitches.made import identity
 
 CLOSED = LeastSquares(
     protocol="least-squares",

@@ -16,11 +16,12 @@ from modelstitch.figures import generation as figures
 from modelstitch.fitting.pair import train_pair
 from modelstitch.measures import generation
 from modelstitch.networks.frozen import FrozenNetwork
-from modelstitch.stitches.families.linear import LinearMap, Stitch, identity
+from modelstitch.stitches.families.linear import LinearMap, Stitch
 from modelstitch.stitches.geometry import Geometry
 from tests.devices import exhausted, limited
 from tests.measures.pairs import CLOSED
 from tests.settings import stitch_settings
+from tests.stitches.made import identity
 
 PAIR = ("R1111_trained_s0", "R1111_random_s0")
 NETWORKS = pd.DataFrame({"network": PAIR, "classes": 10})
@@ -172,7 +173,7 @@ def test_a_diverged_stitch_has_no_numbers(tmp_path, few_digits, trained, random_
     assert (shown.generated == 0).all()
     generation.write_images(shown, tmp_path / "images.h5")
     tables.write_csv(table, tmp_path / "table.csv")
-    figure = figures.draw_images(generation.gather([tmp_path / "table.csv"]), {"task": tmp_path / "images.h5"}, *PAIR)
+    figure = figures.draw_images(tables.read_all([tmp_path / "table.csv"]), {"task": tmp_path / "images.h5"}, *PAIR)
     assert len(figure.axes[0].patches) == 2 and len(figure.axes[0].images) == 2  # hatched, below the originals
 
 
@@ -185,7 +186,7 @@ def study(tmp_path_factory, measured):
         generation.write_images(shown, folder / f"images/{objective}/{PAIR[0]}/{PAIR[1]}.h5")
         paths.append(folder / f"{objective}.csv")
         tables.write_csv(table, paths[-1])
-    return generation.gather(paths), folder
+    return tables.read_all(paths), folder
 
 
 def test_the_table_names_recipes_and_is_read_back_as_written(study, measured):

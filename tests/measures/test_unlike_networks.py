@@ -20,10 +20,10 @@ from modelstitch.fitting.pair import train_pair
 from modelstitch.measures import distances, generation, hacking, probes
 from modelstitch.networks.frozen import FrozenNetwork
 from modelstitch.seeds import seed_of
-from modelstitch.stitches.families.linear import identity
 from modelstitch.stitches.geometry import Geometry
 from tests.measures import pairs
 from tests.settings import stitch_settings
+from tests.stitches.made import identity
 
 SETTINGS = Hacking(images=90, neighbours=3)
 OBJECTIVES = {"task": stitch_settings(), "similarity": pairs.CLOSED}
@@ -371,6 +371,6 @@ def test_tables_and_figures_of_the_pair_are_made(pair, fitted, measured_hacking,
         files[objective] = tmp_path / f"images_{objective}.h5"
         generation.write_images(shown, files[objective])
         tables.write_csv(own, tmp_path / f"{objective}.csv")
-    gathered = generation.gather([tmp_path / f"{objective}.csv" for objective in OBJECTIVES])
+    gathered = tables.read_all([tmp_path / f"{objective}.csv" for objective in OBJECTIVES])
     figure = generation_figures.draw_images(gathered, files, pair[0].name, pair[1].name)
     assert len(figure.axes[0].images) == 13 * (1 + 2 * len(pair[0].layers))

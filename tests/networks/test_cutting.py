@@ -10,9 +10,9 @@ from modelstitch.errors import ModelstitchError
 from modelstitch.networks.frozen import FrozenNetwork
 from modelstitch.networks.network import Network
 from modelstitch.networks.representations import Representation
-from modelstitch.stitches.families.linear import identity
 from modelstitch.stitches.geometry import Geometry
 from tests.networks.modules import KINDS, Mixer, made
+from tests.stitches.made import identity
 
 IMAGE = (1, 32, 32)
 LAYERS = {

@@ -1,9 +1,11 @@
 """Frozen networks give what the networks give, in pieces."""
 
 import dataclasses
+import operator
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from modelstitch.errors import ModelstitchError
@@ -113,6 +115,31 @@ def test_a_layer_before_an_activation_that_writes_into_its_input_keeps_its_value
     representations = frozen.representations(images)
     torch.testing.assert_close(representations[0], module[0](images))
     assert (representations[0] < 0).any() and (representations[1] >= 0).all()
+
+
+class Written(nn.Module):
+    """A convolution whose output a function writes into."""
+
+    def __init__(self, write):
+        super().__init__()
+        self.conv, self.head, self.write = nn.Conv2d(2, 3, 3), nn.Linear(3, 5), write
+
+    def forward(self, x):
+        return self.head(self.write(self.conv(x)).mean((2, 3)))
+
+
+WRITING = [torch.relu_, F.elu_, torch.sigmoid_, lambda x: x.tanh_(), lambda x: operator.iadd(x, 1)]
+
+
+@pytest.mark.parametrize("write", WRITING)
+def test_a_layer_before_a_function_that_writes_into_its_input_keeps_its_values(write):
+    module, images = Written(write).eval(), torch.rand(2, 2, 9, 9)
+    frozen = FrozenNetwork(Network(module, image=(2, 9, 9), layer_names=["conv"]))
+    with torch.no_grad():
+        expected, logits = module.conv(images), module(images)
+    for _ in range(2):
+        torch.testing.assert_close(frozen.representations(images)[0], expected)
+        torch.testing.assert_close(frozen.suffix(0, expected), logits)
 
 
 def test_the_suffix_after_the_last_layer_is_linear_in_the_maps():

@@ -8,6 +8,7 @@ from torchvision.models import VisionTransformer
 from modelstitch.errors import ModelstitchError
 from modelstitch.networks import graphs
 from modelstitch.networks.network import Network
+from modelstitch.networks.tracing import trace
 from tests.networks.modules import CLASSES, KINDS, Plain, made
 
 IMAGE = (1, 32, 32)
@@ -41,7 +42,7 @@ class Two(nn.Module):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_prefix_and_a_suffix_are_the_network_at_every_cut_for_any_number_of_images(kind):
     module = made(kind)
-    graph = graphs.trace(module, IMAGE)
+    graph = trace(module, IMAGE)
     root = graph.root
     assert len(graph.cuts()) > 3
     for images in (torch.rand(1, *IMAGE), torch.rand(5, *IMAGE)):
@@ -59,7 +60,7 @@ def test_a_prefix_and_a_suffix_are_the_network_at_every_cut_for_any_number_of_im
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradients_through_a_piece_are_the_networks(kind):
     module = made(kind)
-    graph = graphs.trace(module, IMAGE)
+    graph = trace(module, IMAGE)
     images = torch.rand(3, *IMAGE)
     whole, cut = (images.clone().requires_grad_() for _ in range(2))
     module(whole).square().sum().backward()
@@ -75,7 +76,7 @@ def test_tracing_leaves_the_network_as_it_was(kind):
     module.train()
     before = copy.deepcopy(module.state_dict())
     inplace = [getattr(part, "inplace", None) for part in module.modules()]
-    graphs.trace(module, IMAGE)
+    trace(module, IMAGE)
     assert all(part.training for part in module.modules())
     assert [getattr(part, "inplace", None) for part in module.modules()] == inplace
     assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
@@ -84,7 +85,7 @@ def test_tracing_leaves_the_network_as_it_was(kind):
 
 def test_only_what_carries_everything_that_follows_is_a_cut():
     """Between the first block and the product that needs it again there is none."""
-    graph = graphs.trace(made("skipping"), IMAGE)
+    graph = trace(made("skipping"), IMAGE)
     paths = [".".join(graphs.path_of(node)[-1:]) for node in graph.cuts()]
     assert "blocks.0" in paths and any(path.startswith("blocks.3") for path in paths)
     assert not any(path.startswith(("blocks.1", "blocks.2")) for path in paths)
@@ -92,7 +93,7 @@ def test_only_what_carries_everything_that_follows_is_a_cut():
 
 def test_a_network_that_decides_by_an_images_values_is_refused_by_the_line_that_does():
     with pytest.raises(ModelstitchError, match=r"test_graphs\.py:\d+: if x\.sum\(\) > 0:") as error:
-        graphs.trace(Doubtful().eval(), IMAGE)
+        trace(Doubtful().eval(), IMAGE)
     assert str(error.value).startswith("Doubtful can't be traced")
 
 
@@ -106,18 +107,18 @@ def test_a_network_that_decides_by_an_images_values_is_refused_by_the_line_that_
 )
 def test_a_network_that_gives_anything_but_logits_is_refused(gather, expected):
     with pytest.raises(ModelstitchError, match=f"Two {expected}"):
-        graphs.trace(Two(gather).eval(), IMAGE)
+        trace(Two(gather).eval(), IMAGE)
 
 
 @pytest.mark.parametrize("image", [(3, 32, 32), (1, 28, 28)])
 def test_images_that_a_network_can_not_take_are_refused_by_their_size(image):
     size = " x ".join(map(str, image))
     with pytest.raises(ModelstitchError, match=f"Plain takes no images of {size}"):
-        graphs.trace(Plain().eval(), image)
+        trace(Plain().eval(), image)
 
 
 def test_the_largest_tensor_and_all_activations_are_counted_from_the_shapes():
-    graph = graphs.trace(made("plain"), IMAGE)
+    graph = trace(made("plain"), IMAGE)
     named = {node.name: node for node in graph.data}
     assert graph.largest(graph.images, graph.logits) == 6 * 32 * 32  # the first convolution's
     assert graph.largest(named["network_fc1"], graph.logits) == 12

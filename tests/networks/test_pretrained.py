@@ -81,10 +81,10 @@ def test_what_is_no_state_dict_is_refused(tmp_path, held):
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (lambda state: state.pop("fc1.weight"), r"lacks: fc1\.weight: other weights"),
+        (lambda state: state.pop("fc1.weight"), r"lacks: fc1\.weight: these weights are of another network"),
         (lambda state: state.update(extra=torch.zeros(1)), "has what the network lacks: extra"),
         (lambda state: state.update({"fc2.bias": torch.zeros(7)}), r"fc2\.bias is \(7,\), expected \(10,\)"),
-        (lambda state: [state.pop(name) for name in list(state)[:9]], r"lacks: .* and \d+ more: other weights"),
+        (lambda state: [state.pop(name) for name in list(state)[:9]], r"lacks: .* and \d+ more: these weights"),
     ],
 )
 def test_weights_of_another_network_are_refused_by_the_parameter(tmp_path, change, expected):

@@ -1,5 +1,4 @@
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -90,12 +89,13 @@ def test_a_second_training_is_bit_identical(few_digits, tmp_path):
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_training_killed_at_random_epochs_ends_as_if_undisturbed(few_digits_path, few_digits, tmp_path, model):
+@pytest.mark.parametrize("kills", [(1, 2), (3, 1)])
+def test_a_killed_training_ends_as_if_undisturbed(few_digits_path, few_digits, tmp_path, model, kills):
     undisturbed = training.train(*MODELS[model], few_digits, 0, tmp_path / "undisturbed.safetensors")
     checkpoint, result = tmp_path / "checkpoint.safetensors", tmp_path / "network.safetensors"
     job = [sys.executable, "-c", JOB, few_digits_path, checkpoint, result, model]
     written = None
-    for epochs in (random.randint(1, 3), random.randint(1, 3)):
+    for epochs in kills:
         process = subprocess.Popen(job, stderr=subprocess.DEVNULL)
         for _ in range(epochs):
             while not checkpoint.exists() or checkpoint.stat().st_mtime_ns == written:
@@ -176,5 +176,5 @@ def test_networks_of_other_names_and_seeds_start_from_other_weights(few_digits):
 
 def test_an_untrained_network_is_at_chance(random_networks):
     for network in random_networks:
-        assert 0.0 <= network.about["accuracy"] < 0.25
+        assert 0.02 < network.about["accuracy"] < 0.25
         assert network.about["test_images"] == 360

@@ -1,4 +1,4 @@
-"""Studies of config/ as their planning sees them: described by torch, each architecture once a session."""
+"""Studies of config/ as their planning sees them: described by torch, each architecture once per session."""
 
 import json
 from functools import cache

@@ -10,6 +10,7 @@ from modelstitch.engine.evaluation import cross_entropies
 from modelstitch.engine.pair import StitchedPair
 from modelstitch.fitting import beginning
 from modelstitch.fitting.muon import WhitenedMuon
+from modelstitch.fitting.objectives import objective_of
 from modelstitch.fitting.protocols import fast, least_squares
 from modelstitch.fitting.steps import steps
 from modelstitch.fitting.work import PairWork, stitch_numbers, stitch_operations
@@ -148,7 +149,7 @@ def test_an_evaluation_costs_a_forward_pass_of_each_cell_over_the_whole_test_set
     work, steps_taken = laptop.work(*TRAINED), 195
     moving = steps_taken * sum(map(muon_operations, work.geometries.values()))
     soft_labels = head + receiver.total_operations
-    images = operations.images_seen(laptop, "task")
+    images = images_seen(laptop, "task")
     assert images == steps_taken * laptop.study.stitches.task.batch
     assert (training - moving) / images - prefix - soft_labels == 2 * (evaluation / 10_000 - prefix) > 0
 
@@ -172,7 +173,7 @@ def test_a_step_by_the_papers_protocol_costs_nothing_beside_its_passes():
     paper = planned(
         study.model_copy(update={"stitches": study.stitches.model_copy(update={"task": stitch_settings()})})
     )
-    images = operations.images_seen(paper, "task")
+    images = images_seen(paper, "task")
     assert operations.training(paper, "task", *TRAINED) == images * paper.work(*TRAINED).passes_operations(passes=2)
 
 
@@ -205,19 +206,24 @@ def test_an_architecture_is_trained_for_its_own_epochs():
 def test_images_that_stitches_are_trained_on_are_those_of_the_engines_steps(epochs, few_digits):
     plan = planned(with_task(study_of("cifar10-laptop"), epochs=epochs))
     task = plan.study.stitches.task
-    assert operations.images_seen(plan, "task") == count_steps(epochs, task.batch, 50_000) * task.batch
+    assert images_seen(plan, "task") == count_steps(epochs, task.batch, 50_000) * task.batch
     settings = stitch_settings(epochs=epochs)
     taken = list(steps(DeviceImages(few_digits, few_digits.train), settings, ("order",), "steps"))
     few = planned(
         plan.study.model_copy(update={"stitches": plan.study.stitches.model_copy(update={"task": settings})}),
         plan.sizes._replace(train_images=203),
     )
-    assert operations.images_seen(few, "task") == sum(len(images) for _, _, images, _ in taken)
+    assert images_seen(few, "task") == sum(len(images) for _, _, images, _ in taken)
+
+
+def images_seen(plan, objective):
+    settings = plan.study.stitches.objectives()[objective]
+    return objective_of(objective).images_seen(settings, plan.sizes.train_images)
 
 
 def test_least_squares_see_every_image_once_and_run_no_suffix():
     plan = planned(study_of("paper-laptop"))
-    assert operations.images_seen(plan, "similarity") == 50_000
+    assert images_seen(plan, "similarity") == 50_000
     work = plan.work(*TRAINED)
     both = sum(plan.descriptions[name].total_operations for name in ("R1111", "R1112"))
     made = operations.training(plan, "similarity", *TRAINED)

@@ -1,5 +1,8 @@
 """A study's results, opened from its folder by what a notebook writes."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +11,7 @@ import modelstitch as ms
 from modelstitch import records
 from modelstitch.analysis import tables
 from modelstitch.networks import weights
+from tests.checkout import ROOT
 from tests.records import made
 
 TABLE = pd.DataFrame({"sender": ["R1111_trained_s0"], "accuracy": [0.25]})
@@ -53,7 +57,13 @@ def test_what_a_study_has_not_made_is_told_with_what_it_has(study):
         ms.open_study(study / "nowhere")
 
 
-def test_the_public_names_are_few_and_import_torch_only_when_used():
+def test_torch_is_imported_when_a_public_name_is_used():
+    code = "import sys, modelstitch as ms; print('torch' in sys.modules); ms.Network; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.split() == ["False", "True"]
+
+
+def test_the_public_names_are_documented_and_others_unknown():
     assert set(ms.__all__) < set(dir(ms))
     assert all(getattr(ms, name).__doc__ for name in ms.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'stich'"):

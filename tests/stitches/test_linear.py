@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 
 from modelstitch.networks.representations import Representation
-from modelstitch.stitches.families.linear import LinearMap, Stitch, identity, initialise
+from modelstitch.stitches.families.linear import LinearMap, Stitch, initialise
 from modelstitch.stitches.geometry import Geometry
+from tests.stitches.made import identity
 
 KINDS = [
     Representation(3, 8, 8),

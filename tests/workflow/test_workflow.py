@@ -580,7 +580,7 @@ def test_the_report_has_every_figure_and_table_with_its_caption_and_needs_no_net
     assert pair["labels"] == {"sender → receiver": "R1111_random_s0 → R1112_trained_s0"}
     assert "Test accuracy of every stitch of one ordered pair" in pair["caption"]
     assert "on one colour scale" in shown["results/mini/figures/controls_task.png"]["caption"]
-    assert "One row a network" in shown["results/mini/tables/networks.csv"]["caption"]
+    assert "One row per network" in shown["results/mini/tables/networks.csv"]["caption"]
 
 
 def test_the_report_has_what_a_study_measures(default):

@@ -233,7 +233,7 @@ def _pixels(image: Image.Image) -> np.ndarray:
     if image.mode.startswith("I;16") or (image.mode, image.format) == ("I", "PPM"):
         return (np.asarray(image) >> 8).astype(np.uint8)[None]  # Pillow's own conversion to 8 bits clips
     if image.mode in ("I", "F"):
-        raise ValueError("32 bits a pixel, expected 8 or 16")
+        raise ValueError("32 bits per pixel, expected 8 or 16")
     if image.mode in ("1", "L", "LA", "La"):
         return np.asarray(image.convert("L"))[None]
     return np.asarray(image.convert("RGB")).transpose(2, 0, 1)

@@ -1,13 +1,19 @@
-"""What stitches are made for: one file an objective, found by its name in the study's `stitches`.
+"""What stitches are made for: one file per objective, found by its name in the study's `stitches`.
 
-An objective's module has `fit(sender, receiver, geometries, images, settings, seed, label)`, which gives a `Fit`, and
-`operations(...)`, what it costs (planning).
+An objective's module has `fit(sender, receiver, geometries, images, settings, seed, label)`, which gives a `Fit`;
+`operations(settings, work, images)`, what it costs on so many training images; and `images_seen(settings, images)`, on
+how many of them stitches are trained, repetitions counted.
 """
 
 import importlib
 from types import ModuleType
 
 
+def module_name(name: str) -> str:
+    """Of the module: `modelstitch.fitting.objectives.task`."""
+    return f"{__name__}.{name.replace('-', '_')}"
+
+
 def objective_of(name: str) -> ModuleType:
     """The module of an objective."""
-    return importlib.import_module(f"modelstitch.fitting.objectives.{name.replace('-', '_')}")
+    return importlib.import_module(module_name(name))

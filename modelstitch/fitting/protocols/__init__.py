@@ -1,4 +1,4 @@
-"""How stitches are trained: one file a protocol, found by its name in the study's section of an objective.
+"""How stitches are trained: one file per protocol, found by its name in the study's section of an objective.
 
 A protocol that takes steps has
 
@@ -15,6 +15,11 @@ import importlib
 from types import ModuleType
 
 
+def module_name(name: str) -> str:
+    """Of the module: `modelstitch.fitting.protocols.least_squares`."""
+    return f"{__name__}.{name.replace('-', '_')}"
+
+
 def protocol_of(name: str) -> ModuleType:
     """The module of a protocol."""
-    return importlib.import_module(f"modelstitch.fitting.protocols.{name.replace('-', '_')}")
+    return importlib.import_module(module_name(name))

@@ -29,7 +29,11 @@ def begin(
     images: DeviceImages,
     seed: Sequence[object],
 ) -> Beginning:
-    """Stitches of least squares, moved by Muon and taught by both networks, by moments of some training images."""
+    """Stitches from the settings' start, moved by Muon and taught by both networks, by moments of some training images.
+
+    Raises:
+        ModelstitchError: if the family is not one of linear maps.
+    """
     from modelstitch.fitting.beginning import Beginning, new_stitches, some_moments, start_nearest
     from modelstitch.fitting.distillation import Teacher, reliability
     from modelstitch.fitting.muon import WhitenedMuon

@@ -1,8 +1,9 @@
-"""Where modules come from: one file a source, with a function `build`, found by the name of the model.
+"""Where modules come from: one file per source, with a function `build`, found by the name of the model.
 
 `R1122` is of `small_resnet`, `torchvision:vgg11_bn` of `torchvision`, `timm:vit_tiny_patch16_224` of `timm`, and
 `nets/mine.py:SmallViT` of `file`. `build(name, arguments, channels, outputs)` gives a module for images of so many
-channels, where it can choose, and logits of so many classes.
+channels, where it can choose, and logits of so many classes. A library has `published(name, arguments)` too, the model
+with the library's own weights (`Published`).
 """
 
 import importlib
@@ -34,6 +35,11 @@ def source_of(model: str) -> tuple[str, str]:
     raise ModelstitchError(f"{model!r} is no model: {EXPECTED}")
 
 
+def module_name(model: str) -> str:
+    """Of the source's module: `modelstitch.networks.sources.timm`."""
+    return f"{__name__}.{source_of(model)[0]}"
+
+
 def module_of(model: str) -> ModuleType:
     """The source's module of this package."""
-    return importlib.import_module(f"modelstitch.networks.sources.{source_of(model)[0]}")
+    return importlib.import_module(module_name(model))

@@ -25,9 +25,10 @@ def build(name: str, arguments: Mapping[str, Any], channels: int, outputs: int) 
         ModelstitchError: if the file can't be read or run, lacks the class, or the class fails.
     """
     path, _, kind = name.rpartition(":")
-    maker = getattr(_loaded(Path(path)), kind, None)
+    loaded = _loaded(Path(path))
+    maker = getattr(loaded, kind, None)
     if maker is None:
-        known = [key for key, value in vars(_loaded(Path(path))).items() if inspect.isclass(value)]
+        known = [key for key, value in vars(loaded).items() if inspect.isclass(value)]
         raise ModelstitchError(f"{path} has no {kind!r}{nearest(kind, known)}")
     accepted = inspect.signature(maker).parameters
     given = {
@@ -42,7 +43,7 @@ def build(name: str, arguments: Mapping[str, Any], channels: int, outputs: int) 
 def _loaded(path: Path) -> Any:
     """The file as a module; files beside it can be imported by it."""
     if not path.is_file():
-        raise ModelstitchError(f"{path}: no such file: expected one of Python, from the root of the checkout")
+        raise ModelstitchError(f"{path}: no such file: expected a Python file, named from the root of the checkout")
     spec = importlib.util.spec_from_file_location(f"modelstitch_file_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
     sys.path.insert(0, str(path.parent))

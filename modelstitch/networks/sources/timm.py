@@ -23,8 +23,10 @@ def build(name: str, arguments: Mapping[str, Any], channels: int, outputs: int) 
 def published(name: str, arguments: Mapping[str, Any]) -> Published:
     """The model with timm's weights, downloaded unless they are in the cache of Hugging Face's hub.
 
+    Its `classes` are None where timm does not name them.
+
     Raises:
-        ModelstitchError: if it has none, they can't be downloaded, or its classes have no names.
+        ModelstitchError: if it has none, or they can't be downloaded.
     """
     timm = _timm(name)
     config = timm.get_pretrained_cfg(name)
@@ -44,6 +46,7 @@ def published(name: str, arguments: Mapping[str, Any]) -> Published:
 def _categories(timm: ModuleType, config: Any) -> list[str] | None:
     if config.num_classes != 1000:
         return None
+    # timm names no classes of its own; its 1,000 are ImageNet's in the order of torchvision.
     import torchvision.models
 
     return torchvision.models.ResNet18_Weights.DEFAULT.meta["categories"]

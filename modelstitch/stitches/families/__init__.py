@@ -1,4 +1,4 @@
-"""What a stitch can express: one file a family, found by its name in the study's `family`.
+"""What a stitch can express: one file per family, found by its name in the study's `family`.
 
 A family's module has
 
@@ -9,7 +9,8 @@ A family's module has
 - `solve(moments, cell, ridge, settings)`: the one of least mean squared error to the expected representation, as far as
   the family can express it, from the normal equations.
 
-A family of linear maps also has `maps`, by which Muon moves it as if what they see were whitened.
+A family of linear maps also has `maps`, by which Muon moves it as if what they see were whitened, and
+`at_places(values)`, what each part gives before the upsampling: (N, ..., O).
 """
 
 import importlib
@@ -20,9 +21,14 @@ from typing import Any
 from modelstitch.stitches.geometry import Cell
 
 
+def module_name(name: str) -> str:
+    """Of the module: `modelstitch.stitches.families.linear`."""
+    return f"{__name__}.{name.replace('-', '_')}"
+
+
 def family_of(name: str) -> ModuleType:
     """The module of a family."""
-    return importlib.import_module(f"modelstitch.stitches.families.{name.replace('-', '_')}")
+    return importlib.import_module(module_name(name))
 
 
 def on_device(stitches: Mapping[Cell, Any], device: str) -> dict[Cell, Any]:

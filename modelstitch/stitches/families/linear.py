@@ -89,9 +89,3 @@ def solve(moments: Moments, cell: Cell, ridge: float = RIDGE, settings: Linear |
     geometry = moments.geometries[cell]
     parts = range(len(geometry.parts))
     return Stitch(geometry, tuple(LinearMap(*moments.solve(cell, part, ridge)) for part in parts))
-
-
-def identity(geometry: Geometry) -> Stitch:
-    """The stitch that changes nothing, between representations of one shape."""
-    maps = tuple(LinearMap(torch.eye(part.outputs, part.inputs), torch.zeros(part.outputs)) for part in geometry.parts)
-    return Stitch(geometry, maps)

@@ -1,0 +1,59 @@
+"""A measure of an ordered pair, found by its name, from the files of a study to its tables."""
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from modelstitch import records
+from modelstitch.analysis import tables
+from modelstitch.config.measures import section_of
+from modelstitch.config.section import read
+from modelstitch.data import datasets
+from modelstitch.networks.network import Network
+from modelstitch.stitches import files
+
+NETWORKS = ("sender", "receiver")
+READERS = {".h5": records.read, ".safetensors": files.read}
+
+
+def measure_pair(
+    measure: str,
+    networks: tuple[Network, Network],
+    inputs: Mapping[str, str],
+    outputs: Mapping[str, str],
+    settings: Mapping[str, Any] | None,
+    study_seed: int | None,
+    precision: str,
+    device: str,
+) -> None:
+    """Take a measure, and write its tables.
+
+    Args:
+        measure: its module's name.
+        networks: sender and receiver, cut.
+        inputs: `dataset`, and the records and stitches that the measure takes, by the names of its arguments.
+        outputs: where its tables go, by their names; `cells` of a measure that has one.
+        settings: its section of the study file; None for a measure without one.
+        study_seed: None for a measure that draws nothing.
+        precision: that of the stitches, as a study names it.
+        device: where it is computed.
+
+    Raises:
+        ModelstitchError: if a file can't be read or written, or the measure can't be taken.
+    """
+    arguments = {
+        name: READERS[Path(path).suffix](path) for name, path in inputs.items() if name not in ("dataset", *NETWORKS)
+    }
+    if settings is not None:
+        arguments["settings"] = read(section_of(measure), settings)
+    if study_seed is not None:
+        arguments["study_seed"] = study_seed
+    module = importlib.import_module(f"modelstitch.measures.{measure}")
+    dataset = datasets.read(inputs["dataset"])
+    found = module.measure_pair(*networks, dataset, **arguments, precision=precision, device=device)
+    made = {"cells": found} if isinstance(found, pd.DataFrame) else found._asdict()
+    for name, table in made.items():
+        tables.write_csv(table, outputs[name])

@@ -1,0 +1,256 @@
+"""Tracing a network into a graph: torch.fx traces what it can, torch.export the rest."""
+
+import contextlib
+import copy
+import math
+import operator
+import traceback
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx, nn
+from torch.fx.graph import _PyTreeCodeGen
+
+from modelstitch.errors import ModelstitchError, first_line
+from modelstitch.networks.graphs import Graph, dtype_of
+from modelstitch.networks.node_values import BATCHES, TensorSpec, Value, has_tensors, spec_of
+
+Given = TypeVar("Given")
+
+SMALL_IMAGE = 64 * 64  # pixels
+OUR_FILES = (str(Path(torch.__file__).parent), str(Path(__file__).parents[1]))
+# Functions of Python that write into their first argument, and those that don't.
+NOT_WRITING = {
+    operator.iadd: operator.add,
+    operator.isub: operator.sub,
+    operator.imul: operator.mul,
+    operator.itruediv: operator.truediv,
+}
+
+
+def trace(network: nn.Module, image: tuple[int, int, int]) -> Graph:
+    """The graph of a network in evaluation mode, for images (C, H, W); the network is left as it is.
+
+    Arguments of its `forward` beside the images keep their defaults.
+
+    Raises:
+        ModelstitchError: if the network can't be traced (names the line where that fails), takes no such images, or
+            gives anything but logits (N, classes).
+    """
+    wrapped = _Images(copy.deepcopy(network)).cpu().eval().requires_grad_(False)
+    traced = _traced(wrapped, image)
+    views = _without_views(traced)
+    _make_functional(traced)
+    values = _run(traced, wrapped, image)
+    nodes = tuple(node for node in traced.graph.nodes if node.op != "output")
+    logits = _logits(traced, values, type(network).__name__)
+    data: list[fx.Node] = []
+    known: set[fx.Node] = set()
+    for node in nodes:
+        if node.op == "placeholder" or (values[node].tensors and not known.isdisjoint(node.all_input_nodes)):
+            data.append(node)
+            known.add(node)
+    upto_logits = tuple(data[: data.index(logits) + 1])
+    return Graph(image, dtype_of(network), wrapped.network, traced, nodes, values, upto_logits, views)
+
+
+class _Images(nn.Module):
+    """The network as a function of images alone."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.network(images)
+
+
+class _Tracer(fx.Tracer):
+    """Modules of torch are called as a whole, and those that say so: `traced_whole = True`."""
+
+    def is_leaf_module(self, module: nn.Module, name: str) -> bool:
+        return getattr(module, "traced_whole", False) or super().is_leaf_module(module, name)
+
+
+def _traced(wrapped: _Images, image: tuple[int, int, int]) -> fx.GraphModule:
+    try:
+        return fx.GraphModule(wrapped, _Tracer().trace(wrapped))
+    except Exception as error:
+        symbolic = error
+    name = type(wrapped.network).__name__
+    images = torch.zeros(BATCHES[0], *image, dtype=dtype_of(wrapped))
+    _expect_logits(_tried(wrapped, images, name), name)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            batch = torch.export.Dim("batch", min=1)
+            exported = torch.export.export(wrapped, (images,), dynamic_shapes=({0: batch},))
+            if any(map(_writes_into_a_view, exported.graph.nodes)):
+                exported = exported.run_decompositions(DECOMPOSITIONS)  # into operations that write into nothing
+            return exported.module()
+    except Exception as error:
+        raise ModelstitchError(
+            f"{name} can't be traced: {_place(symbolic)}{first_line(symbolic)}; nor exported: {first_line(error)}: expected a "
+            "`forward` whose steps do not depend on the images' values"
+        ) from symbolic
+
+
+def _copied(values: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
+    """What writing a source into all of some values leaves there; torch's own operation has no derivative."""
+    return source.to(values).expand(values.shape)
+
+
+DECOMPOSITIONS = {torch.ops.aten.copy.default: _copied}
+
+
+def _writes_into_a_view(node: fx.Node) -> bool:
+    """Whether an operation of an exported graph changes a part of another tensor."""
+    if not (isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable):
+        return False
+    written = node.args[0]
+    if not (isinstance(written, fx.Node) and isinstance(written.target, torch._ops.OpOverload)):
+        return False
+    schema = written.target._schema
+    return not schema.is_mutable and any(returned.alias_info is not None for returned in schema.returns)
+
+
+@torch.no_grad()
+def _tried(network: nn.Module, images: Tensor, name: str) -> Any:
+    """What a network gives for images (N, C, H, W).
+
+    Raises:
+        ModelstitchError: if it takes none of this size.
+    """
+    try:
+        return network(images)
+    except Exception as error:
+        size = " x ".join(map(str, images.shape[1:]))
+        raise ModelstitchError(f"{name} takes no images of {size}: {_place(error)}{first_line(error)}") from error
+
+
+def _expect_logits(given: Any, name: str) -> None:
+    if not isinstance(given, (Tensor, TensorSpec)):
+        kind = type(given).__name__.removeprefix("immutable_")  # as fx has them
+        raise ModelstitchError(
+            f"{name} gives a {kind}: expected logits (N, classes): wrap it in a module that gives them"
+        )
+    if len(given.shape) != 2:
+        raise ModelstitchError(f"{name} gives a tensor {tuple(given.shape)}: expected logits (N, classes)")
+
+
+def _logits(traced: fx.GraphModule, values: Mapping[fx.Node, Value], name: str) -> fx.Node:
+    """The node of the logits; torch.export gives a list of one."""
+    (output,) = (node for node in traced.graph.nodes if node.op == "output")
+    given = output.args[0]
+    if isinstance(given, (tuple, list)) and len(given) == 1 and isinstance(traced.graph._codegen, _PyTreeCodeGen):
+        given = given[0]
+    _expect_logits(values[given].specs[0] if isinstance(given, fx.Node) else given, name)
+    return given
+
+
+def _place(error: BaseException) -> str:
+    """The line of the network's own code where an error came up."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not frame.filename.startswith(OUR_FILES) and "<" not in frame.filename]
+    return f"{own[-1].filename}:{own[-1].lineno}: {own[-1].line}: " if own else ""
+
+
+def _without_views(traced: fx.GraphModule) -> bool:
+    """Make every view a reshape, which is one where it can be; whether there was any."""
+    replaced = False
+    for node in traced.graph.nodes:
+        of_type = any(isinstance(given, torch.dtype) for given in node.args)
+        if node.op == "call_method" and node.target in ("view", "view_as") and not of_type:
+            node.target = node.target.replace("view", "reshape")
+        elif node.target is torch.ops.aten.view.default:
+            node.target = torch.ops.aten.reshape.default
+        else:
+            continue
+        replaced = True
+    return replaced
+
+
+def _make_functional(traced: fx.GraphModule) -> None:
+    """Operations that write into their input become those that don't: a piece must leave what it is given."""
+    for module in traced.modules():
+        if getattr(module, "inplace", False):
+            module.inplace = False
+    for node in traced.graph.nodes:
+        if node.op == "call_function":
+            node.target = _not_writing(node.target)
+        elif node.op == "call_method" and _writes(node.target):
+            node.target = node.target[:-1]
+        if node.kwargs.get("inplace"):
+            node.kwargs = {**node.kwargs, "inplace": False}
+    traced.recompile()
+
+
+def _writes(name: str) -> bool:
+    """Whether an operation of torch of this name writes into its input: `relu_`."""
+    return name.endswith("_") and not name.endswith("__")
+
+
+def _not_writing(function: Callable) -> Callable:
+    """The function that gives the same and writes into nothing; itself, if it writes into nothing or there is none."""
+    if function in NOT_WRITING:
+        return NOT_WRITING[function]
+    if isinstance(function, torch._ops.OpOverload):
+        name = function._schema.name.rpartition("::")[2]
+        found = getattr(torch.ops.aten, name[:-1], None) if _writes(name) else None
+        return function if found is None else getattr(found, function._overloadname)
+    name = getattr(function, "__name__", "")
+    return getattr(torch, name[:-1], None) or getattr(F, name[:-1], function) if _writes(name) else function
+
+
+def run_for_shapes(root: nn.Module, image: tuple[int, int, int], run: Callable[[nn.Module, Tensor], Given]) -> Given:
+    """What `run` gives of a copy of modules and an image of zeros (1, C, H, W), of which shapes alone count.
+
+    Large images are run on the `meta` device, which computes nothing; its kernels import torch's compiler, which takes
+    a second, as long as a small pair's training. So small ones are run on the CPU, and what has no shapes on `meta`.
+    """
+
+    def given(device: str) -> Given:
+        return run(copy.deepcopy(root).to(device), torch.zeros(1, *image, device=device, dtype=dtype_of(root)))
+
+    if math.prod(image[1:]) > SMALL_IMAGE:
+        with contextlib.suppress(Exception):
+            return given("meta")
+    return given("cpu")
+
+
+class _Recorder(fx.Interpreter):
+    def __init__(self, traced: fx.GraphModule) -> None:
+        super().__init__(traced)
+        self.specs: dict[fx.Node, Any] = {}
+
+    def run_node(self, node: fx.Node) -> Any:
+        value = super().run_node(node)
+        self.specs[node] = spec_of(value)
+        return value
+
+
+def _run(traced: fx.GraphModule, wrapped: _Images, image: tuple[int, int, int]) -> dict[fx.Node, Value]:
+    """What every node gives for images of zeros."""
+    try:
+        specs = run_for_shapes(traced, image, _recorded)
+    except Exception:
+        images = torch.zeros(BATCHES[0], *image, dtype=dtype_of(wrapped))
+        _tried(wrapped, images, type(wrapped.network).__name__)
+        raise
+    nodes = traced.graph.nodes
+    return {node: Value(tuple(found), has_tensors(found[0])) for node, *found in zip(nodes, *specs, strict=True)}
+
+
+@torch.no_grad()
+def _recorded(traced: nn.Module, image: Tensor) -> list[list[Any]]:
+    """What every node gives for each of `BATCHES`."""
+    found = []
+    for batch in BATCHES:
+        recorder = _Recorder(traced)
+        recorder.run(image.expand(batch, -1, -1, -1))
+        found.append([recorder.specs[node] for node in traced.graph.nodes])
+    return found
