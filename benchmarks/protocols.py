@@ -3,9 +3,9 @@
     python benchmarks/protocols.py --results results/cifar10-laptop --pair R1112_trained_s0 R1122_trained_s0
 
 Converged is what two starts agree on: least squares and random, both trained by the fast protocol for
-`--reference-epochs`, or those of records that are there, as a study's `measures.budget` makes them. The reference is
-the largest in each cell, since every one errs on the low side. The networks and images are a finished study's. One line
-per protocol as soon as it is done; the last line is JSON.
+`--reference-epochs`, or those of records that are there, as a study's `measures.training_budget` makes them. The
+reference is the largest in each cell, since every one errs on the low side. The networks and images are a finished
+study's. One line per protocol as soon as it is done; the last line is JSON.
 """
 
 import argparse

@@ -1,12 +1,20 @@
 """The networks: trained from scratch, with their initial weights as controls, or with weights from elsewhere."""
 
+from modelstitch.config.networks import LIBRARY
+
 # Of an architecture, what a network of a recipe depends on; where it is cut concerns stitches alone.
 BUILT = {"model", "name", "arguments", "stem", "image_size", "mean", "std"}
 
 
 def part_of_architecture(*more):
-    """The part of a network's architecture that its weights depend on."""
-    return lambda wildcards: architecture_of(wildcards.network).model_dump(mode="json", include={*BUILT, *more})
+    """The part of a network's architecture that its weights depend on; a library's weights tell the images' size."""
+
+    def part(wildcards):
+        architecture = architecture_of(wildcards.network)
+        library = {"weights"} if architecture.weights == LIBRARY else set()
+        return architecture.model_dump(mode="json", include={*BUILT, *more, *library})
+
+    return part
 
 
 def weights_of(wildcards):

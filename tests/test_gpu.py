@@ -16,7 +16,7 @@ from modelstitch.fitting.pair import train_pair
 from modelstitch.fitting.protocols import protocol_of
 from modelstitch.fitting.training import take_step
 from modelstitch.hardware import in_batches, prepare
-from modelstitch.measures import distances, generation, hacking, probes
+from modelstitch.measures import distances, generated_images, hacking, probes
 from modelstitch.networks import training
 from modelstitch.optimisers import SGD, AdamW
 from tests.devices import Still, new_pair, train_watched
@@ -167,17 +167,17 @@ def measure_probes(network, dataset, stitches, record, device):
     return probes.measure(network, dataset, 200, 0, device=device)[["accuracy"]]
 
 
-def measure_generation(network, dataset, stitches, record, device):
+def measure_generated_images(network, dataset, stitches, record, device):
     into_input = replace(record, columns=record.columns[:1])
-    table, _ = generation.measure_pair(network, network, dataset, stitches, into_input, 40, 13, device=device)
+    table, _ = generated_images.measure_pair(network, network, dataset, stitches, into_input, 40, 13, device=device)
     return table[["psnr", "ssim", "clipped"]]
 
 
-@pytest.mark.parametrize("measure", [measure_distances, measure_hacking, measure_probes, measure_generation])
+@pytest.mark.parametrize("measure", [measure_distances, measure_hacking, measure_probes, measure_generated_images])
 def test_measures_on_a_gpu_are_the_processors(few_digits, trained, monkeypatch, measure):
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
     record, stitches = train_pair(trained, trained, few_digits, FAST, study_seed=0, receiver_layers=[-1, 0, 2, 4])
-    if measure is not measure_generation:
+    if measure is not measure_generated_images:
         record = replace(record, columns=record.columns[1:])
         stitches = {cell: stitch for cell, stitch in stitches.items() if cell[1] >= 0}
     expected, found = (measure(trained, few_digits, stitches, record, device) for device in ("cpu", "cuda"))

@@ -41,9 +41,13 @@ def rank_correlation(one: pd.Series, other: pd.Series) -> float:
 def write_all(cells: pd.DataFrame, folder: Path | str) -> None:
     """Write every pair's matrix as `<objective>/<sender>/<receiver>.csv`, its relative accuracies as `.relative.csv`.
 
-    The first column is the sender's layer, the other columns are named `receiver_layer_0`, ...
+    The first columns are `sender_layer` and `sender_layer_name`; the others are headed by the receiver's layers, each
+    with its name: `0 layers.0`, ...
     """
-    for value, suffix in (("accuracy", ".csv"), ("relative_accuracy", ".relative.csv")):
-        for (objective, sender, receiver), values in matrices(cells, value).items():
+    rows, columns = ([f"{role}_layer", f"{role}_layer_name"] for role in ("sender", "receiver"))
+    for (objective, sender, receiver), pair in cells.groupby(PAIR, sort=False):
+        for value, suffix in (("accuracy", ".csv"), ("relative_accuracy", ".relative.csv")):
+            values = pair.pivot(index=rows, columns=columns, values=value).sort_index(axis="columns")
+            values.columns = [f"{layer} {name}" for layer, name in values.columns]
             with replacing(Path(folder) / objective / sender / f"{receiver}{suffix}") as temporary:
-                values.add_prefix("receiver_layer_").to_csv(temporary, na_rep="NaN", lineterminator="\n")
+                values.to_csv(temporary, na_rep="NaN", lineterminator="\n")

@@ -11,7 +11,7 @@ from modelstitch.files import replacing
 from modelstitch.identifiers import RECIPES
 
 # Columns whose text may look like numbers: a layer called "2".
-TEXT = "(sender|receiver)(_architecture|_layer_name)?|network|architecture|model|reason"
+TEXT = "(sender|receiver)(_architecture|_layer_name)?|network|architecture|model|layer_name|reason"
 
 
 def in_order(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:

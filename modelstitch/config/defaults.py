@@ -58,6 +58,10 @@ def default_settings(objective: str, protocol: str | None, changes: dict[str, An
         raise ModelstitchError(
             f"protocol {protocol!r} of {objective}: expected {listed(sorted(two for _, two in known))}"
         )
+    if taken := [key for key in ("sender_layers", "receiver_layers", "keep_stitches", "protocol") if key in changes]:
+        raise ModelstitchError(
+            f"{taken[0]}: is no setting here: layers are chosen by `layers`, stitches are always kept"
+        )
     values = COMMON | {"protocol": name[1]} | PROTOCOLS[name] | changes
     try:
         return objective_settings(objective, values)

@@ -20,7 +20,7 @@ class Hacking(Section):
 
     images: int = Field(
         ge=2,
-        description="training images that the expected representation is learnt from, and test images that stitched "
+        description="training images that show the expected representation, and test images that stitched "
         "ones are measured on; all where there are fewer",
     )
     neighbours: int = Field(ge=1, description="k of the k-nearest-neighbour measures, fewer than `images`")
@@ -34,7 +34,7 @@ class Hacking(Section):
         return value
 
 
-class Generation(Section):
+class GeneratedImages(Section):
     """Stitches from every sender layer into the receiver's input: the images that a network's layers make."""
 
     images: int = Field(ge=1, description="test images that image metrics are computed on; all where there are fewer")
@@ -50,7 +50,7 @@ class NamedPair(Section):
     receiver: str = Field(description="a network of the study: R1111_trained_s0")
 
 
-class Budget(Section):
+class TrainingBudget(Section):
     """The task matrix of some pairs as its training grows, from two starts."""
 
     epochs: Annotated[tuple[Annotated[float, Field(gt=0)], ...], *UNIQUE] = Field(
@@ -64,8 +64,10 @@ class Measures(Section):
 
     probes: Probes | None = Field(default=None, description="a linear probe on every sender layer")
     hacking: Hacking | None = Field(default=None, description="does a stitch preserve, or hack?")
-    generation: Generation | None = Field(default=None, description="images from stitches into the receiver's input")
-    budget: Budget | None = Field(default=None, description="the matrix as its training grows")
+    generated_images: GeneratedImages | None = Field(
+        default=None, description="images from stitches into the receiver's input"
+    )
+    training_budget: TrainingBudget | None = Field(default=None, description="the matrix as its training grows")
 
 
 def section_of(name: str) -> type[Section]:

@@ -158,6 +158,8 @@ class Architecture(Section):
             raise mistake((("mean" if self.mean is None else "std",), "missing key: mean and std go together"))
         if self.weights == LIBRARY and not self.model.startswith(LIBRARIES):
             raise mistake((("weights",), f"{LIBRARY}: only for models of {' or '.join(LIBRARIES)}: expected a file"))
+        if self.weights == LIBRARY and self.stem != "own":
+            raise mistake((("stem",), f"{self.stem}: a library's weights are for its own stem: expected own"))
         if self.weights not in (None, LIBRARY):
             needed = {
                 "mean": "that its images were normalised with ([0] and std [1]: not at all)",

@@ -117,10 +117,10 @@ class Study(Section):
     @classmethod
     def _budget_of_the_study(cls, measures: Measures, info: ValidationInfo) -> Measures:
         """Pairs of networks that the study makes, trained for an objective that it has."""
-        if measures.budget is None or not {"networks", "pairs", "stitches"} <= info.data.keys():
+        if measures.training_budget is None or not {"networks", "pairs", "stitches"} <= info.data.keys():
             return measures
         if info.data["stitches"].task is None:
-            raise mistake((("budget",), "expected stitches.task, whose protocol it follows, or no budget"))
+            raise mistake((("training_budget",), "expected stitches.task, whose protocol it follows, or no budget"))
         networks, recipes = info.data["networks"], info.data["pairs"]
         known = {
             (str(sender), str(receiver))
@@ -130,16 +130,16 @@ class Study(Section):
         }
         names = sorted({name for pair in known for name in pair})
         mistakes = []
-        for index, pair in enumerate(measures.budget.pairs):
+        for index, pair in enumerate(measures.training_budget.pairs):
             unknown = [(role, name) for role, name in pair if name not in names]
             for role, name in unknown:
                 text = (
                     f"{name!r} is not a network of the study: expected one of {', '.join(names)}{nearest(name, names)}"
                 )
-                mistakes.append((("budget", "pairs", index, role), text))
+                mistakes.append((("training_budget", "pairs", index, role), text))
             if not unknown and (pair.sender, pair.receiver) not in known:
                 text = f"{pair.sender} → {pair.receiver} is not a pair of the study: see `pairs`"
-                mistakes.append((("budget", "pairs", index), text))
+                mistakes.append((("training_budget", "pairs", index), text))
         if mistakes:
             raise mistake(*mistakes)
         return measures

@@ -57,17 +57,24 @@ def split_of(data: Any, name: str) -> Split:
     if isinstance(data, (tuple, list)) and len(data) == 2:
         images, labels = map(_array, data)
     elif isinstance(data, torch.utils.data.DataLoader):
-        parts = [tuple(map(_array, batch[:2])) for batch in _tracked(data, name)]
+        parts = [_pair(batch, name) for batch in _tracked(data, name)]
         images, labels = _joined(parts, np.concatenate, name)
     elif hasattr(data, "__getitem__") and isinstance(data, Sized):
         items = (data[index] for index in range(len(data)))
-        parts = [tuple(map(_array, item[:2])) for item in track(items, f"{name} images", len(data))]
+        parts = [_pair(item, name) for item in track(items, f"{name} images", len(data))]
         images, labels = _joined(parts, np.stack, name)
     else:
         raise ModelstitchError(
             f"{name}: a {type(data).__name__}: expected (images, labels), or a Dataset or DataLoader of torch"
         )
     return Split(_images(images, name), _labels(labels, len(images), name))
+
+
+def _pair(item: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels, or an image and its label; what follows them is left out."""
+    if not isinstance(item, (tuple, list)) or len(item) < 2:
+        raise ModelstitchError(f"{name}: gives a {type(item).__name__}: expected (image, label), in this order")
+    return _array(item[0]), _array(item[1])
 
 
 def _joined(parts: Sequence[tuple[np.ndarray, ...]], join: Any, name: str) -> Iterator[np.ndarray]:
@@ -81,7 +88,10 @@ def _joined(parts: Sequence[tuple[np.ndarray, ...]], join: Any, name: str) -> It
 
 
 def _tracked(loader: Iterable, name: str) -> Iterable:
-    return track(loader, f"{name} images (batches)", len(loader)) if isinstance(loader, Sized) else loader
+    try:
+        return track(loader, f"{name} images (batches)", len(loader))
+    except TypeError:  # of an IterableDataset
+        return loader
 
 
 def _array(values: Any) -> np.ndarray:

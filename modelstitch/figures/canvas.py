@@ -1,8 +1,8 @@
-"""What every figure is drawn with: axes in inches, titles, the colour scale, and files without dates."""
+"""What every figure is drawn with: axes in inches, titles, names, the colour scale, and files without dates."""
 
 import io
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -22,6 +22,7 @@ DPI = 200
 INK, SOFT, FAINT = "#1f2328", "#59636e", "#818b98"
 FAILED = {"facecolor": "#e2e2e2", "edgecolor": "#b6b6b6", "linewidth": 0, "hatch": "//////"}
 TITLE, HEADING, LABEL, SMALL = 12.0, 10.0, 9.0, 8.0  # points
+LONGEST = 18  # letters of a layer's name
 MARGIN = 0.22  # inches, as all that follow
 LEGIBLE = 0.26  # a number is legible in cells of at least this size
 BAR_HEIGHT, BAR_LENGTH = 0.11, 3.2
@@ -133,6 +134,22 @@ def pair_name(sender: str, receiver: str, seeds: bool) -> str:
     """An ordered pair of network ids in words, with their seeds where a study has several."""
     ids = map(NetworkId.parse, (sender, receiver))
     return " → ".join(f"{one.architecture} {f's{one.seed} ' * seeds}{one.recipe}" for one in ids)
+
+
+def short_name(layer: int, names: Sequence[str] | dict[int, str]) -> str:
+    """A layer's name without what all names begin with, and not too long; "" where it is no more than the index."""
+    if layer < 0:
+        return "image"
+    every = list(names.values()) if isinstance(names, dict) else list(names)
+    parts = [name.split(".") for name in every]
+    shared = 0
+    while all(len(part) > shared + 1 for part in parts) and len({part[shared] for part in parts}) == 1:
+        shared += 1
+    own = names[layer].split(".")[shared:]
+    name = ".".join(own) if len(".".join(own)) <= LONGEST else own[-1]
+    if name == str(layer):
+        return ""
+    return name if len(name) <= LONGEST else "…" + name[1 - LONGEST :]
 
 
 def text_width(text: str, size: float, weight: str = "normal") -> float:

@@ -26,6 +26,7 @@ from modelstitch.figures.canvas import (
     own_accuracy,
     rows_with,
     save,
+    short_name,
     text_width,
     write_accuracy,
     write_title,
@@ -34,7 +35,6 @@ from modelstitch.identifiers import NetworkId
 from modelstitch.records import PairRecord
 
 CELL = 0.46  # inches, as all that follow
-LONGEST = 18  # letters of a layer's name
 
 
 def draw_record(record: PairRecord, colormap: str) -> Figure:
@@ -105,22 +105,6 @@ def _draw(cells: pd.DataFrame, networks: pd.DataFrame, colormap: str) -> Figure:
         colormap=colormap,
         chance=1 / int(networks.classes.iloc[0]),
     )
-
-
-def short_name(layer: int, names: Sequence[str] | dict[int, str]) -> str:
-    """A layer's name without what all names begin with, and not too long; "" where it is no more than the index."""
-    if layer < 0:
-        return "image"
-    every = list(names.values()) if isinstance(names, dict) else list(names)
-    parts = [name.split(".") for name in every]
-    shared = 0
-    while all(len(part) > shared + 1 for part in parts) and len({part[shared] for part in parts}) == 1:
-        shared += 1
-    own = names[layer].split(".")[shared:]
-    name = ".".join(own) if len(".".join(own)) <= LONGEST else own[-1]
-    if name == str(layer):
-        return ""
-    return name if len(name) <= LONGEST else "…" + name[1 - LONGEST :]
 
 
 def draw(

@@ -66,6 +66,7 @@ def train_pair(
     columns = _chosen(receiver, receiver_layers)
     shapes = geometries(frozen[0].shapes, frozen[1].shapes, rows, columns)
     names = (sender.name, receiver.name)
+    precision = str(frozen[0].dtype).removeprefix("torch.")
     seed = (study_seed, *names, objective)
     fit = objective_of(objective).fit(*frozen, shapes, train_images, settings, seed, " → ".join(names))
     trained_seconds = time.monotonic() - begun
@@ -76,15 +77,15 @@ def train_pair(
         "objective": objective,
         "sender": names[0],
         "receiver": names[1],
-        "sender_accuracy": sender.about.get("accuracy", np.nan),
-        "receiver_accuracy": receiver.about.get("accuracy", np.nan),
+        "sender_accuracy": sender.accuracy_in(precision),
+        "receiver_accuracy": receiver.accuracy_in(precision),
         "dataset": dataset.name,
         "dataset_digest": dataset.digest,
         "settings": settings.model_dump(mode="json"),
         "seed": study_seed,
         "device": device_name(device),
         "threads": torch.get_num_threads(),
-        "precision": str(frozen[0].dtype).removeprefix("torch."),
+        "precision": precision,
         "train_images": fit.images,
         "seconds": round(seconds, 3),
         "processor_seconds": round(time.process_time() - worked, 3),

@@ -40,7 +40,7 @@ BATCH = 100
 POOLED = 2  # pixels along each side of a map's features
 PENALTY = 0.01  # inverse: a few thousand coefficients are fitted to as many representations
 PAIR = ("objective", "sender", "receiver")
-CELL = (*PAIR, "sender_layer", "receiver_layer")
+CELL = (*PAIR, "sender_layer", "sender_layer_name", "receiver_layer", "receiver_layer_name")
 TYPICALITIES = ("mahalanobis", "neighbour_distance", "precision", "recall", "readout_accuracy")
 RECIPE_COLUMNS = ("sender_recipe", "receiver_recipe")
 COLUMNS = (
@@ -60,8 +60,8 @@ COLUMNS = (
     "same_mistake_sender",
     "same_mistake_networks",
 )
-SUFFIX_NUMBERS = ("layer", "relative_error", "random_relative_error", "cosine")
-SUFFIX_COLUMNS = (*CELL, *SUFFIX_NUMBERS)
+SUFFIX_NUMBERS = ("relative_error", "random_relative_error", "cosine")
+SUFFIX_COLUMNS = (*CELL, "layer", "layer_name", *SUFFIX_NUMBERS)
 
 
 class Measured(NamedTuple):
@@ -351,18 +351,19 @@ def measure_pair(
         j = column.receiver_layer
         reference = Reference(seen[j], dataset.train.labels[chosen], settings.neighbours)
         baseline = reference.typicality(tested[j], labels[chosen_test])
+        reached = [*((layer.index, layer.name) for layer in frozen[1].layers[j:]), ("logits", "logits")]
         for i, result, classes in zip(column.sender_layers, column.test_accuracy, column.predictions, strict=True):
-            cell = dict(zip(CELL, (objective, *names, i, j), strict=True))
+            layers = (i, record.sender.name(i), j, record.receiver.name(j))
+            cell = dict(zip(CELL, (objective, *names, *layers), strict=True))
             row = cell | recipes | {"accuracy": result}
             if (i, j) in with_result:
                 row |= reference.typicality(tested[i, j], labels[chosen_test])
                 row |= {f"{name}_expected": value for name, value in baseline.items()}
                 row["detection"] = reference.detection(seen[i, j], tested[j], tested[i, j])
                 row |= amplification(suffixes[i, j]) | mistakes(classes, *own, labels)
-                names_of_stages = [*range(j, len(frozen[1].layers)), "logits"]
                 stages += [
-                    cell | dict(zip(SUFFIX_NUMBERS, (name, *numbers), strict=True))
-                    for name, numbers in zip(names_of_stages, suffixes[i, j], strict=True)
+                    cell | {"layer": layer, "layer_name": name} | dict(zip(SUFFIX_NUMBERS, numbers, strict=True))
+                    for (layer, name), numbers in zip(reached, suffixes[i, j], strict=True)
                 ]
             rows.append(row)
     return Measured(pd.DataFrame(rows, columns=list(COLUMNS)), pd.DataFrame(stages, columns=list(SUFFIX_COLUMNS)))

@@ -30,8 +30,9 @@ from modelstitch.stitches.geometry import Geometry
 # width 4); .1 came within .01 of the best in each layer there, and within .03 here.
 INVERSE_PENALTY = 0.1
 STEPS = 1000  # of L-BFGS at most; 50 to 330 were needed there
-COLUMNS = ("network", "layer", "features", "train_images", "train_accuracy", "test_images", "accuracy")
-COMPARED = ("sender", "receiver", "sender_layer", "probe_accuracy", "last_column_accuracy", "difference")
+COLUMNS = ("network", "layer", "layer_name", "features", "train_images", "train_accuracy", "test_images", "accuracy")
+KEYS = ("sender", "receiver", "sender_layer")
+COMPARED = (*KEYS, "sender_layer_name", "probe_accuracy", "last_column_accuracy", "difference")
 
 
 @enough_memory("the networks' size")
@@ -71,6 +72,7 @@ def measure(
             {
                 "network": network.name,
                 "layer": layer,
+                "layer_name": frozen.layers[layer].name,
                 "features": values.shape[1],
                 "train_images": len(values),
                 "train_accuracy": accuracy(probe.predict(values), train.labels),
@@ -119,13 +121,19 @@ def compare(probes: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     Returns:
         `COMPARED`, a row for each ordered pair and sender layer; NaN where the study lacks the stitch.
     """
+    names = {
+        "network": "sender",
+        "layer": "sender_layer",
+        "layer_name": "sender_layer_name",
+        "accuracy": "probe_accuracy",
+    }
     column = cells[(cells.objective == "task") & (cells.receiver_layer == cells.receiver_layer_count - 1)]
     table = (
         cells[["sender", "receiver"]]
         .drop_duplicates()
-        .merge(probes.rename(columns={"network": "sender", "layer": "sender_layer", "accuracy": "probe_accuracy"}))
+        .merge(probes.rename(columns=names))
         .merge(
-            column.rename(columns={"accuracy": "last_column_accuracy"})[[*COMPARED[:3], "last_column_accuracy"]],
+            column.rename(columns={"accuracy": "last_column_accuracy"})[[*KEYS, "last_column_accuracy"]],
             how="left",
         )
     )

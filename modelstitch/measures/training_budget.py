@@ -15,6 +15,7 @@ from modelstitch.analysis import triangle
 from modelstitch.analysis.matrices import rank_correlation
 
 PAIR, CELL = ["sender", "receiver"], ["sender_layer", "receiver_layer"]
+NAMED_CELL = ["sender_layer", "sender_layer_name", "receiver_layer", "receiver_layer_name"]
 COUNTS = ["sender_layer_count", "receiver_layer_count"]
 TRIANGLE = ("below", "above", "difference", "depth_slope")
 # Of two matrices: mean and largest absolute difference over cells, and rank correlation.
@@ -34,7 +35,7 @@ COLUMNS = (
 
 
 def cells(paths: Sequence[Path | str]) -> pd.DataFrame:
-    """One row per cell: `PAIR`, `epochs`, `start`, `CELL`, `COUNTS` and `accuracy`, NaN for a cell without a result."""
+    """One row per cell: `PAIR`, `epochs`, `start`, `NAMED_CELL`, `COUNTS` and `accuracy`, NaN without a result."""
     rows = []
     for record in map(records.read, paths):
         about, settings = record.attributes, record.attributes["settings"]
@@ -46,10 +47,12 @@ def cells(paths: Sequence[Path | str]) -> pd.DataFrame:
         }
         counts = dict(zip(COUNTS, (len(record.sender), len(record.receiver)), strict=True))
         for column in record.columns:
-            for layer, accuracy in zip(column.sender_layers, column.test_accuracy, strict=True):
-                cell = {"sender_layer": layer, "receiver_layer": column.receiver_layer, "accuracy": accuracy}
+            j = column.receiver_layer
+            for i, accuracy in zip(column.sender_layers, column.test_accuracy, strict=True):
+                layers = (i, record.sender.name(i), j, record.receiver.name(j))
+                cell = dict(zip(NAMED_CELL, layers, strict=True)) | {"accuracy": accuracy}
                 rows.append(pair | cell | counts)
-    return pd.DataFrame(rows, columns=[*PAIR, "epochs", "start", *CELL, *COUNTS, "accuracy"])
+    return pd.DataFrame(rows, columns=[*PAIR, "epochs", "start", *NAMED_CELL, *COUNTS, "accuracy"])
 
 
 def measure(cells: pd.DataFrame) -> pd.DataFrame:

@@ -1,12 +1,13 @@
 """A network's module from its name and arguments: what a study says of it, and what a file keeps of it."""
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from torch import nn
 
+from modelstitch.config.networks import LIBRARY, Architecture
 from modelstitch.errors import ModelstitchError
 from modelstitch.networks.sources import module_of, source_of
 from modelstitch.seeds import drawing
@@ -61,6 +62,13 @@ def build(blueprint: Blueprint, seed: int) -> nn.Module:
 def input_channels(module: nn.Module, default: int) -> int:
     """How many channels the first convolution takes; `default` where there is none."""
     return next((part.in_channels for part in module.modules() if isinstance(part, nn.Conv2d)), default)
+
+
+def size_of(architecture: Architecture, images: Sequence[int]) -> tuple[int, int]:
+    """Height and width of the images that a network takes: its own, its library's weights', or those of the data."""
+    if architecture.weights == LIBRARY and architecture.image_size is None:
+        return module_of(architecture.model).published_size(source_of(architecture.model)[1])
+    return architecture.size(images)
 
 
 def shrink_stem(module: nn.Module, name: str) -> None:

@@ -101,7 +101,7 @@ def _names(graph: Graph) -> dict[fx.Node, str]:
     found = {}
     for node in graph.data:
         path = path_of(node)
-        whole = bool(path) and not _has_parts(graph, path[-1])
+        whole = node.op == "call_module" or (bool(path) and not _has_parts(graph, path[-1]))
         before[node] = path or next(
             (before[given] for given in reversed(node.all_input_nodes) if before.get(given)), []
         )
@@ -174,7 +174,7 @@ class _Units:
             if weighted:
                 units.append(_Unit(block, [*waiting, *members]))
                 waiting = []
-            elif units and not waiting and self.ends_alone(units[-1]):
+            elif units and not waiting and (self.ends_alone(units[-1]) or not self.has_cut(units[-1])):
                 units[-1].tail.extend(members)
             else:
                 waiting.extend(members)
@@ -182,6 +182,10 @@ class _Units:
             units = units or [_Unit(None, [])]
             units[-1].tail.extend(waiting)
         return units
+
+    def has_cut(self, unit: _Unit) -> bool:
+        """Whether there is a cut in a unit: one whose shortcut ends behind it, `x + attention(x)`, has none before."""
+        return not self.cuts.isdisjoint(unit.nodes + unit.tail)
 
     def ends_alone(self, unit: _Unit) -> bool:
         """Whether what follows belongs to a unit: a position embedding to a stem, but no norm to the last of blocks."""
@@ -199,23 +203,30 @@ class _Units:
                 yield path, members
 
     def divides(self, path: str) -> bool:
-        """Whether a module is taken apart: a sequence, or one in each of whose calls several blocks can be cut."""
+        """Whether a module is taken apart: a sequence, or one all of whose calls hold blocks to cut after, one several.
+
+        A stage may hold a single block. But a block that has cuts inside in some calls, where it has no shortcut, and
+        none in others, is kept.
+        """
         kind = self.kind(path)
         if kind.forward is nn.Sequential.forward:
             return True
         if kind not in self.divided:
             self.divided[kind] = False  # inside itself, while this is found out
-            calls = self.calls[kind]
-            self.divided[kind] = all(self.has_several(call, alone=len(calls) == 1) for call in calls)
+            calls = [self.cuttable(call) for call in self.calls[kind]]
+            blocks = [[self.kind(unit.block) for unit in units if self.is_block(unit)] for units in calls]
+            several = any(len(set(kinds)) < len(kinds) for kinds in blocks)
+            alone = len(calls) == 1 and len(calls[0]) > 2
+            self.divided[kind] = alone or (several and all(blocks))
         return self.divided[kind]
 
-    def has_several(self, call: _Call, alone: bool) -> bool:
-        """Whether the parts of a module can be cut from each other: several of a kind, or if it is `alone`, of any."""
-        units = [
-            unit for unit in self.of(call.nodes, call.depth + 1) if not self.cuts.isdisjoint(unit.nodes + unit.tail)
-        ]
-        kinds = [self.kind(unit.block) for unit in units if unit.block and unit.nodes[-1] in self.cuts]
-        return len(set(kinds)) < len(kinds) or (alone and len(units) > 2)
+    def cuttable(self, call: _Call) -> list[_Unit]:
+        """The units of a call in which there is a cut."""
+        return [unit for unit in self.of(call.nodes, call.depth + 1) if self.has_cut(unit)]
+
+    def is_block(self, unit: _Unit) -> bool:
+        """Whether a unit is a block that ends in a cut."""
+        return unit.block is not None and unit.nodes[-1] in self.cuts
 
 
 def _last_cut(graph: Graph, unit: _Unit, cuts: Mapping[fx.Node, Cut]) -> Cut | None:
@@ -272,10 +283,11 @@ def _channels_last(graph: Graph, node: fx.Node, shape: tuple[int, int, int]) -> 
     first, last = (_in_proportion(side, other, height, width) for side, other in (shape[1:], shape[:2]))
     if first != last:
         return last
+    data = set(graph.data)
     while node.op != "placeholder" and not _weighted(graph, node):
         if operation_of(node) == "permute" or isinstance(graph.module(node), nn.LayerNorm):
             return True
-        node = next(input for input in node.all_input_nodes if input in graph.values and graph.values[input].tensors)
+        node = next(before for before in node.all_input_nodes if before in data)
     return operation_of(node) == "linear" or isinstance(graph.module(node), nn.Linear)
 
 

@@ -148,7 +148,7 @@ def fold(piece: fx.GraphModule) -> None:
         elif module is None and operation_of(convolution) in CONVOLUTION_OPERATIONS:
             given = _arguments(convolution, CONVOLUTION_ARGUMENTS)
             weight, bias = given.pop("weight"), given.pop("bias", None)
-            if not all(isinstance(one, fx.Node) and one.op == "get_attr" for one in (weight, bias or weight)):
+            if not _kept(weight, bias):
                 continue
             values = _folded(_attribute(piece, weight), bias and _attribute(piece, bias), norm)
             names = [f"folded_{node.name}_{kind}" for kind in ("weight", "bias")]
@@ -203,10 +203,32 @@ def _attribute(piece: fx.GraphModule, node: fx.Node) -> Tensor:
 def use_winograd(piece: fx.GraphModule) -> None:
     """Wide convolutions take fewer multiplications, which float32 on a CPU gains by."""
     for node in piece.graph.nodes:
-        module = _module(piece, node)
-        if module is not None and WinogradConvolution.suits(module):
-            node.target = f"winograd_{node.name}"
-            piece.add_submodule(node.target, WinogradConvolution(copy.deepcopy(module).double()))
+        convolution = _convolution(piece, node)
+        if convolution is not None and WinogradConvolution.suits(convolution):
+            node.args, node.kwargs = (_arguments(node, CONVOLUTION_ARGUMENTS)["input"],), {}
+            node.op, node.target = "call_module", f"winograd_{node.name}"
+            piece.add_submodule(node.target, WinogradConvolution(copy.deepcopy(convolution).double()))
+    piece.graph.eliminate_dead_code()
+
+
+def _convolution(piece: fx.GraphModule, node: fx.Node) -> nn.Module | None:
+    """The module that a node calls, or that does what it does, if it is `conv2d` of the network's own weights."""
+    if (module := _module(piece, node)) is not None or node.op != "call_function" or operation_of(node) != "conv2d":
+        return module
+    given = _arguments(node, CONVOLUTION_ARGUMENTS)
+    _, weight, bias = given.pop("input"), given.pop("weight"), given.pop("bias", None)
+    if not _kept(weight, bias):
+        return None
+    weight, bias = (one and nn.Parameter(_attribute(piece, one), requires_grad=False) for one in (weight, bias))
+    sizes = weight.shape[1] * given.get("groups", 1), weight.shape[0], tuple(weight.shape[2:])
+    convolution = nn.Conv2d(*sizes, bias=bias is not None, device="meta", **given)
+    convolution.weight, convolution.bias = weight, bias
+    return convolution
+
+
+def _kept(weight: fx.Node | None, bias: fx.Node | None) -> bool:
+    """Whether a function's weights are the network's own, and not computed."""
+    return all(isinstance(one, fx.Node) and one.op == "get_attr" for one in (weight, bias or weight))
 
 
 def overwrite(piece: fx.GraphModule) -> None:

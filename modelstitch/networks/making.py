@@ -12,10 +12,10 @@ from torch import nn
 from modelstitch.config.networks import LIBRARY, Architecture
 from modelstitch.data.datasets import Dataset
 from modelstitch.data.images import DeviceImages
-from modelstitch.hardware import device_name, enough_memory, prepare
+from modelstitch.hardware import device_name, enough_memory, fast_bfloat16, prepare
 from modelstitch.identifiers import NetworkId
 from modelstitch.networks import pretrained
-from modelstitch.networks.building import Blueprint, build, input_channels
+from modelstitch.networks.building import Blueprint, build, input_channels, size_of
 from modelstitch.networks.evaluation import evaluate
 from modelstitch.networks.frozen import FrozenNetwork
 from modelstitch.networks.network import Network
@@ -76,21 +76,23 @@ def from_elsewhere(network_id: NetworkId, architecture: Architecture, dataset: D
     begun = time.monotonic(), time.process_time()
     prepare(device)
     channels, *size = dataset.train.images.shape[1:]
+    classes, mean, std = architecture.classes, architecture.mean, architecture.std
     if architecture.weights == LIBRARY:
         _, name = source_of(architecture.model)
         found = module_of(architecture.model).published(name, architecture.arguments)
-        module, image = found.module, found.image
-        mean, std = architecture.mean or found.mean, architecture.std or found.std
-        classes = architecture.classes or found.classes
-        blueprint = _blueprint(architecture, channels, len(classes or dataset.classes))
-    else:
-        classes, mean, std = architecture.classes, architecture.mean, architecture.std
-        blueprint = _blueprint(architecture, channels, len(classes))
-        module = build(blueprint, seed=0)
-        pretrained.load_weights(module, architecture.weights_of(network_id.seed))
-        image = (input_channels(module, channels), *size)
+        classes, mean, std = classes or found.classes, mean or found.mean, std or found.std
+        arguments = {**found.arguments, **architecture.arguments}
+        architecture = architecture.model_copy(update={"arguments": arguments})
     pretrained.check_classes(classes, dataset.classes, str(network_id))
-    image = (image[0], *architecture.size(image[1:]))
+    blueprint = _blueprint(architecture, channels, len(classes))
+    module = build(blueprint, seed=0)
+    if architecture.weights == LIBRARY:
+        own = module.state_dict()  # auxiliary heads are left out
+        weights = {name: value for name, value in found.weights.items() if name in own}
+        pretrained.load_state(module, weights, f"the library's weights of {architecture.model}")
+    else:
+        pretrained.load_weights(module, architecture.weights_of(network_id.seed))
+    image = (input_channels(module, channels), *size_of(architecture, size))
     module.to(device).eval()
     network = _network(network_id, module, blueprint, dataset, image, mean, std)
     test_images = DeviceImages(dataset, dataset.test, device)
@@ -104,7 +106,7 @@ def initial(network_id: NetworkId, architecture: Architecture, dataset: Dataset,
     channels, *size = dataset.train.images.shape[1:]
     blueprint = _blueprint(architecture, channels, len(dataset.classes))
     module = build(blueprint, seed)
-    image = (input_channels(module, channels), *architecture.size(size))
+    image = (input_channels(module, channels), *size_of(architecture, size))
     mean, std = architecture.mean or dataset.mean, architecture.std or dataset.std
     network = _network(network_id, module, blueprint, dataset, image, mean, std)
     network.check_images(tuple(dataset.train.images.shape[1:]))
@@ -167,6 +169,7 @@ def with_history(
         "classes": len(dataset.classes),
         "parameters": sum(parameter.numel() for parameter in network.module.parameters()),
         "accuracy": test.accuracy,
+        **_accuracy_in_bfloat16(network, test_images),
         "loss": test.loss,
         "test_images": test.images,
         "train_accuracy": curves["train_accuracy"][-1] if curves["train_accuracy"] else None,
@@ -179,3 +182,10 @@ def with_history(
         "curves": curves,
     }
     return replace(network, about=about)
+
+
+def _accuracy_in_bfloat16(network: Network, images: DeviceImages) -> dict[str, float]:
+    """The accuracy that bfloat16 gives, where it is fast: cells in bfloat16 are compared with that."""
+    if not fast_bfloat16(images.device):
+        return {}
+    return {"accuracy_bfloat16": evaluate(FrozenNetwork(network, torch.bfloat16, images.device), images).accuracy}

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
@@ -93,19 +94,26 @@ class Network:
         Raises:
             ModelstitchError: if it can't: other channels than it has, but for grey images.
         """
-        if self.image is None:
-            return replace(self, image=tuple(image))
-        self.check_images(image)
-        return self
+        known = self if self.image is not None else replace(self, image=tuple(image))
+        known.check_images(image)
+        return known
 
     def check_images(self, image: Image) -> None:
         """Refuse images of a shape (C, H, W) that the network can't be given.
 
         Raises:
-            ModelstitchError: if they have other channels than it has, but for grey ones.
+            ModelstitchError: if they have other channels than it has, but for grey ones, or its mean or deviation has.
         """
+        for name in ("mean", "std"):
+            count = np.size(getattr(self, name) if getattr(self, name) is not None else 0)
+            if count not in (1, self.image[0]):
+                raise ModelstitchError(f"{self.name}: {name} has {count} numbers: expected 1 or {self.image[0]}")
         if image[0] not in (1, self.image[0]):
             raise ModelstitchError(f"{self.name} takes images of {self.image[0]} channels, not of {image[0]}")
+
+    def accuracy_in(self, precision: str) -> float:
+        """Its own accuracy on the test images, in a precision if it was measured in that; NaN where it is not known."""
+        return self.about.get(f"accuracy_{precision}", self.about.get("accuracy", float("nan")))
 
     def cut_at(self, names: Sequence[str] | None) -> Network:
         """The network with other layers: those of these names, or the end of each block."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -18,10 +18,17 @@ OTHERS = "these weights are of another network, or its arguments differ"
 
 
 class Published(NamedTuple):
-    """A module with a library's weights, the images that it was trained on, and its classes where they have names."""
+    """A library's weights, and what they were trained for.
 
-    module: nn.Module
-    image: tuple[int, int, int]
+    Attributes:
+        weights: a state dict.
+        arguments: of the model, beside those that a study gives: with others the same weights mean something else.
+        mean, std: of the images.
+        classes: None where the library does not name them.
+    """
+
+    weights: Mapping[str, Tensor]
+    arguments: Mapping[str, Any]
     mean: Sequence[float]
     std: Sequence[float]
     classes: Sequence[str] | None
@@ -64,20 +71,34 @@ def load_weights(module: nn.Module, path: Path | str) -> None:
     """Put the weights of a file into a module.
 
     Raises:
-        ModelstitchError: as `read_weights`, or if names or shapes are not the module's.
+        ModelstitchError: as `read_weights` and `load_state`.
     """
-    weights, own = read_weights(path), module.state_dict()
+    load_state(module, read_weights(path), path)
+
+
+def load_state(module: nn.Module, weights: Mapping[str, Tensor], source: Path | str) -> None:
+    """Put weights into a module.
+
+    Args:
+        module: that they are for.
+        weights: a state dict.
+        source: where it comes from, for errors.
+
+    Raises:
+        ModelstitchError: if names or shapes are not the module's.
+    """
+    own = module.state_dict()
     for name, value in own.items():
         if name in weights and weights[name].shape != value.shape:
             shapes = tuple(weights[name].shape), tuple(value.shape)
-            raise ModelstitchError(f"{path}: {name} is {shapes[0]}, expected {shapes[1]}: {OTHERS}")
+            raise ModelstitchError(f"{source}: {name} is {shapes[0]}, expected {shapes[1]}: {OTHERS}")
     # What only counts batches may be missing: older files have none.
     missing = [name for name in own if name not in weights and not name.endswith("num_batches_tracked")]
     unknown = [name for name in weights if name not in own]
     for names, words in ((missing, "lacks"), (unknown, "has what the network lacks")):
         if names:
             more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-            raise ModelstitchError(f"{path}: {words}: {', '.join(names[:LISTED])}{more}: {OTHERS}")
+            raise ModelstitchError(f"{source}: {words}: {', '.join(names[:LISTED])}{more}: {OTHERS}")
     module.load_state_dict(weights, strict=False)
 
 

@@ -6,7 +6,7 @@ import math
 import operator
 import traceback
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,7 +41,14 @@ def trace(network: nn.Module, image: tuple[int, int, int]) -> Graph:
         ModelstitchError: if the network can't be traced (names the line where that fails), takes no such images, or
             gives anything but logits (N, classes).
     """
-    wrapped = _Images(copy.deepcopy(network)).cpu().eval().requires_grad_(False)
+    try:
+        copied = copy.deepcopy(network)
+    except RuntimeError as error:
+        raise ModelstitchError(
+            f"{type(network).__name__} can't be copied: {first_line(error)}: expected parameters that are not made of "
+            "others (torch.nn.utils.parametrizations in place of torch.nn.utils.weight_norm)"
+        ) from error
+    wrapped = _Images(copied).cpu().eval().requires_grad_(False)
     traced = _traced(wrapped, image)
     views = _without_views(traced)
     _make_functional(traced)
@@ -70,10 +77,29 @@ class _Images(nn.Module):
 
 
 class _Tracer(fx.Tracer):
-    """Modules of torch are called as a whole, and those that say so: `traced_whole = True`."""
+    """Modules of torch are called as a whole, and those that say so: `traced_whole = True`.
+
+    But torch's `nn.TransformerEncoder` is nearly all of a network: its layers are called one by one.
+    """
 
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
-        return getattr(module, "traced_whole", False) or super().is_leaf_module(module, name)
+        whole = super().is_leaf_module(module, name) and not _is_encoder(module)
+        return whole or getattr(module, "traced_whole", False)
+
+    def call_module(self, module: nn.Module, forward: Callable, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        def by_layers(src: fx.Proxy, *masks: Any, **named_masks: Any) -> fx.Proxy:
+            if any(mask is not None for mask in (*masks, *named_masks.values())):  # its way depends on their values
+                return self.create_proxy("call_module", self.path_of_module(module), args, kwargs)
+            for layer in module.layers:
+                src = layer(src, src_mask=None, is_causal=False, src_key_padding_mask=None)
+            return src if module.norm is None else module.norm(src)
+
+        return super().call_module(module, by_layers if _is_encoder(module) else forward, args, kwargs)
+
+
+def _is_encoder(module: nn.Module) -> bool:
+    """Whether it is an `nn.TransformerEncoder` that runs as torch's does."""
+    return type(module).forward is nn.TransformerEncoder.forward
 
 
 def _traced(wrapped: _Images, image: tuple[int, int, int]) -> fx.GraphModule:
@@ -84,19 +110,38 @@ def _traced(wrapped: _Images, image: tuple[int, int, int]) -> fx.GraphModule:
     name = type(wrapped.network).__name__
     images = torch.zeros(BATCHES[0], *image, dtype=dtype_of(wrapped))
     _expect_logits(_tried(wrapped, images, name), name)
+    failed: list[Exception] = []
+    for strict in (False, True):  # only the strict way, which takes longer, follows `len(images)`
+        try:
+            return _exported(wrapped, images, strict)
+        except Exception as error:
+            failed.append(error)
+    raise ModelstitchError(
+        f"{name} can't be traced: {_place(symbolic)}{first_line(symbolic)}; nor exported: {first_line(failed[0])}: "
+        "expected a `forward` whose steps do not depend on the images' values"
+    ) from symbolic
+
+
+def _exported(wrapped: _Images, images: Tensor, strict: bool) -> fx.GraphModule:
+    """What torch.export makes of a network, for any number of images."""
+    with warnings.catch_warnings(), _attention_with_derivatives():
+        warnings.simplefilter("ignore")
+        sizes = ({0: torch.export.Dim("batch", min=1)},)
+        exported = torch.export.export(wrapped, (images,), dynamic_shapes=sizes, strict=strict)
+        if any(map(_writes_into_a_view, exported.graph.nodes)):
+            exported = exported.run_decompositions(DECOMPOSITIONS)  # into operations that write into nothing
+        return exported.module()
+
+
+@contextlib.contextmanager
+def _attention_with_derivatives() -> Iterator[None]:
+    """Torch's attention in steps: the operation that it is for inference has no derivative."""
+    enabled = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            batch = torch.export.Dim("batch", min=1)
-            exported = torch.export.export(wrapped, (images,), dynamic_shapes=({0: batch},))
-            if any(map(_writes_into_a_view, exported.graph.nodes)):
-                exported = exported.run_decompositions(DECOMPOSITIONS)  # into operations that write into nothing
-            return exported.module()
-    except Exception as error:
-        raise ModelstitchError(
-            f"{name} can't be traced: {_place(symbolic)}{first_line(symbolic)}; nor exported: {first_line(error)}: expected a "
-            "`forward` whose steps do not depend on the images' values"
-        ) from symbolic
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(enabled)
 
 
 def _copied(values: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
@@ -129,7 +174,10 @@ def _tried(network: nn.Module, images: Tensor, name: str) -> Any:
         return network(images)
     except Exception as error:
         size = " x ".join(map(str, images.shape[1:]))
-        raise ModelstitchError(f"{name} takes no images of {size}: {_place(error)}{first_line(error)}") from error
+        raise ModelstitchError(
+            f"{name} takes no images of {size}: {_place(error)}{first_line(error)}: give it the size that it takes, by "
+            "image_size in a study, or Network(module, image=(channels, height, width))"
+        ) from error
 
 
 def _expect_logits(given: Any, name: str) -> None:

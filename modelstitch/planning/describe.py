@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from modelstitch.config.networks import Architecture
+from modelstitch.config.networks import LIBRARY, Architecture
 from modelstitch.config.section import read
 from modelstitch.data.datasets import Sizes
 from modelstitch.errors import ModelstitchError
@@ -62,6 +62,10 @@ def _request(architecture: Architecture, sizes: Sizes) -> dict[str, Any]:
     """What a description depends on."""
     kept = {"model", "name", "arguments", "stem", "image_size", "layers"}
     request = architecture.model_dump(mode="json", include=kept)
+    for name in ("mean", "std"):  # of which only their number tells anything
+        request[name] = None if getattr(architecture, name) is None else [1.0] * len(getattr(architecture, name))
+    if architecture.weights == LIBRARY:  # its images have the library's size
+        request["weights"] = LIBRARY
     return request | {"image": list(sizes.image), "classes": len(architecture.classes or ()) or sizes.classes}
 
 

@@ -2,7 +2,8 @@
 
 from modelstitch.config.networks import Architecture
 from modelstitch.engine.profile import kept_numbers
-from modelstitch.networks.building import Blueprint, build, input_channels
+from modelstitch.errors import ModelstitchError
+from modelstitch.networks.building import Blueprint, build, input_channels, size_of
 from modelstitch.networks.description import Description
 from modelstitch.networks.frozen import FrozenNetwork
 from modelstitch.networks.network import Network
@@ -51,7 +52,10 @@ def description_of(architecture: Architecture, image: tuple[int, int, int], clas
     channels, *size = image
     blueprint = Blueprint(architecture.model, classes, channels, architecture.arguments, architecture.stem)
     module = build(blueprint, seed=0)
-    shape = (input_channels(module, channels), *architecture.size(size))
-    network = Network(module, architecture.name, image=shape, layer_names=architecture.layers)
+    shape = (input_channels(module, channels), *size_of(architecture, size))
+    normalisation = {"mean": architecture.mean, "std": architecture.std}
+    network = Network(module, architecture.name, image=shape, layer_names=architecture.layers, **normalisation)
     network.check_images(image)
+    if network.outputs != classes:
+        raise ModelstitchError(f"{network.name} gives {network.outputs} logits: expected {classes}, one per class")
     return described(network)

@@ -1,4 +1,4 @@
-"""What a study will take: counts from shapes (`operations`, `disk`, `requests`), and time by a short measurement here."""
+"""What a study will take: counts from shapes (`operations`, `disk`, `requests`), and time by a measurement here."""
 
 import os
 import time
@@ -165,24 +165,24 @@ def measure_jobs(plan: PlannedStudy, speed: Speed) -> list[Job]:
             flops = 3 * images * operations.evaluation(plan, sender, receiver, rows, columns) // test_images
             seconds = seconds_per_operation * flops + HACKING_SECONDS * images * count
             jobs.append(Job(start + seconds, flops, memory=memory))
-        if measures.generation:
+        if measures.generated_images:
             into_input = (sender, receiver, rows, [-1])
             training = operations.training(plan, objective, *into_input)
             evaluation = operations.evaluation(plan, *into_input)
             seconds = training * rate(speed.training, cells.key) + evaluation * seconds_per_operation
             jobs.append(Job(start + seconds, training + evaluation, len(rows), memory=memory))
-            metrics = METRIC_SECONDS * min(measures.generation.images, test_images) * len(rows)
+            metrics = METRIC_SECONDS * min(measures.generated_images.images, test_images) * len(rows)
             jobs.append(Job(start + 2 * evaluation * seconds_per_operation + metrics, 2 * evaluation, memory=memory))
     if measures.probes:
         for sender in dict.fromkeys(pair.sender for pair in study.ordered_pairs()):
             images = min(measures.probes.images, train_images)
             seconds = PROBE_SECONDS * images * plan.layers(sender)
             jobs.append(Job(start + seconds, memory=requests.network_mb(plan, sender)))
-    for pair in measures.budget.pairs if measures.budget else ():
+    for pair in measures.training_budget.pairs if measures.training_budget else ():
         layers = plan.sender_layers("task", pair.sender), plan.receiver_layers("task", pair.receiver)
         cells = PairCells("task", pair.sender, pair.receiver, *layers)
         training, evaluation = operations.training(plan, *cells), operations.evaluation(plan, *cells[1:])
-        for epochs in measures.budget.epochs:
+        for epochs in measures.training_budget.epochs:
             flops = round(training * epochs / study.stitches.task.epochs)
             seconds = (
                 rate(speed.preparation, cells.key)

@@ -70,9 +70,9 @@ def stitch(
     dataset = _with_classes(dataset, networks)
     test_images = DeviceImages(dataset, dataset.test, device)
     measured = [_measured(network, chosen.precision, test_images) for network in networks]
-    rows, columns = (
-        _indices(network, wanted) for network, wanted in zip(measured, layers or (None, None), strict=True)
-    )
+    if not (layers is None or (isinstance(layers, (tuple, list)) and len(layers) == 2)):
+        raise ModelstitchError(f"layers: {layers!r}: expected the sender's and the receiver's: ([0, 2], None)")
+    rows, columns = (_indices(*each) for each in zip(measured, layers or (None, None), strict=True))
     result = train_pair(
         *measured,
         dataset,
@@ -97,29 +97,40 @@ def _with_classes(dataset: Dataset, networks: Sequence[Network]) -> Dataset:
         raise ModelstitchError(
             f"{receiver.name} tells apart {receiver.outputs} classes, but the data has {len(dataset.classes)} of them"
         )
-    stated = next((network.classes for network in networks if network.classes is not None), None)
-    if stated is not None:
-        for network in networks:
-            if network.classes is not None:
-                check_classes(network.classes, stated, network.name)
-    numbers = tuple(map(str, range(len(dataset.classes), receiver.outputs)))
-    return replace(dataset, classes=tuple(stated) if stated is not None else dataset.classes + numbers)
+    for network in networks:
+        if network.classes is not None and len(network.classes) != network.outputs:
+            raise ModelstitchError(
+                f"{network.name} has {network.outputs} logits, but {len(network.classes)} classes are named"
+            )
+    named = [network for network in networks if network.classes is not None]
+    numbered = dataset.classes == tuple(map(str, range(len(dataset.classes))))
+    if named or not numbered:
+        stated = tuple(dataset.classes if not numbered else named[0].classes)
+        for network in named:
+            check_classes(network.classes, stated, network.name)
+        return replace(dataset, classes=stated)
+    return replace(dataset, classes=tuple(map(str, range(receiver.outputs))))
 
 
 def _measured(network: Network, precision: str, images: DeviceImages) -> Network:
-    """The network with its own accuracy on these images."""
-    own = evaluate(freeze(network, precision, images.device), images)
-    return replace(network, about=dict(network.about) | {"accuracy": own.accuracy})
+    """The network with its own accuracy on these images; unknown for a sender that tells apart fewer classes."""
+    if network.outputs <= int(images.labels.max()):
+        return network
+    frozen = freeze(network, precision, images.device)
+    measured = f"accuracy_{str(frozen.dtype).removeprefix('torch.')}"
+    return replace(network, about=dict(network.about) | {measured: evaluate(frozen, images).accuracy})
 
 
 def _indices(network: Network, layers: Layers) -> list[int] | None:
     """Layers by index, of indices and names.
 
     Raises:
-        ModelstitchError: if the network hasn't a layer of that name.
+        ModelstitchError: if the network hasn't a layer of that name, or none is named.
     """
     if layers is None:
         return None
+    if isinstance(layers, (str, int)) or not len(layers):
+        raise ModelstitchError(f"layers: {layers!r} of {network.name}: expected a list of names or indices, or None")
     indices = {layer.name: layer.index for layer in network.layers}
     for layer in layers:
         if isinstance(layer, str) and layer not in indices:

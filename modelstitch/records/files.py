@@ -87,11 +87,13 @@ def read(path: Path | str) -> PairRecord:
     try:
         with h5py.File(path, "r") as file:
             attributes = {name: _plain(value) for name, value in file.attrs.items()}
-            version = attributes.pop("format_version")
+            version = attributes.pop("format_version", None)
+            if version is None:
+                raise ModelstitchError(f"{path}: is no record of modelstitch")
             if version != FORMAT_VERSION:
                 raise ModelstitchError(
                     f"{path}: format_version {version}: this version of modelstitch reads {FORMAT_VERSION}: "
-                    "delete the file and run the study again"
+                    "run the study again by this version, or read it by the one that wrote it"
                 )
             for name in JSON_ATTRIBUTES:
                 attributes[name] = json.loads(attributes[name])
@@ -99,9 +101,10 @@ def read(path: Path | str) -> PairRecord:
             columns = [_read_column(group) for name, group in file.items() if name not in ("sender", "receiver")]
     except FileNotFoundError as error:
         raise ModelstitchError(f"{path}: no such file: expected the record of a pair") from error
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
+    except (OSError, RuntimeError, KeyError, ValueError, AttributeError) as error:
         raise ModelstitchError(
-            f"{path}: not a whole record of a pair ({first_line(error)}): delete the file and run the study again"
+            f"{path}: is no record of modelstitch, or a damaged one ({first_line(error)}): if a study made it, run the "
+            "study again with --forcerun and this file"
         ) from error
     return PairRecord(attributes, *networks, tuple(sorted(columns, key=lambda column: column.receiver_layer)))
 

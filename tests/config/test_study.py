@@ -142,6 +142,10 @@ def test_a_study_does_not_change():
         study.networks.width = 8
 
 
+def budget(sender, receiver, epochs=(1,)):
+    return {"training_budget": {"epochs": list(epochs), "pairs": [{"sender": sender, "receiver": receiver}]}}
+
+
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [
@@ -339,19 +343,36 @@ def test_a_study_does_not_change():
         ("measures", {"hack": {}}, "measures.hack: unknown key (did you mean 'hacking'?)"),
         (
             "measures",
-            {"budget": {"epochs": [1], "pairs": [{"sender": "R1111_traned_s0", "receiver": "R1112_trained_s0"}]}},
-            "measures.budget.pairs[0].sender: 'R1111_traned_s0' is not a network of the study: expected one of "
-            "R1111_random_s0, R1111_trained_s0, R1112_random_s0, R1112_trained_s0 (did you mean 'R1111_trained_s0'?)",
+            {
+                "training_budget": {
+                    "epochs": [1],
+                    "pairs": [{"sender": "R1111_traned_s0", "receiver": "R1112_trained_s0"}],
+                }
+            },
+            "measures.training_budget.pairs[0].sender: 'R1111_traned_s0' is not a network of the study: expected "
+            "one of R1111_random_s0, R1111_trained_s0, R1112_random_s0, R1112_trained_s0 "
+            "(did you mean 'R1111_trained_s0'?)",
         ),
         (
             "measures",
-            {"budget": {"epochs": [1], "pairs": [{"sender": "R1111_trained_s0", "receiver": "R1112_random_s0"}]}},
-            "measures.budget.pairs[0]: R1111_trained_s0 → R1112_random_s0 is not a pair of the study: see `pairs`",
+            {
+                "training_budget": {
+                    "epochs": [1],
+                    "pairs": [{"sender": "R1111_trained_s0", "receiver": "R1112_random_s0"}],
+                }
+            },
+            "measures.training_budget.pairs[0]: R1111_trained_s0 → R1112_random_s0 is not a pair of the study: see "
+            "`pairs`",
         ),
         (
             "measures",
-            {"budget": {"epochs": [1, 1], "pairs": [{"sender": "R1111_trained_s0", "receiver": "R1112_trained_s0"}]}},
-            "measures.budget.epochs[1]: repeats epochs[0]: list each once",
+            {
+                "training_budget": {
+                    "epochs": [1, 1],
+                    "pairs": [{"sender": "R1111_trained_s0", "receiver": "R1112_trained_s0"}],
+                }
+            },
+            "measures.training_budget.epochs[1]: repeats epochs[0]: list each once",
         ),
         ("jobs.layers_per_job", 0, "jobs.layers_per_job: 0 is out of range: expected at least 1"),
         ("jobs.device", "gpu", "jobs.device: 'gpu' is not known: expected auto, cpu or cuda"),

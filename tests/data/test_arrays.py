@@ -209,3 +209,21 @@ def test_what_is_at_hand_can_be_written_and_read_as_a_data_set(tmp_path):
     found = datasets.read(tmp_path / "dataset.h5")
     np.testing.assert_array_equal(found.train.images, dataset.train.images)
     np.testing.assert_array_equal([found.mean, found.std], [dataset.mean, dataset.std])
+
+
+class Endless(torch.utils.data.IterableDataset):
+    """Images and labels one after the other, of a length that nobody tells."""
+
+    def __iter__(self):
+        return iter([(torch.zeros(1, 4, 4), 0), (torch.ones(1, 4, 4), 1)])
+
+
+def test_a_loader_that_does_not_know_its_length_is_read():
+    split = dataset_of(DataLoader(Endless()), DataLoader(Endless())).train
+    assert split.images.shape == (2, 1, 4, 4) and split.labels.tolist() == [0, 1]
+
+
+def test_items_that_are_no_pairs_are_refused():
+    assert refusal([{"image": np.zeros((1, 4, 4)), "label": 0}]) == (
+        "train: gives a dict: expected (image, label), in this order"
+    )

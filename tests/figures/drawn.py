@@ -11,6 +11,8 @@ from modelstitch.identifiers import NetworkId
 from modelstitch.networks.small_resnet import blocks
 
 CONTROLS = tuple(itertools.product(("trained", "random"), repeat=2))
+# Of the layers of a vision transformer, as torchvision calls them.
+NAMES = ["conv_proj", "encoder.layers.encoder_layer_0", "encoder.layers.encoder_layer_1"]
 
 
 def count_layers(architecture):

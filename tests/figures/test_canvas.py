@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from modelstitch.figures import canvas, matrices
-from tests.figures.drawn import boxes, make_tables, texts
+from tests.figures.drawn import NAMES, boxes, make_tables, texts
 
 
 def test_text_on_dark_cells_is_white_and_on_light_cells_dark():
@@ -42,3 +42,31 @@ def test_the_same_picture_has_the_same_bytes(tmp_path, kind):
         canvas.save(matrices.draw_controls(cells, networks, "task", "viridis"), [tmp_path / f"{run}.{kind}"])
     assert (tmp_path / f"one.{kind}").read_bytes() == (tmp_path / f"two.{kind}").read_bytes()
     assert b"Date" not in (tmp_path / f"one.{kind}").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("names", "short"),
+    [
+        (["layers.0", "layers.1", "layers.2"], ["", "", ""]),
+        (["features.0", "features.3", "features.6"], ["", "3", "6"]),
+        (["layers.1", "layers.0"], ["1", "0"]),
+        (["net.body.stem", "net.body.stage.0", "net.body.stage.1"], ["stem", "stage.0", "stage.1"]),
+        (["block", "block.1", "block.2"], ["block", "block.1", "block.2"]),
+        (["layer1.0.add", "layer1.1.add"], ["0.add", "1.add"]),
+        (["stem"], ["stem"]),
+        (["body.0"], [""]),
+        (NAMES, ["conv_proj", "encoder_layer_0", "encoder_layer_1"]),
+        (["a." + "b" * 16, "b." + "b" * 17], ["a." + "b" * 16, "b" * 17]),
+        (["a." + "b" * 18, "a." + "bc" * 10], ["b" * 18, "…" + "c" + "bc" * 8]),
+        ({3: "layers.3", 7: "layers.8"}, {3: "", 7: "8"}),
+    ],
+)
+def test_a_short_name_is_what_not_all_names_begin_with_and_none_where_it_is_the_index(names, short):
+    layers = names if isinstance(names, dict) else range(len(names))
+    found = [canvas.short_name(layer, names) for layer in layers]
+    assert found == list(short.values() if isinstance(short, dict) else short)
+    assert max(map(len, found)) <= canvas.LONGEST
+
+
+def test_the_input_is_called_image():
+    assert canvas.short_name(-1, NAMES) == "image"

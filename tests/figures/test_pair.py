@@ -12,7 +12,7 @@ from modelstitch import records
 from modelstitch.analysis import cells as cells_table
 from modelstitch.errors import ModelstitchError
 from modelstitch.figures import canvas, pair
-from tests.figures.drawn import boxes, colours, make_tables, texts
+from tests.figures.drawn import NAMES, boxes, colours, make_tables, texts
 from tests.records import made
 
 
@@ -88,37 +88,6 @@ def test_layers_are_labelled_with_what_their_names_do_not_share():
     shown = texts(figure)
     assert shown[12:17] == ["stem  0", "blocks.0  1", "blocks.1  2", "blocks.2  3", "norm  4"]
     assert shown[17:19] == ["0", "3"]
-
-
-NAMES = ["conv_proj", "encoder.layers.encoder_layer_0", "encoder.layers.encoder_layer_1"]
-
-
-@pytest.mark.parametrize(
-    ("names", "short"),
-    [
-        (["layers.0", "layers.1", "layers.2"], ["", "", ""]),
-        (["features.0", "features.3", "features.6"], ["", "3", "6"]),
-        (["layers.1", "layers.0"], ["1", "0"]),
-        (["net.body.stem", "net.body.stage.0", "net.body.stage.1"], ["stem", "stage.0", "stage.1"]),
-        (["block", "block.1", "block.2"], ["block", "block.1", "block.2"]),
-        (["layer1.0.add", "layer1.1.add"], ["0.add", "1.add"]),
-        (["stem"], ["stem"]),
-        (["body.0"], [""]),
-        (NAMES, ["conv_proj", "encoder_layer_0", "encoder_layer_1"]),
-        (["a." + "b" * 16, "b." + "b" * 17], ["a." + "b" * 16, "b" * 17]),
-        (["a." + "b" * 18, "a." + "bc" * 10], ["b" * 18, "…" + "c" + "bc" * 8]),
-        ({3: "layers.3", 7: "layers.8"}, {3: "", 7: "8"}),
-    ],
-)
-def test_a_short_name_is_what_not_all_names_begin_with_and_none_where_it_is_the_index(names, short):
-    layers = names if isinstance(names, dict) else range(len(names))
-    found = [pair.short_name(layer, names) for layer in layers]
-    assert found == list(short.values() if isinstance(short, dict) else short)
-    assert max(map(len, found)) <= pair.LONGEST
-
-
-def test_the_input_is_called_image():
-    assert pair.short_name(-1, NAMES) == "image"
 
 
 @pytest.fixture

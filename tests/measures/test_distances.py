@@ -45,6 +45,13 @@ def test_distances_are_those_of_the_whole_representations(few_digits, trained, r
         assert row[f"{name}_cosine"] == pytest.approx(cosine, abs=1e-5)
 
 
+def test_layers_are_called_as_the_networks_call_them(measured):
+    _, table = measured
+    assert list(table) == list(distances.COLUMNS)
+    for role in ("sender", "receiver"):
+        assert table[f"{role}_layer_name"].tolist() == [f"layers.{layer}" for layer in table[f"{role}_layer"]]
+
+
 def test_an_identity_is_at_no_distance(few_digits, trained):
     stitches = identities(trained, range(5))
     table = distances.measure_pair(trained, trained, few_digits, stitches, stitches)

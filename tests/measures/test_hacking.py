@@ -187,6 +187,15 @@ def test_a_failed_cell_is_a_row_without_measures(measured):
     np.testing.assert_array_equal(table.accuracy, accuracies)
 
 
+def test_layers_are_called_as_the_networks_call_them_and_the_logits_logits(measured):
+    _, _, (table, suffix) = measured
+    assert list(suffix) == list(hacking.SUFFIX_COLUMNS)
+    for found, role in product((table, suffix), ("sender", "receiver")):
+        assert found[f"{role}_layer_name"].tolist() == [f"layers.{layer}" for layer in found[f"{role}_layer"]]
+    called = {layer: f"layers.{layer}" for layer in range(6)} | {"logits": "logits"}
+    assert suffix.layer_name.tolist() == [called[layer] for layer in suffix.layer]
+
+
 def test_stitches_between_unlike_networks_are_found_out(measured):
     _, _, (table, _) = measured
     assert table.detection.mean() > 0.9 and (table.mahalanobis > table.mahalanobis_expected).any()

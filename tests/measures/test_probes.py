@@ -90,6 +90,7 @@ def test_exhausted_memory_halves_the_batches_and_changes_no_feature(few_digits, 
 
 def test_accuracies_are_of_all_test_images_and_rise_with_depth(measured):
     assert tuple(measured) == probes.COLUMNS
+    assert measured.layer_name.tolist() == [f"layers.{layer}" for layer in range(5)]
     assert (measured.train_images == 1437).all() and (measured.test_images == 360).all()
     assert measured.accuracy[4] > measured.accuracy[0] + 0.05
     np.testing.assert_allclose(measured.accuracy * 360, (measured.accuracy * 360).round())
@@ -111,7 +112,7 @@ def test_images_of_one_class_are_refused(digits, trained):
 
 def test_each_sender_layer_is_compared_with_the_last_column_of_each_receiver():
     sender, same, deeper = "R1111_trained_s0", "R1111_random_s0", "R1112_trained_s0"
-    measured = pd.DataFrame({"network": sender, "layer": [0, 1], "accuracy": [0.5, 0.7]})
+    measured = pd.DataFrame({"network": sender, "layer": [0, 1], "layer_name": ["stem", "2"], "accuracy": [0.5, 0.7]})
     rows = [
         ("task", same, 0, 3, 5, 0.1),
         ("task", same, 0, 4, 5, 0.4),
@@ -124,6 +125,7 @@ def test_each_sender_layer_is_compared_with_the_last_column_of_each_receiver():
     table = probes.compare(measured, pd.DataFrame(rows, columns=columns).assign(sender=sender))
     assert tuple(table) == probes.COMPARED
     assert table.receiver.tolist() == [same, same, deeper, deeper] and table.sender_layer.tolist() == [0, 1, 0, 1]
+    assert table.sender_layer_name.tolist() == ["stem", "2", "stem", "2"]
     assert table.probe_accuracy.tolist() == [0.5, 0.7, 0.5, 0.7]
     np.testing.assert_allclose(table.last_column_accuracy, [0.4, 0.8, 0.5, np.nan])
     np.testing.assert_allclose(table.difference, [-0.1, 0.1, 0, np.nan], atol=1e-12)

@@ -6,7 +6,7 @@ import pytest
 
 from modelstitch import records
 from modelstitch.config.stitches import STARTS
-from modelstitch.figures import budget as figures
+from modelstitch.figures import training_budget as figures
 from modelstitch.fitting.pair import train_pair
 from modelstitch.measures import training_budget
 from tests.records import made
@@ -38,6 +38,12 @@ def grown(tmp_path):
     }
     paths = [write(tmp_path / f"{index}.h5", matrix, *which) for index, (which, matrix) in enumerate(matrices.items())]
     return training_budget.cells(paths)
+
+
+def test_layers_are_called_as_the_networks_call_them(grown):
+    for role in ("sender", "receiver"):
+        assert grown[f"{role}_layer_name"].tolist() == [f"layers.{layer}" for layer in grown[f"{role}_layer"]]
+    assert grown.columns.get_loc("sender_layer_name") == grown.columns.get_loc("sender_layer") + 1
 
 
 def test_the_numbers_are_those_of_the_matrices(grown):

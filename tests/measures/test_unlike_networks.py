@@ -13,11 +13,11 @@ from modelstitch.config.measures import Hacking
 from modelstitch.data.images import DeviceImages
 from modelstitch.data.images import drawn as draw
 from modelstitch.figures import canvas
-from modelstitch.figures import generation as generation_figures
+from modelstitch.figures import generated_images as generated_images_figures
 from modelstitch.figures import hacking as hacking_figures
 from modelstitch.figures import pair as pair_figures
 from modelstitch.fitting.pair import train_pair
-from modelstitch.measures import distances, generation, hacking, probes
+from modelstitch.measures import distances, generated_images, hacking, probes
 from modelstitch.networks.frozen import FrozenNetwork
 from modelstitch.seeds import seed_of
 from modelstitch.stitches.geometry import Geometry
@@ -84,7 +84,7 @@ def measured_hacking(pair, few_digits, fitted):
 def measured_generation(pair, few_digits, into_input):
     """PSNR and SSIM over 40 images, 13 of them shown."""
     return {
-        objective: generation.measure_pair(*pair, few_digits, stitches, record, images=40, shown=13)
+        objective: generated_images.measure_pair(*pair, few_digits, stitches, record, images=40, shown=13)
         for objective, (record, stitches) in into_input.items()
     }
 
@@ -92,6 +92,15 @@ def measured_generation(pair, few_digits, into_input):
 def row_of(table, cell):
     """Of a table of cells."""
     return table[(table.sender_layer == cell[0]) & (table.receiver_layer == cell[1])].iloc[0]
+
+
+def names_are_those_of(table, pair, roles=("sender", "receiver")):
+    """Whether a table names its layers as the networks do."""
+    networks = dict(zip(("sender", "receiver"), pair, strict=True))
+    return all(
+        table[f"{role}_layer_name"].tolist() == [networks[role].layers[layer].name for layer in table[f"{role}_layer"]]
+        for role in roles
+    )
 
 
 def images_of(dataset, split, indices=slice(None)):
@@ -141,6 +150,7 @@ def test_distances_are_those_of_the_whole_representations(pair, few_digits, fitt
     counts = [len(network.layers) for network in pair]
     assert len(table) == counts[0] * counts[1] and table.corresponding.sum() == counts[0]
     assert (table.sender == pair[0].name).all() and (table.receiver == pair[1].name).all()
+    assert names_are_those_of(table, pair)
     assert np.isfinite(table.select_dtypes("number")).all(axis=None)
     images = images_of(few_digits, few_digits.test)
     expected, found = whole(pair, images, fitted["task"].stitches, cell)
@@ -167,6 +177,7 @@ def test_hacking_has_its_numbers_for_every_cell_and_stage(pair, fitted, measured
         assert (table.objective == objective).all() and len(table) == counts[0] * counts[1]
         assert len(suffix) == counts[0] * sum(range(2, counts[1] + 2))
         for found in (table, suffix):
+            assert names_are_those_of(found, pair)
             assert np.isfinite(found.select_dtypes("number")).all(axis=None)
         accuracies = [column.test_accuracy for column in fitted[objective].record.columns]
         np.testing.assert_array_equal(table.accuracy, np.concatenate(accuracies))
@@ -182,6 +193,7 @@ def test_errors_along_the_suffix_are_those_of_whole_activations(
     rows = suffix[(suffix.sender_layer == cell[0]) & (suffix.receiver_layer == cell[1])]
     layers, pieces = pair[1].layers[cell[1] :], FrozenNetwork(pair[1]).pieces[cell[1] + 1 :]
     assert list(rows.layer) == [*(layer.index for layer in layers), "logits"]
+    assert list(rows.layer_name) == [*(layer.name for layer in layers), "logits"]
     layouts = [*(layer.representation.layout for layer in layers), "vector"]
     for row, layout, piece in zip(rows.itertuples(), layouts, [None, *pieces], strict=True):
         if piece is not None:
@@ -239,9 +251,10 @@ def test_generated_images_are_those_that_the_receiver_is_given(pair, few_digits,
     given = images.expand(-1, channels, -1, -1)
     given = given if given.shape[2:] == (*size,) else F.interpolate(given, size, mode="bilinear", antialias=True)
     given = (255 * given).round()
-    maps, indices = sender.representations(images), generation.choose(few_digits.test, 13)
+    maps, indices = sender.representations(images), generated_images.choose(few_digits.test, 13)
     for objective, (table, shown) in measured_generation.items():
         assert len(table) == len(pair[0].layers) and (table.sender_layer_count == len(table)).all()
+        assert names_are_those_of(table, pair, roles=("sender",))
         assert np.isfinite(table.select_dtypes("number")).all(axis=None)
         assert shown.originals.shape == (13, *pair[1].image)
         assert shown.generated.shape == (len(table), 13, *pair[1].image)
@@ -310,7 +323,7 @@ def test_an_identity_gives_the_image_itself(networks, few_digits, kind):
     record, _ = train_pair(network, network, few_digits, stitch_settings(epochs=0.2), **about)
     shape = FrozenNetwork(network).shapes[-1]
     stitches = {(-1, -1): identity(Geometry.between(shape, shape))}
-    table, shown = generation.measure_pair(network, network, few_digits, stitches, record, images=20, shown=10)
+    table, shown = generated_images.measure_pair(network, network, few_digits, stitches, record, images=20, shown=10)
     row = table.iloc[0]
     assert (row.psnr, row.clipped, row.read_by_receiver) == (np.inf, 0, row.read_by_sender)
     assert row.ssim == pytest.approx(1) and row.agreement > 0.98
@@ -345,11 +358,19 @@ def test_probes_see_the_mean_patch_and_the_extra_tokens_of_every_layer(networks,
     for (layer, kernel), row in zip(enumerate(kernels), table.itertuples(), strict=True):
         shape = network.layers[layer].representation
         seen, tested = (means_of_patches(one[layer], shape, kernel) for one in values)
-        assert (row.layer, row.features) == (layer, seen.shape[1])
+        assert (row.layer, row.layer_name, row.features) == (layer, network.layers[layer].name, seen.shape[1])
         found = probes.features(frozen, DeviceImages(few_digits, few_digits.test))[layer]
         np.testing.assert_allclose(found, tested, rtol=1e-4, atol=1e-5)
         accuracy = probes.fit(seen, few_digits.train.labels).score(tested, few_digits.test.labels)
         assert row.accuracy == pytest.approx(accuracy, abs=0.011)  # one image of 101
+
+
+@pytest.mark.parametrize("kind", ["vit", "mlp"])
+def test_probes_are_read_back_with_the_names_of_their_layers(networks, few_digits, kind, tmp_path):
+    """A perceptron's are numbers."""
+    tables.write_csv(probes.measure(networks[kind], few_digits, 200, seed=0), tmp_path / "probes.csv")
+    found = tables.read(tmp_path / "probes.csv").layer_name.tolist()
+    assert found == [layer.name for layer in networks[kind].layers]
 
 
 def test_tables_and_figures_of_the_pair_are_made(pair, fitted, measured_hacking, measured_generation, tmp_path):
@@ -369,8 +390,13 @@ def test_tables_and_figures_of_the_pair_are_made(pair, fitted, measured_hacking,
     files = {}
     for objective, (own, shown) in measured_generation.items():
         files[objective] = tmp_path / f"images_{objective}.h5"
-        generation.write_images(shown, files[objective])
+        generated_images.write_images(shown, files[objective])
         tables.write_csv(own, tmp_path / f"{objective}.csv")
     gathered = tables.read_all([tmp_path / f"{objective}.csv" for objective in OBJECTIVES])
-    figure = generation_figures.draw_images(gathered, files, pair[0].name, pair[1].name)
+    assert names_are_those_of(gathered, pair, roles=("sender",))
+    tables.write_csv(measured_hacking["task"].suffixes, tmp_path / "suffixes.csv")
+    suffixes = tables.read(tmp_path / "suffixes.csv")
+    assert names_are_those_of(suffixes, pair)
+    assert suffixes.layer_name.tolist() == measured_hacking["task"].suffixes.layer_name.tolist()
+    figure = generated_images_figures.draw_images(gathered, files, pair[0].name, pair[1].name)
     assert len(figure.axes[0].images) == 13 * (1 + 2 * len(pair[0].layers))

@@ -147,6 +147,43 @@ class Writing(nn.Module):
         return self.head(x.mean(1))
 
 
+class Counting(nn.Module):
+    """Asks for the number of images by `len`, which only a strict `torch.export` follows."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.class_token = nn.Conv2d(1, 6, 8, stride=8), nn.Parameter(torch.randn(1, 1, 6))
+        self.blocks, self.block = nn.ModuleList(MixerBlock(17, 6) for _ in range(2)), MixerBlock(17, 6)
+        self.head = nn.Linear(17 * 6, CLASSES)
+
+    def forward(self, x):
+        x = self.embed(x).flatten(2).transpose(1, 2)
+        x = torch.cat([self.class_token.expand(len(x), -1, -1), x], dim=1)
+        for block in self.blocks:
+            x = block(x)
+        x = self.block(self.block(x))
+        return self.head(x.reshape(len(x), -1))
+
+
+class Encoder(nn.Module):
+    """A vision transformer of torch's own encoder, by default called with its source alone."""
+
+    def __init__(self, masks=(), count=lambda x: x.shape[0], norm_first=False, norm=True):
+        super().__init__()
+        self.masks, self.count = masks, count
+        self.embed, self.class_token = nn.Conv2d(1, 8, 8, stride=8), nn.Parameter(torch.randn(1, 1, 8))
+        layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, norm_first=norm_first)
+        self.enc = nn.TransformerEncoder(layer, 3, nn.LayerNorm(8) if norm else None, enable_nested_tensor=False)
+        for parameter in self.enc.parameters():  # its layers are copies of one
+            parameter.data += 0.1 * torch.randn_like(parameter)
+        self.head = nn.Linear(8, CLASSES)
+
+    def forward(self, x):
+        x = self.embed(x).flatten(2).transpose(1, 2)
+        x = torch.cat([self.class_token.expand(self.count(x), -1, -1), x], dim=1)
+        return self.head(self.enc(x, *self.masks)[:, 0])
+
+
 def vision_transformer():
     """Tokens of a grid, and a class token before them."""
     return VisionTransformer(32, 8, num_layers=3, num_heads=2, hidden_dim=8, mlp_dim=16, num_classes=CLASSES)
@@ -171,6 +208,9 @@ KINDS = {
     "last": Last,
     "branching": Branching,
     "writing": Writing,
+    "counting": Counting,
+    "encoder": Encoder,
+    "counting encoder": lambda: Encoder(count=len),
     "vision transformer": lambda: Grey(vision_transformer()),
 }
 

@@ -11,7 +11,7 @@ from modelstitch.networks.frozen import FrozenNetwork
 from modelstitch.networks.network import Network
 from modelstitch.networks.representations import Representation
 from modelstitch.stitches.geometry import Geometry
-from tests.networks.modules import KINDS, Mixer, made
+from tests.networks.modules import KINDS, Encoder, Mixer, Residual, made
 from tests.stitches.made import identity
 
 IMAGE = (1, 32, 32)
@@ -23,6 +23,9 @@ LAYERS = {
     "last": {"norm": (8, 8, 5), "mix.0.tanh": (8, 8, 5), "mix.1.tanh": (8, 8, 5)},
     "branching": {"norm.add_1": (4, 4, 4), "blocks.0": (4, 4, 4), "blocks.1": (4, 4, 4)},
     "writing": {"embed.transpose": (16, 6)} | {f"blocks.{i}.slice_scatter_3": (16, 6) for i in range(3)},
+    "counting": dict.fromkeys(("embed.cat", "blocks.0", "blocks.1", "block", "block@1"), (17, 6)),
+    "encoder": dict.fromkeys(("embed.cat", "enc.layers.0", "enc.layers.1", "enc.layers.2"), (17, 8)),
+    "counting encoder": dict.fromkeys(("embed.cat", "enc.layers.0", "enc.layers.1", "enc.layers.2"), (17, 8)),
     "vision transformer": {
         "network.encoder.dropout": (17, 8),
         "network.encoder.layers.encoder_layer_0": (17, 8),
@@ -92,6 +95,85 @@ def test_grids_follow_the_images_proportions(size):
         assert (layer.representation.layout, layer.representation.grid) == (layout, grid)
 
 
+class Gated(Residual):
+    """A block of another kind."""
+
+
+class Stage(nn.Module):
+    """Blocks of the kinds given."""
+
+    def __init__(self, kinds):
+        super().__init__()
+        self.blocks = nn.ModuleList(kind(4) for kind in kinds)
+
+    def forward(self, x):
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+class Part(nn.Module):
+    """A convolution and its activation."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.act = nn.Conv2d(4, 4, 3, padding=1), nn.ReLU()
+
+    def forward(self, x):
+        return self.act(self.conv(x))
+
+
+class Shortcut(nn.Module):
+    """Two parts, with or without a shortcut over them, as MobileNets' blocks are."""
+
+    def __init__(self, shortcut):
+        super().__init__()
+        self.part1, self.part2, self.shortcut = Part(), Part(), shortcut
+
+    def forward(self, x):
+        y = self.part2(self.part1(x))
+        return x + y if self.shortcut else y
+
+
+def layers_of(*stages):
+    head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 10))
+    network = Network(nn.Sequential(nn.Conv2d(1, 4, 4, stride=4), *stages, *head).eval(), image=IMAGE)
+    return [layer.name for layer in network.layers]
+
+
+@pytest.mark.parametrize("first", [[Residual], [Gated], [Residual, Gated]])
+def test_blocks_are_layers_though_a_stage_has_only_one_of_a_kind(first):
+    blocks = [f"1.blocks.{i}" for i in range(2)] if len(first) > 1 else ["1"]
+    assert layers_of(Stage(first), Stage([Residual] * 3)) == ["0", *blocks, *(f"2.blocks.{i}" for i in range(3))]
+
+
+def test_a_block_with_cuts_inside_only_where_it_has_no_shortcut_is_one_layer():
+    assert layers_of(Shortcut(False), Shortcut(True), Shortcut(False)) == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize("settings", [{}, {"norm_first": True}, {"norm": False}, {"masks": (None, None)}])
+def test_the_layers_of_torchs_encoder_are_places_and_give_what_they_give_in_it(settings):
+    module = Encoder(**settings).eval()
+    network, images = Network(module, image=IMAGE), torch.rand(3, *IMAGE)
+    names = [f"enc.layers.{i}" for i in range(3)]
+    assert [layer.name for layer in network.layers] == ["embed.cat", *names] and {*names} < {*network.places}
+    found, given = FrozenNetwork(network).representations(images), []
+    for layer in module.enc.layers:
+        layer.register_forward_hook(lambda layer, given_to, output: given.append(output))
+    network.logits(images)
+    assert len(given) == 3
+    torch.testing.assert_close([found[1], found[2], found[3]], given, rtol=1e-5, atol=1e-5)
+
+
+def test_torchs_encoder_with_a_mask_is_one_layer():
+    mask = torch.zeros(17, 17).masked_fill(torch.ones(17, 17).triu(1) > 0, float("-inf"))
+    network = Network(Encoder(masks=(mask,)).eval(), image=IMAGE)
+    assert [layer.name for layer in network.layers] == ["embed.cat", "enc"]
+    images = torch.rand(3, *IMAGE)
+    with torch.no_grad():
+        torch.testing.assert_close(FrozenNetwork(network)(images), network.logits(images))
+
+
 def test_named_layers_are_cut_in_the_networks_order():
     network = Network(made("plain"), image=IMAGE, layer_names=["relu@1", "conv1", "flatten", "dropout"])
     with pytest.raises(ModelstitchError, match=r"^Plain: 'flatten' is no place to cut"):
@@ -146,3 +228,28 @@ def test_as_many_tokens_as_channels_are_tokens_behind_their_transposition():
     assert [layer.name for layer in network.layers] == ["embed.transpose", *(f"blocks.{i}" for i in range(3))]
     assert {layer.representation for layer in network.layers} == {Representation(16, 4, 4, "tokens")}
     assert "embed.flatten" not in network.places
+
+
+class OpenBlocks(nn.Module):
+    """A Transformer as many write it: shortcuts around attention and perceptron lie outside of both."""
+
+    def __init__(self, depth=3):
+        super().__init__()
+        self.embed = nn.Conv2d(1, 8, 8, stride=8)
+        self.layers = nn.ModuleList(
+            nn.ModuleList([nn.Sequential(nn.LayerNorm(8), nn.Linear(8, 8)) for _ in range(2)]) for _ in range(depth)
+        )
+        self.head = nn.Linear(8, 10)
+
+    def forward(self, x):
+        x = self.embed(x).flatten(2).transpose(1, 2)
+        for mix, mlp in self.layers:
+            x = mix(x) + x
+            x = mlp(x) + x
+        return self.head(x.mean(1))
+
+
+def test_a_shortcut_that_ends_behind_its_block_belongs_to_it():
+    network = Network(OpenBlocks().eval(), image=(1, 32, 32))
+    assert len(network.layers) == 1 + 2 * 3
+    assert [layer.name for layer in network.layers][1:3] == ["layers.0.0.1.add", "layers.0.1.1.add"]

@@ -12,6 +12,7 @@ from modelstitch.errors import ModelstitchError
 from modelstitch.networks.frozen import FrozenNetwork
 from modelstitch.networks.network import Network
 from modelstitch.networks.small_resnet import ARCHITECTURES, SmallResNet
+from modelstitch.networks.winograd import WinogradConvolution
 
 
 def livened(module):
@@ -213,3 +214,48 @@ def test_a_network_that_writes_into_what_it_needs_again_is_refused():
 
     with pytest.raises(ModelstitchError, match="Writing: its pieces give other logits than the whole"):
         FrozenNetwork(Network(Writing().eval(), image=(2, 9, 9)))
+
+
+class Wide(nn.Module):
+    """Three convolutions that Winograd's way suits (two modules and a function), and some that it doesn't."""
+
+    def __init__(self, checks):
+        super().__init__()
+        self.checks, self.stem = checks, nn.Conv2d(3, 128, 3, padding=1)
+        self.conv1, self.norm = nn.Conv2d(128, 128, 3, padding=1, bias=False), nn.BatchNorm2d(128)
+        self.conv2 = nn.Conv2d(128, 128, 3, padding=1)
+        self.grouped = nn.Conv2d(128, 128, 3, padding=1, groups=2)
+        self.strided = nn.Conv2d(128, 128, 3, padding=1, stride=2)
+        self.dilated = nn.Conv2d(128, 128, 3, padding=2, dilation=2)
+        self.register_buffer("kernel", torch.randn(128, 128, 3, 3) / 30)
+        self.head = nn.Linear(128, 7)
+
+    def forward(self, x):
+        if self.checks and x.shape[1] != 3:  # torch.fx can't follow this
+            raise ValueError("expected colour images")
+        x = self.norm(self.conv1(self.stem(x))).relu()
+        x = x + self.conv2(x)
+        x = self.dilated(self.strided(self.grouped(x)))
+        x = F.conv2d(x, self.kernel, padding=1)
+        x = x + F.conv2d(x, self.conv2.weight / 2, padding=1)  # weights that are computed
+        return self.head(x.mean((2, 3)))
+
+
+def test_an_exported_network_has_the_wide_convolutions_of_a_traced_one():
+    frozen = []
+    for checks in (False, True):
+        torch.manual_seed(0)
+        frozen.append(FrozenNetwork(Network(livened(Wide(checks)), image=(3, 16, 16))))
+    for one in frozen:
+        assert sum(isinstance(part, WinogradConvolution) for part in one.modules()) == 3
+    nodes = [node for piece in frozen[1].pieces for node in piece.graph.nodes]
+    assert any("aten.conv2d" in str(node.target) for node in nodes)  # the others
+    results, gradients = [], []
+    for one in frozen:
+        images = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(1)).requires_grad_()
+        results.append(one.suffix(-1, images))
+        results[-1].square().sum().backward()
+        gradients.append(images.grad)
+    torch.testing.assert_close(results[1], results[0], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(results[1], frozen[1].source.module(images), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-4, atol=1e-4)

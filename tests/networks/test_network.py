@@ -95,3 +95,11 @@ def test_a_network_in_float64_stays_so():
     assert logits.dtype == torch.float64
     frozen = FrozenNetwork(network, torch.float64)
     assert frozen(torch.rand(2, 1, 32, 32)).dtype == torch.float64
+
+
+def test_a_network_that_can_not_be_copied_is_refused_with_what_to_write():
+    module = made("plain")
+    nn.utils.weight_norm(module.conv1)
+    module(torch.rand(2, 1, 32, 32))
+    with pytest.raises(ModelstitchError, match=r"Plain can't be copied: .*parametrizations in place of"):
+        _ = Network(module, image=(1, 32, 32)).layers

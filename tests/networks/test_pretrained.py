@@ -1,10 +1,14 @@
 """Weights of strangers: files as people have them."""
 
+import numpy as np
 import pytest
 import torch
+import torchvision.models
 from safetensors.torch import save_file
 from torch import nn
 
+from modelstitch.config.networks import Architecture
+from modelstitch.data.datasets import Dataset, Split
 from modelstitch.errors import ModelstitchError
 from modelstitch.identifiers import NetworkId
 from modelstitch.networks import making, pretrained, weights
@@ -147,3 +151,26 @@ def test_weights_of_another_kind_of_network_are_refused_by_what_they_lack(digits
     torch.save(nn.Linear(3, 2).state_dict(), tmp_path / "weights.pt")
     with pytest.raises(ModelstitchError, match=r"weights\.pt: lacks: layers\.0\.conv\.weight"):
         imported(digits, tmp_path / "weights.pt")
+
+
+@pytest.mark.parametrize("model", ["googlenet", "inception_v3", "squeezenet1_1"])
+def test_a_librarys_network_is_the_same_when_it_is_read_again(tmp_path, monkeypatch, model):
+    """Torch's cache holds random weights in the place of the published ones."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    published = torchvision.models.get_model_weights(model)["DEFAULT"]
+    place = tmp_path / "hub/checkpoints" / published.url.rpartition("/")[2]
+    place.parent.mkdir(parents=True)
+    known = {} if model == "squeezenet1_1" else {"aux_logits": True, "init_weights": True}
+    torch.save(torchvision.models.get_model(model, **known).state_dict(), place)
+    images = np.random.default_rng(0).integers(0, 256, (4, 3, 96, 96), dtype=np.uint8)
+    split = Split(images, np.arange(4))
+    classes = tuple(published.meta["categories"])
+    dataset = Dataset("few", split, split, classes, *np.float32([[0.5] * 3, [0.25] * 3]), "digest")
+    own = Architecture(model=f"torchvision:{model}", weights="library", image_size=96)
+    network = making.from_elsewhere(NetworkId(model, "pretrained", 0), own, dataset)
+    weights.save(tmp_path / "network.safetensors", network)
+    again = weights.load(tmp_path / "network.safetensors")
+    values = torch.rand(2, 3, 96, 96)
+    torch.testing.assert_close(again.logits(values), network.logits(values))
+    expected = torchvision.models.get_model(model, weights=published).eval()
+    torch.testing.assert_close(network.logits(values), expected(network.prepared(values)))

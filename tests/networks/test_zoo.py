@@ -36,7 +36,30 @@ TORCHVISION = {
 }
 WITHOUT_HEADS_BESIDE = {"aux_logits": False, "init_weights": False}
 ARGUMENTS = {"googlenet": WITHOUT_HEADS_BESIDE, "inception_v3": WITHOUT_HEADS_BESIDE}
-TIMM = timm.list_models("test_*")
+# timm's test models, and small ones whose stages have one block or several, or blocks of several kinds.
+TIMM = {
+    "edgenext_xx_small": (16, "stages.0.downsample", "stages.3.blocks.1"),
+    "hgnetv2_b0": (11, "stem.stem1", "stages.3.blocks"),
+    "test_byobnet": (5, "stem", "final_conv"),
+    "test_coatnet": (6, "stem", "stages.3"),
+    "test_convnext": (13, "stages.0.downsample", "stages.3.blocks.1"),
+    "test_convnext2": (5, "stem", "stages.3"),
+    "test_convnext3": (5, "stem", "stages.3"),
+    "test_efficientnet": (7, "bn1", "bn2"),
+    "test_efficientnet_evos": (7, "bn1", "bn2"),
+    "test_efficientnet_gn": (7, "bn1", "bn2"),
+    "test_efficientnet_ln": (7, "bn1", "bn2"),
+    "test_mambaout": (10, "stages.0.downsample", "stages.3.blocks"),
+    "test_maxvit": (13, "stem", "stages.3.blocks.0.attn_grid"),
+    "test_nfnet": (9, "stem.act2", "final_act"),
+    "test_resnet": (7, "conv1.2", "layer4"),
+    "test_vit": (7, "pos_drop", "blocks.5"),
+    "test_vit2": (9, "pos_drop", "blocks.7"),
+    "test_vit3": (12, "norm_pre", "attn_pool.proj_drop"),
+    "test_vit4": (10, "pos_drop", "blocks.8"),
+    "test_vit_relpos": (10, "patch_embed", "blocks.8"),
+    "vovnet39a": (9, "stem.0", "stages.3.blocks.1"),
+}
 
 
 def networks_of(module, name, image):
@@ -80,9 +103,14 @@ def test_a_family_of_torchvision_is_cut_at_its_blocks(name):
     assert_whole_at_every_layer(network)
 
 
+def test_the_small_models_of_timm_are_all_that_it_tests_itself_with():
+    assert {name for name in TIMM if name.startswith("test_")} == set(timm.list_models("test_*"))
+
+
 @pytest.mark.parametrize("name", TIMM)
 def test_a_small_model_of_timm_is_cut_at_its_blocks(name):
     module = timm.create_model(name, num_classes=10)
     network = networks_of(module, name, tuple(module.pretrained_cfg["input_size"]))
-    assert len(network.layers) >= 3
+    layers = network.layers
+    assert (len(layers), layers[0].name, layers[-1].name) == TIMM[name]
     assert_whole_at_every_layer(network)

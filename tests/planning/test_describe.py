@@ -68,7 +68,7 @@ def test_networks_are_described_as_torch_finds_them(kept, no_process):
 
 
 def test_what_a_description_does_not_depend_on_starts_no_process(kept, no_process):
-    for changes in ({"training": None}, {"seeds": (4,)}, {"mean": (0.5,), "std": (2.0,)}):
+    for changes in ({"training": None}, {"seeds": (4,)}):
         describe_all(placed(architecture("R1111", **changes)), SIZES, kept, "code")
     more_images = SIZES._replace(train_images=50_000, test_images=3)
     describe_all(placed(architecture("R1111")), more_images, kept, "code")
@@ -79,6 +79,7 @@ def test_what_a_description_does_not_depend_on_starts_no_process(kept, no_proces
     [
         ({"layers": ("layers.0", "layers.2")}, SIZES, "code"),
         ({"image_size": 32}, SIZES, "code"),
+        ({"mean": (0.5,), "std": (2.0,)}, SIZES, "code"),
         ({"arguments": {"width": 8}}, SIZES, "code"),
         ({}, SIZES._replace(image=(1, 16, 16)), "code"),
         ({}, SIZES._replace(classes=11), "code"),
@@ -185,3 +186,23 @@ def test_a_description_tells_the_parts_of_a_pass():
     for layer in range(-1, 6):
         parts = description.prefix_operations(layer), description.suffix_operations(layer)
         assert sum(parts) == description.total_operations == sum(description.operations)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"mean": (0.5, 0.5), "std": (1.0, 1.0)}, "vgg11_bn: mean has 2 numbers: expected 1 or 3"),
+        ({"arguments": {"num_classes": 5}}, "vgg11_bn gives 5 logits: expected 10, one per class"),
+    ],
+)
+def test_what_would_fail_in_training_is_told_when_it_is_planned(tmp_path, changes, expected):
+    sizes = SIZES._replace(image=(3, 32, 32))
+    lines = refusal(placed(Architecture(model="torchvision:vgg11_bn", **changes)), tmp_path, sizes)
+    assert lines == [f"{PLACE.format(0)}: {expected}"]
+
+
+def test_a_network_with_its_librarys_weights_is_described_for_the_librarys_images(tmp_path):
+    own, published = (Architecture(model="torchvision:squeezenet1_1", weights=weights) for weights in (None, "library"))
+    sizes = SIZES._replace(image=(3, 64, 64))
+    small, large = (describe_all(placed(one), sizes, tmp_path, "code")["squeezenet1_1"] for one in (own, published))
+    assert large.layers[0].height > 3 * small.layers[0].height

@@ -189,7 +189,7 @@ def test_what_is_measured_costs_its_jobs():
     names = [
         {"sender": "R1111_trained_s0", "receiver": receiver} for receiver in ("R1111_trained_s0", "R1112_trained_s0")
     ]
-    plan = planned(study_of("paper-laptop", measures={"budget": {"epochs": [0.25, 4.0], "pairs": names}}))
+    plan = planned(study_of("paper-laptop", measures={"training_budget": {"epochs": [0.25, 4.0], "pairs": names}}))
     measuring = stages(plan, SPEED, dataset_jobs=1, table_jobs=6)[3]
     # Distances of 16 pairs; hacking, stitches into the input and their images of 32; probes of 4 networks; 2 x 2 x 2.
     assert (measuring.name, len(measuring.jobs)) == ("measures", 16 + 32 + 2 * 32 + 4 + 8)

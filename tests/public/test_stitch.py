@@ -174,6 +174,11 @@ def many(splits):
         (lambda s: {"train": (s["train"][0][:9], s["train"][1][:9])}, r"batch: 32 is more than the 9 training images"),
         (lambda s: {"test": (s["test"][0].repeat(2, axis=1), s["test"][1])}, "expected one kind and shape"),
         (lambda s: {"device": "cuda"}, r"torch finds no GPU"),
+        (lambda s: {"device": "gpu"}, r"^device gpu: expected auto, cpu or cuda$"),
+        (lambda s: {"layers": [0]}, r"^layers: \[0\]: expected the sender's and the receiver's"),
+        (lambda s: {"layers": (0, 1)}, r"^layers: 0 of Plain: expected a list of names or indices"),
+        (lambda s: {"layers": ([], None)}, r"^layers: \[\] of Plain: expected a list"),
+        (lambda s: {"sender_layers": [0]}, "^sender_layers: is no setting here: layers are chosen by `layers`"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(convolutional, splits, changes, expected):
@@ -191,6 +196,36 @@ def test_other_channels_than_the_networks_are_refused(convolutional, splits):
         ms.stitch(ms.Network(convolutional, image=(1, 32, 32)), convolutional, **colour)
     with pytest.raises(ms.ModelstitchError, match="Plain takes no images of 3 x 32 x 32"):
         ms.stitch(convolutional, convolutional, **colour)
+
+
+def test_a_sender_of_fewer_classes_is_stitched_and_has_no_accuracy_of_its_own(convolutional, splits):
+    class Five(Plain):
+        def forward(self, x):
+            return super().forward(x)[:, :5]
+
+    result = ms.stitch(Five().eval(), convolutional, **splits, objective="similarity", layers=([0], [0]))
+    assert np.isnan(result.sender_accuracy) and result.receiver_accuracy > 0.5
+    assert result.accuracy.notna().all(axis=None)
+
+
+def test_means_for_other_channels_are_refused(convolutional, splits):
+    network = ms.Network(convolutional, mean=[0.1, 0.2], std=[1, 1])
+    with pytest.raises(ms.ModelstitchError, match=r"^Plain: mean has 2 numbers: expected 1 or 1$"):
+        ms.stitch(network, convolutional, **splits)
+
+
+def test_classes_of_the_data_in_another_order_are_refused(convolutional, splits):
+    def named(images, labels):
+        data = TensorDataset(torch.from_numpy(images[:40]).float(), torch.from_numpy(labels[:40]))
+        data.classes = [f"c{number}" for number in range(10)]
+        return data
+
+    data = {name: named(*split) for name, split in splits.items()}
+    other = ms.Network(convolutional, classes=[f"c{number}" for number in reversed(range(10))])
+    with pytest.raises(ms.ModelstitchError, match="the same classes in another order"):
+        ms.stitch(other, other, **data)
+    with pytest.raises(ms.ModelstitchError, match="Plain has 10 logits, but 2 classes are named"):
+        ms.stitch(ms.Network(convolutional, classes=["a", "b"]), convolutional, **splits)
 
 
 def test_classes_in_another_order_are_refused(convolutional, splits):

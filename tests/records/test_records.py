@@ -246,7 +246,8 @@ def test_a_truncated_file_is_named(tmp_path, kept):
     path = tmp_path / "pair.h5"
     records.write(path, make_record([make_column(layer) for layer in range(5)]))
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(ModelstitchError, match=r"pair\.h5: not a whole record.*run the study again") as caught:
+    told = r"pair\.h5: is no record of modelstitch, or a damaged one.*run the study again"
+    with pytest.raises(ModelstitchError, match=told) as caught:
         records.read(path)
     assert "\n" not in str(caught.value)
 
@@ -254,7 +255,7 @@ def test_a_truncated_file_is_named(tmp_path, kept):
 def test_another_hdf5_file_and_another_version_are_named(tmp_path):
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["numbers"] = np.arange(3)
-    with pytest.raises(ModelstitchError, match=r"other\.h5: not a whole record"):
+    with pytest.raises(ModelstitchError, match=r"other\.h5: is no record of modelstitch"):
         records.read(tmp_path / "other.h5")
     records.write(tmp_path / "pair.h5", make_record([make_column(0)]))
     with h5py.File(tmp_path / "pair.h5", "r+") as file:
@@ -279,3 +280,12 @@ def test_blocks_of_networks_that_were_cut_elsewhere_are_refused(tmp_path):
         records.write(tmp_path / f"{name}.h5", pair_of)
     with pytest.raises(ModelstitchError, match="layers"):
         records.join([tmp_path / "a.h5", tmp_path / "b.h5"], tmp_path / "c.h5")
+
+
+@pytest.mark.parametrize("name", ["weights.pt", "weights.safetensors", "folder"])
+def test_a_file_that_is_not_ours_is_never_told_to_be_deleted(tmp_path, name):
+    path = tmp_path / name
+    path.mkdir() if name == "folder" else path.write_bytes(bytes(range(64)))
+    with pytest.raises(ModelstitchError, match="is no record of modelstitch") as caught:
+        records.read(path)
+    assert "delete" not in str(caught.value)

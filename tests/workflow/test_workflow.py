@@ -218,8 +218,8 @@ def default(tmp_path_factory) -> tuple[Path, dict]:
     study["measures"] = {
         "probes": {"images": 400},
         "hacking": {"images": 100, "neighbours": 3},
-        "generation": {"images": 20, "shown": 3},
-        "budget": {"epochs": [0.05, 0.1], "pairs": [{"sender": TRAINED, "receiver": TRAINED}]},
+        "generated_images": {"images": 20, "shown": 3},
+        "training_budget": {"epochs": [0.05, 0.1], "pairs": [{"sender": TRAINED, "receiver": TRAINED}]},
     }
     result = snakemake(folder, study=study)
     assert result.returncode == 0, result.stderr
@@ -234,7 +234,9 @@ def test_the_default_study_ends_with_every_table_and_figure(default):
     recipes = ["sender_recipe", "receiver_recipe", "objective"]
     assert (cells.groupby(recipes).size() == 25).all() and len(cells) == 4 * 2 * 25
     assert (cells.test_images == 360).all() and cells.accuracy.notna().all()
-    matrix = pd.read_csv(results / "matrices/task/R1111_trained_s0/R1111_random_s0.csv", index_col=0)
+    matrix = pd.read_csv(
+        results / "matrices/task/R1111_trained_s0/R1111_random_s0.csv", index_col=["sender_layer", "sender_layer_name"]
+    )
     chosen = cells[
         (cells.sender_recipe == "trained") & (cells.receiver_recipe == "random") & (cells.objective == "task")
     ]
@@ -587,11 +589,15 @@ def test_the_report_has_what_a_study_measures(default):
     folder, study = default
     shown = reported(folder, study, frozenset({"budget_cells", "hacking_suffix"}))
     captions = {path.removeprefix("results/digits/"): entry["caption"] for path, entry in shown.items()}
-    assert "after more and more training" in captions["figures/budget.png"]
-    assert "PSNR" in captions[f"figures/generation/{TRAINED}/{TRAINED}.png"]
+    assert "after more and more training" in captions["figures/training_budget.png"]
+    assert "PSNR" in captions[f"figures/generated_images/{TRAINED}/{TRAINED}.png"]
     assert "Mahalanobis" in captions["tables/hacking.csv"] and "probe" in captions["tables/probes.csv"]
     assert "The paper's two tables" in captions["tables/distance_summary.csv"].replace("&#x27;", "'")
-    assert {"figures/hacking_task.png", "figures/hacking_similarity.png", "figures/generation.png"} <= captions.keys()
+    assert {
+        "figures/hacking_task.png",
+        "figures/hacking_similarity.png",
+        "figures/generated_images.png",
+    } <= captions.keys()
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 `R1122` is of `small_resnet`, `torchvision:vgg11_bn` of `torchvision`, `timm:vit_tiny_patch16_224` of `timm`, and
 `nets/mine.py:SmallViT` of `file`. `build(name, arguments, channels, outputs)` gives a module for images of so many
-channels, where it can choose, and logits of so many classes. A library has `published(name, arguments)` too, the model
-with the library's own weights (`Published`).
+channels, where it can choose, and logits of so many classes. A library has `published(name, arguments)` too, its own
+weights (`Published`), and `published_size(name)`, the size of the images that they were trained on.
 """
 
 import importlib

@@ -28,10 +28,7 @@ def published(name: str, arguments: Mapping[str, Any]) -> Published:
     Raises:
         ModelstitchError: if it has none, or they can't be downloaded.
     """
-    timm = _timm(name)
-    config = timm.get_pretrained_cfg(name)
-    if config is None or not config.has_weights:
-        raise ModelstitchError(f"timm has no weights of {name!r}: give a file as weights")
+    timm, config = _timm(name), _config(name)
     try:
         module = timm.create_model(name, pretrained=True, **arguments)
     except Exception as error:
@@ -40,10 +37,27 @@ def published(name: str, arguments: Mapping[str, Any]) -> Published:
             f"the weights of timm's {name} can't be downloaded ({error}): fetch {source} where there is a network, and "
             "give the file as weights, or copy the cache of huggingface_hub (HF_HOME) from there"
         ) from error
-    return Published(module, tuple(config.input_size), config.mean, config.std, _categories(timm, config))
+    return Published(module.state_dict(), {}, config.mean, config.std, _categories(config))
 
 
-def _categories(timm: ModuleType, config: Any) -> list[str] | None:
+def published_size(name: str) -> tuple[int, int]:
+    """Height and width of the images that timm's weights were trained on.
+
+    Raises:
+        ModelstitchError: if it has none.
+    """
+    _, height, width = _config(name).input_size
+    return height, width
+
+
+def _config(name: str) -> Any:
+    config = _timm(name).get_pretrained_cfg(name)
+    if config is None or not config.has_weights:
+        raise ModelstitchError(f"timm has no weights of {name!r}: give a file as weights")
+    return config
+
+
+def _categories(config: Any) -> list[str] | None:
     if config.num_classes != 1000:
         return None
     # timm names no classes of its own; its 1,000 are ImageNet's in the order of torchvision.

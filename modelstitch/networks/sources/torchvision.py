@@ -34,11 +34,7 @@ def published(name: str, arguments: Mapping[str, Any]) -> Published:
     Raises:
         ModelstitchError: if it has none, or they can't be downloaded (names the file and its place).
     """
-    _maker(name)
-    try:
-        weights = torchvision.models.get_model_weights(name)["DEFAULT"]
-    except (KeyError, ValueError) as error:
-        raise ModelstitchError(f"torchvision has no weights of {name!r}: give a file as weights") from error
+    weights = _weights(name)
     preset = weights.transforms()
     try:
         module = torchvision.models.get_model(name, weights=weights, **arguments)
@@ -48,8 +44,26 @@ def published(name: str, arguments: Mapping[str, Any]) -> Published:
             f"the weights of torchvision's {name} can't be downloaded ({getattr(error, 'reason', error)}): fetch "
             f"{weights.url} where there is a network, and put it at {place}"
         ) from error
-    size = preset.crop_size if isinstance(preset.crop_size, (list, tuple)) else [preset.crop_size]
-    return Published(module, (3, size[0], size[-1]), preset.mean, preset.std, weights.meta["categories"])
+    chosen = {key: getattr(module, key) for key in ("transform_input",) if hasattr(module, key)}
+    return Published(module.state_dict(), chosen, preset.mean, preset.std, weights.meta["categories"])
+
+
+def published_size(name: str) -> tuple[int, int]:
+    """Height and width of the images that torchvision's weights were trained on.
+
+    Raises:
+        ModelstitchError: if it has none.
+    """
+    size = _weights(name).transforms().crop_size
+    return (size[0], size[-1]) if isinstance(size, (list, tuple)) else (size, size)
+
+
+def _weights(name: str) -> Any:
+    _maker(name)
+    try:
+        return torchvision.models.get_model_weights(name)["DEFAULT"]
+    except (KeyError, ValueError) as error:
+        raise ModelstitchError(f"torchvision has no weights of {name!r}: give a file as weights") from error
 
 
 def _maker(name: str) -> Any:

@@ -1,28 +1,28 @@
 """Images that stitches into the receiver's input make."""
 
-IMAGES_MEASURED = STUDY.measures.generation
+IMAGES_MEASURED = STUDY.measures.generated_images
 GENERATED = "{objective}/{sender}/{receiver}"
 ALL_GENERATED = [f"{objective}/{pair.sender}/{pair.receiver}" for objective in OBJECTIVES for pair in PAIRS]
-GENERATED_TABLES = [f"{RESULTS}/measures/generation/{name}.csv" for name in ALL_GENERATED]
-GENERATED_IMAGES = [f"{RESULTS}/measures/generation/{name}.h5" for name in ALL_GENERATED]
-GENERATION_TABLE = RESULTS / "tables/generation.csv"
+GENERATED_TABLES = [f"{RESULTS}/measures/generated_images/{name}.csv" for name in ALL_GENERATED]
+GENERATED_IMAGES = [f"{RESULTS}/measures/generated_images/{name}.h5" for name in ALL_GENERATED]
+GENERATION_TABLE = RESULTS / "tables/generated_images.csv"
 GENERATION_FIGURES = [
     file
     for pair in PAIRS
     for file in in_report(
-        RESULTS / f"figures/generation/{pair.sender}/{pair.receiver}",
-        "../../report/generation_images.rst",
+        RESULTS / f"figures/generated_images/{pair.sender}/{pair.receiver}",
+        "../../report/generated_images_pair.rst",
         "Generated images",
         sender=str(pair.sender),
         receiver=str(pair.receiver),
     )
 ] + in_report(
-    RESULTS / "figures/generation",
-    "../../report/generation_metrics.rst",
+    RESULTS / "figures/generated_images",
+    "../../report/generated_images_metrics.rst",
     "Generated images",
     figure="by layer",
 )
-INPUT_STITCHES = f"{RESULTS}/generation/{GENERATED}.safetensors"
+INPUT_STITCHES = f"{RESULTS}/generated_images/{GENERATED}.safetensors"
 
 
 def cells_into_input(wildcards):
@@ -32,7 +32,7 @@ def cells_into_input(wildcards):
 
 if IMAGES_MEASURED:
     MEASURED += [str(file) for file in [GENERATION_TABLE, *GENERATION_FIGURES]]
-    MEASURED += [f"{RESULTS}/generation/{name}.safetensors" for name in ALL_GENERATED if KEEP_STITCHES]
+    MEASURED += [f"{RESULTS}/generated_images/{name}.safetensors" for name in ALL_GENERATED if KEEP_STITCHES]
 
     rule stitch_input:
         input:
@@ -40,7 +40,7 @@ if IMAGES_MEASURED:
             sender=NETWORKS / "{sender}.safetensors",
             receiver=NETWORKS / "{receiver}.safetensors",
         output:
-            record=f"{RESULTS}/generation/{GENERATED}.h5",
+            record=f"{RESULTS}/generated_images/{GENERATED}.h5",
             stitches=INPUT_STITCHES if KEEP_STITCHES else temp(INPUT_STITCHES),
         log:
             RESULTS / "logs/stitch_input/{objective}/{sender}/{receiver}.log",
@@ -67,7 +67,7 @@ if IMAGES_MEASURED:
         script:
             "../../workflow_scripts/stitch_pair.py"
 
-    rule measure_generation:
+    rule measure_generated_images:
         input:
             dataset=DATASET,
             sender=NETWORKS / "{sender}.safetensors",
@@ -75,12 +75,12 @@ if IMAGES_MEASURED:
             record=rules.stitch_input.output.record,
             stitches=INPUT_STITCHES,
         output:
-            table=f"{RESULTS}/measures/generation/{GENERATED}.csv",
-            images=f"{RESULTS}/measures/generation/{GENERATED}.h5",
+            table=f"{RESULTS}/measures/generated_images/{GENERATED}.csv",
+            images=f"{RESULTS}/measures/generated_images/{GENERATED}.h5",
         log:
-            RESULTS / "logs/measure_generation/{objective}/{sender}/{receiver}.log",
+            RESULTS / "logs/measure_generated_images/{objective}/{sender}/{receiver}.log",
         benchmark:
-            RESULTS / "benchmarks/measure_generation/{objective}/{sender}/{receiver}.tsv"
+            RESULTS / "benchmarks/measure_generated_images/{objective}/{sender}/{receiver}.tsv"
         conda:
             "../../envs/modelstitch.yaml"
         threads: STUDY.jobs.threads
@@ -95,24 +95,24 @@ if IMAGES_MEASURED:
             precision=precision_of,
             sender_cuts=cuts_of("sender"),
             receiver_cuts=cuts_of("receiver"),
-            code=lambda wildcards: code_of_pair("measure_generation.py", wildcards=wildcards),
+            code=lambda wildcards: code_of_pair("measure_generated_images.py", wildcards=wildcards),
         script:
-            "../../workflow_scripts/measure_generation.py"
+            "../../workflow_scripts/measure_generated_images.py"
 
-    rule gather_generation:
+    rule gather_generated_images:
         input:
             cells=GENERATED_TABLES,
         output:
             cells=report(
                 GENERATION_TABLE,
-                caption="../../report/generation.rst",
+                caption="../../report/generated_images.rst",
                 category="Tables",
-                labels={"table": "generation"},
+                labels={"table": "generated_images"},
             ),
         log:
-            RESULTS / "logs/gather_generation.log",
+            RESULTS / "logs/gather_generated_images.log",
         benchmark:
-            RESULTS / "benchmarks/gather_generation.tsv"
+            RESULTS / "benchmarks/gather_generated_images.tsv"
         conda:
             "../../envs/modelstitch.yaml"
         resources:
@@ -124,7 +124,7 @@ if IMAGES_MEASURED:
         script:
             "../../workflow_scripts/gather_tables.py"
 
-    rule draw_generation:
+    rule draw_generated_images:
         input:
             table=GENERATION_TABLE,
             networks=TABLES["networks"],
@@ -132,9 +132,9 @@ if IMAGES_MEASURED:
         output:
             GENERATION_FIGURES,
         log:
-            RESULTS / "logs/draw_generation.log",
+            RESULTS / "logs/draw_generated_images.log",
         benchmark:
-            RESULTS / "benchmarks/draw_generation.tsv"
+            RESULTS / "benchmarks/draw_generated_images.tsv"
         conda:
             "../../envs/modelstitch.yaml"
         resources:
@@ -146,6 +146,6 @@ if IMAGES_MEASURED:
             colormap=COLORMAP,
             formats=list(FORMATS),
             tables=digest_of(GENERATED_TABLES),
-            code=code_of("draw_generation.py"),
+            code=code_of("draw_generated_images.py"),
         script:
-            "../../workflow_scripts/draw_generation.py"
+            "../../workflow_scripts/draw_generated_images.py"

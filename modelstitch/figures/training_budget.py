@@ -41,7 +41,7 @@ def draw(cells: pd.DataFrame, summary: pd.DataFrame, networks: pd.DataFrame, col
     """For each pair one row of matrices per start, epochs from left to right, and the triangle's two means by epochs.
 
     Args:
-        cells, summary: as `budget.cells` and `budget.measure` give them.
+        cells, summary: as `measures.training_budget` gives them.
         networks: the networks table.
 
     Raises:

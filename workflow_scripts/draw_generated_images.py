@@ -3,9 +3,9 @@
 import job
 
 from modelstitch.analysis import tables
-from modelstitch.figures import generation
+from modelstitch.figures import generated_images
 
 job.begin(snakemake)
 table, networks = tables.read(snakemake.input.table), tables.read(snakemake.input.networks)
 params = snakemake.params
-generation.draw_all(table, networks, params.images, params.folder, params.colormap, params.formats)
+generated_images.draw_all(table, networks, params.images, params.folder, params.colormap, params.formats)

@@ -28,6 +28,7 @@ from modelstitch.figures.canvas import (
     panel,
     rows_with,
     save,
+    short_name,
     text_width,
     write_title,
 )
@@ -46,7 +47,7 @@ def draw_images(table: pd.DataFrame, images: Mapping[str, Path | str], sender: s
     """The originals, and below them for each objective one row of generated images per sender layer, with its numbers.
 
     Args:
-        table: `tables/generation.csv`.
+        table: `tables/generated_images.csv`.
         images: file of the generated images, by objective.
         sender, receiver: an ordered pair of the table.
 
@@ -61,7 +62,10 @@ def draw_images(table: pd.DataFrame, images: Mapping[str, Path | str], sender: s
         originals = file["originals"][()]
     (_, _, height, width), step = originals.shape, IMAGE + GAP
     across = IMAGE * width / height
-    left, top, heading = 0.55, 1.16, 0.44
+    names = dict(zip(table.sender_layer, table.sender_layer_name, strict=True))
+    labels = {layer: f"{short_name(layer, names)}  {layer}".strip() for layer in names}
+    left = 0.48 + max(text_width(label, SMALL) for label in labels.values())
+    top, heading = 1.16, 0.44
     numbers = left + len(originals) * (across + GAP)
     title = pair_name(sender, receiver, len(seeds) > 1)
     subtitle = f"images from the sender's layers · PSNR and SSIM over {own.images} test images"
@@ -83,7 +87,7 @@ def draw_images(table: pd.DataFrame, images: Mapping[str, Path | str], sender: s
             failed = math.isnan(row.psnr)
             _draw_row(axes, generated[row.sender_layer], left, y, across, failed)
             values = {heading: getattr(row, column) for heading, column in NUMBERS.items()}
-            _write_row(axes, str(row.sender_layer), values, left, numbers, y)
+            _write_row(axes, labels[row.sender_layer], values, left, numbers, y)
             y += step
     return axes.figure
 
@@ -123,7 +127,7 @@ def draw_metrics(table: pd.DataFrame, networks: pd.DataFrame, colormap: str) -> 
     A thin line is a pair, a thick one the mean over the pairs of two recipes, whose lines are straight between layers.
 
     Args:
-        table: `tables/generation.csv`.
+        table: `tables/generated_images.csv`.
         networks: `tables/networks.csv`.
         colormap: of the lines, a colour for each two recipes.
     """
@@ -196,10 +200,12 @@ def draw_all(
     colormap: str,
     formats: Sequence[str],
 ) -> None:
-    """Draw the images of every pair into `<folder>/generation/<sender>/<receiver>.<format>`, and `generation.<format>`.
+    """Draw the images of every pair, and what they are like by layer.
+
+    The files are `<folder>/generated_images/<sender>/<receiver>.<format>` and `<folder>/generated_images.<format>`.
 
     Args:
-        table: `tables/generation.csv`.
+        table: `tables/generated_images.csv`.
         networks: `tables/networks.csv`.
         images: folder of the generated images, `<objective>/<sender>/<receiver>.h5`.
         folder: of the figures.
@@ -211,5 +217,5 @@ def draw_all(
     for (sender, receiver), pair in table.groupby(["sender", "receiver"], sort=False):
         files = {objective: Path(images, objective, sender, f"{receiver}.h5") for objective in pair.objective}
         figure = draw_images(table, files, sender, receiver)
-        save(figure, [Path(folder, "generation", sender, f"{receiver}.{kind}") for kind in formats])
-    save(draw_metrics(table, networks, colormap), [Path(folder, f"generation.{kind}") for kind in formats])
+        save(figure, [Path(folder, "generated_images", sender, f"{receiver}.{kind}") for kind in formats])
+    save(draw_metrics(table, networks, colormap), [Path(folder, f"generated_images.{kind}") for kind in formats])

@@ -5,11 +5,11 @@ import job
 from modelstitch import hardware, records
 from modelstitch.analysis import tables
 from modelstitch.data import datasets
-from modelstitch.measures import generation
+from modelstitch.measures import generated_images
 from modelstitch.stitches import files
 
 job.begin(snakemake)
-table, shown = generation.measure_pair(
+table, shown = generated_images.measure_pair(
     *job.load_pair(snakemake),
     datasets.read(snakemake.input.dataset),
     files.read(snakemake.input.stitches),
@@ -19,5 +19,5 @@ table, shown = generation.measure_pair(
     precision=snakemake.params.precision,
     device=hardware.choose_device(snakemake.resources.device),
 )
-generation.write_images(shown, snakemake.output.images)
+generated_images.write_images(shown, snakemake.output.images)
 tables.write_csv(table, snakemake.output.table)

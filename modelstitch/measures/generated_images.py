@@ -38,6 +38,7 @@ COLUMNS = (
     "sender_recipe",
     "receiver_recipe",
     "sender_layer",
+    "sender_layer_name",
     "sender_layer_count",
     *METRICS,
     "receiver_accuracy",
@@ -137,7 +138,8 @@ def measure_pair(
     totals = {"images": min(images, len(test)), "test_images": len(test)}
     table = pd.DataFrame(numbers, columns=METRICS).assign(sender_layer=layers, **known, **totals)
     recipes = {f"{role}_recipe": NetworkId.parse(known[role]).recipe for role in ("sender", "receiver")}
-    table = table.assign(**recipes, sender_layer_count=len(record.sender))
+    named = {"sender_layer_name": list(map(record.sender.name, layers)), "sender_layer_count": len(record.sender)}
+    table = table.assign(**recipes, **named)
     return table[list(COLUMNS)], Shown(layers, originals, generated)
 
 

@@ -2,8 +2,8 @@
 
 from modelstitch.config.stitches import STARTS
 
-GROWING = STUDY.measures.budget
-BUDGET_RECORD = RESULTS / "budget/{epochs}/{start}/{sender}/{receiver}.h5"
+GROWING = STUDY.measures.training_budget
+BUDGET_RECORD = RESULTS / "training_budget/{epochs}/{start}/{sender}/{receiver}.h5"
 BUDGET_RECORDS = [
     str(BUDGET_RECORD).format(
         epochs=str(epochs).removesuffix(".0"), start=start, sender=pair.sender, receiver=pair.receiver
@@ -12,9 +12,11 @@ BUDGET_RECORDS = [
     for start in STARTS
     for epochs in sorted(GROWING.epochs)
 ]
-BUDGET_CELLS = RESULTS / "tables/budget_cells.csv"
-BUDGET_SUMMARY = RESULTS / "tables/budget.csv"
-BUDGET_FIGURE = in_report(RESULTS / "figures/budget", "../../report/budget.rst", "Training budget", figure="budget")
+BUDGET_CELLS = RESULTS / "tables/training_budget_cells.csv"
+BUDGET_SUMMARY = RESULTS / "tables/training_budget.csv"
+BUDGET_FIGURE = in_report(
+    RESULTS / "figures/training_budget", "../../report/training_budget.rst", "Training budget", figure="budget"
+)
 
 
 def task_from(wildcards):
@@ -31,7 +33,7 @@ def minutes_of_budget(wildcards, attempt):
 if GROWING:
     MEASURED += [str(file) for file in (BUDGET_CELLS, BUDGET_SUMMARY, *BUDGET_FIGURE)]
 
-    rule train_budget:
+    rule stitch_training_budget:
         input:
             dataset=DATASET,
             sender=NETWORKS / "{sender}.safetensors",
@@ -40,9 +42,9 @@ if GROWING:
             record=BUDGET_RECORD,
             stitches=temp(BUDGET_RECORD.with_suffix(".safetensors")),
         log:
-            RESULTS / "logs/train_budget/{epochs}/{start}/{sender}/{receiver}.log",
+            RESULTS / "logs/stitch_training_budget/{epochs}/{start}/{sender}/{receiver}.log",
         benchmark:
-            RESULTS / "benchmarks/train_budget/{epochs}/{start}/{sender}/{receiver}.tsv"
+            RESULTS / "benchmarks/stitch_training_budget/{epochs}/{start}/{sender}/{receiver}.tsv"
         wildcard_constraints:
             epochs=r"[0-9.e+-]+",
             start="|".join(STARTS),
@@ -67,21 +69,21 @@ if GROWING:
         script:
             "../../workflow_scripts/stitch_pair.py"
 
-    rule measure_budget:
+    rule measure_training_budget:
         input:
             BUDGET_RECORDS,
         output:
             cells=BUDGET_CELLS,
             summary=report(
                 BUDGET_SUMMARY,
-                caption="../../report/budget_summary.rst",
+                caption="../../report/training_budget_summary.rst",
                 category="Tables",
                 labels={"table": "training budget"},
             ),
         log:
-            RESULTS / "logs/measure_budget.log",
+            RESULTS / "logs/measure_training_budget.log",
         benchmark:
-            RESULTS / "benchmarks/measure_budget.tsv"
+            RESULTS / "benchmarks/measure_training_budget.tsv"
         conda:
             "../../envs/modelstitch.yaml"
         resources:
@@ -89,11 +91,11 @@ if GROWING:
             runtime=60,
         params:
             records=digest_of(BUDGET_RECORDS),
-            code=code_of("measure_budget.py"),
+            code=code_of("measure_training_budget.py"),
         script:
-            "../../workflow_scripts/measure_budget.py"
+            "../../workflow_scripts/measure_training_budget.py"
 
-    rule draw_budget:
+    rule draw_training_budget:
         input:
             cells=BUDGET_CELLS,
             summary=BUDGET_SUMMARY,
@@ -101,17 +103,17 @@ if GROWING:
         output:
             BUDGET_FIGURE,
         log:
-            RESULTS / "logs/draw_budget.log",
+            RESULTS / "logs/draw_training_budget.log",
         benchmark:
-            RESULTS / "benchmarks/draw_budget.tsv"
+            RESULTS / "benchmarks/draw_training_budget.tsv"
         conda:
             "../../envs/modelstitch.yaml"
         resources:
             mem_mb=4000,
             runtime=60,
         params:
-            measure="budget",
+            measure="training_budget",
             arguments={"colormap": COLORMAP},
-            code=code_of("draw_measure.py", modules=("modelstitch.figures.budget",)),
+            code=code_of("draw_measure.py", modules=("modelstitch.figures.training_budget",)),
         script:
             "../../workflow_scripts/draw_measure.py"
