@@ -24,6 +24,7 @@ WEIGHTED = {"conv1d", "conv2d", "conv3d", "convolution", "_convolution", "linear
 # What makes one vector of a whole map: the beginning of a head.
 POOLING = (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d)
 POOLING_OPERATIONS = {"adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool2d", "mean", "amax"}
+ADDING = {"add", "iadd"}
 TRANSPOSING = {"transpose", "permute", "swapaxes", "t", "movedim", "rearrange"}
 MOST_EXTRA = 16  # tokens before those of the grid
 
@@ -174,7 +175,7 @@ class _Units:
             if weighted:
                 units.append(_Unit(block, [*waiting, *members]))
                 waiting = []
-            elif units and not waiting and (self.ends_alone(units[-1]) or not self.has_cut(units[-1])):
+            elif units and not waiting and (self.ends_alone(units[-1]) or self.closes_shortcut(members[0], units[-1])):
                 units[-1].tail.extend(members)
             else:
                 waiting.extend(members)
@@ -184,8 +185,13 @@ class _Units:
         return units
 
     def has_cut(self, unit: _Unit) -> bool:
-        """Whether there is a cut in a unit: one whose shortcut ends behind it, `x + attention(x)`, has none before."""
+        """Whether there is a cut in a unit."""
         return not self.cuts.isdisjoint(unit.nodes + unit.tail)
+
+    def closes_shortcut(self, node: fx.Node, unit: _Unit) -> bool:
+        """Whether a node ends a shortcut around a block, outside of it: `x + attention(x)`."""
+        added = operation_of(node) in ADDING and unit.nodes[-1] in node.all_input_nodes
+        return added and node in self.cuts and not self.has_cut(unit)
 
     def ends_alone(self, unit: _Unit) -> bool:
         """Whether what follows belongs to a unit: a position embedding to a stem, but no norm to the last of blocks."""

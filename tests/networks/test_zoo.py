@@ -55,7 +55,7 @@ TIMM = {
     "test_resnet": (7, "conv1.2", "layer4"),
     "test_vit": (7, "pos_drop", "blocks.5"),
     "test_vit2": (9, "pos_drop", "blocks.7"),
-    "test_vit3": (12, "norm_pre", "attn_pool.proj_drop"),
+    "test_vit3": (13, "norm_pre", "attn_pool.add"),
     "test_vit4": (10, "pos_drop", "blocks.8"),
     "test_vit_relpos": (10, "patch_embed", "blocks.8"),
     "vovnet39a": (9, "stem.0", "stages.3.blocks.1"),

@@ -587,7 +587,7 @@ def test_the_report_has_every_figure_and_table_with_its_caption_and_needs_no_net
 
 def test_the_report_has_what_a_study_measures(default):
     folder, study = default
-    shown = reported(folder, study, frozenset({"budget_cells", "hacking_suffix"}))
+    shown = reported(folder, study, frozenset({"training_budget_cells", "hacking_suffix"}))
     captions = {path.removeprefix("results/digits/"): entry["caption"] for path, entry in shown.items()}
     assert "after more and more training" in captions["figures/training_budget.png"]
     assert "PSNR" in captions[f"figures/generated_images/{TRAINED}/{TRAINED}.png"]
@@ -610,7 +610,7 @@ def test_the_report_has_what_a_study_measures(default):
         ),
         (
             {"networks": {"architectures": ["R1111", "torchvision:alexnet"]}},
-            "networks.architectures[1]: alexnet: AlexNet takes no images of 3 x 32 x 32",
+            "networks.architectures[1]: AlexNet takes no images of 3 x 32 x 32",
         ),
         (
             {"stitches": {"task": {"sender_layers": [0, 5]}}},
