@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 from snakemake.utils import update_config
 
+from modelstitch.config.networks import LIBRARY
 from modelstitch.config.study import check_repeated_keys, load_study
 from modelstitch.data import sources
 from modelstitch.data.datasets import read_sizes
@@ -197,3 +198,45 @@ def in_report(stem, caption, category, **labels):
     labels = {" → ".join(labels): " → ".join(labels.values())}
     shown = report(f"{stem}.png", caption=caption, category=category, labels=labels)
     return [shown] + [f"{stem}.{kind}" for kind in FORMATS if kind != "png"]
+
+
+# Of an architecture, what a network of a recipe depends on; where it is cut concerns stitches alone.
+BUILT = {"model", "name", "arguments", "stem", "image_size", "mean", "std"}
+
+
+def part_of_architecture(*more):
+    """The part of a network's architecture that its weights depend on; a library's weights tell the images' size."""
+
+    def part(wildcards):
+        architecture = architecture_of(wildcards.network)
+        library = {"weights"} if architecture.weights == LIBRARY else set()
+        return architecture.model_dump(mode="json", include={*BUILT, *more, *library})
+
+    return part
+
+
+def weights_of(wildcards):
+    """The file of a network's weights, if it has one."""
+    file = architecture_of(wildcards.network).weights_of(NetworkId.parse(wildcards.network).seed)
+    return [file] if file else []
+
+
+def stitching_code(wildcards):
+    """One for all three rules, so that cutting a pair's work differently re-runs nothing."""
+    return code_of_pair("stitch_pair.py", "join_layers.py", wildcards=wildcards)
+
+
+def cells_into_input(wildcards):
+    """Of stitches into the receiver's input."""
+    return wildcards.objective, wildcards.sender, wildcards.receiver, sender_layers(wildcards), [-1]
+
+
+def task_from(wildcards):
+    """The settings of the objective `task` with a budget's epochs and start."""
+    changes = {"keep_stitches": False, "epochs": float(wildcards.epochs), "start": wildcards.start}
+    return STUDY.stitches.task.model_copy(update=changes).model_dump(mode="json")
+
+
+def minutes_of_budget(wildcards, attempt):
+    longer = max(1, float(wildcards.epochs) / STUDY.stitches.task.epochs)
+    return round(requests.pair_minutes(PLAN, *cells_of_task(wildcards)) * longer) * attempt

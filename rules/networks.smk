@@ -1,27 +1,5 @@
 """The networks: trained from scratch, with their initial weights as controls, or with weights from elsewhere."""
 
-from modelstitch.config.networks import LIBRARY
-
-# Of an architecture, what a network of a recipe depends on; where it is cut concerns stitches alone.
-BUILT = {"model", "name", "arguments", "stem", "image_size", "mean", "std"}
-
-
-def part_of_architecture(*more):
-    """The part of a network's architecture that its weights depend on; a library's weights tell the images' size."""
-
-    def part(wildcards):
-        architecture = architecture_of(wildcards.network)
-        library = {"weights"} if architecture.weights == LIBRARY else set()
-        return architecture.model_dump(mode="json", include={*BUILT, *more, *library})
-
-    return part
-
-
-def weights_of(wildcards):
-    """The file of a network's weights, if it has one."""
-    file = architecture_of(wildcards.network).weights_of(NetworkId.parse(wildcards.network).seed)
-    return [file] if file else []
-
 
 rule train_network:
     input:

@@ -1,11 +1,5 @@
 """The stitches: one job per ordered pair and objective, or one per block of its receiver layers."""
 
-
-def stitching_code(wildcards):
-    """One for all three rules, so that cutting a pair's work differently re-runs nothing."""
-    return code_of_pair("stitch_pair.py", "join_layers.py", wildcards=wildcards)
-
-
 if STUDY.jobs.layers_per_job is None:
 
     rule stitch_pair:

@@ -25,11 +25,6 @@ GENERATION_FIGURES = [
 INPUT_STITCHES = f"{RESULTS}/generated_images/{GENERATED}.safetensors"
 
 
-def cells_into_input(wildcards):
-    """Of stitches into the receiver's input."""
-    return wildcards.objective, wildcards.sender, wildcards.receiver, sender_layers(wildcards), [-1]
-
-
 if IMAGES_MEASURED:
     MEASURED += [str(file) for file in [GENERATION_TABLE, *GENERATION_FIGURES]]
     MEASURED += [f"{RESULTS}/generated_images/{name}.safetensors" for name in ALL_GENERATED if KEEP_STITCHES]

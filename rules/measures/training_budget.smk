@@ -19,17 +19,6 @@ BUDGET_FIGURE = in_report(
 )
 
 
-def task_from(wildcards):
-    """The settings of the objective `task` with a budget's epochs and start."""
-    changes = {"keep_stitches": False, "epochs": float(wildcards.epochs), "start": wildcards.start}
-    return STUDY.stitches.task.model_copy(update=changes).model_dump(mode="json")
-
-
-def minutes_of_budget(wildcards, attempt):
-    longer = max(1, float(wildcards.epochs) / STUDY.stitches.task.epochs)
-    return round(requests.pair_minutes(PLAN, *cells_of_task(wildcards)) * longer) * attempt
-
-
 if GROWING:
     MEASURED += [str(file) for file in (BUDGET_CELLS, BUDGET_SUMMARY, *BUDGET_FIGURE)]
 
