@@ -226,17 +226,7 @@ def stitching_code(wildcards):
     return code_of_pair("stitch_pair.py", "join_layers.py", wildcards=wildcards)
 
 
-def cells_into_input(wildcards):
-    """Of stitches into the receiver's input."""
-    return wildcards.objective, wildcards.sender, wildcards.receiver, sender_layers(wildcards), [-1]
-
-
 def task_from(wildcards):
     """The settings of the objective `task` with a budget's epochs and start."""
     changes = {"keep_stitches": False, "epochs": float(wildcards.epochs), "start": wildcards.start}
     return STUDY.stitches.task.model_copy(update=changes).model_dump(mode="json")
-
-
-def minutes_of_budget(wildcards, attempt):
-    longer = max(1, float(wildcards.epochs) / STUDY.stitches.task.epochs)
-    return round(requests.pair_minutes(PLAN, *cells_of_task(wildcards)) * longer) * attempt

@@ -32,6 +32,11 @@ def cells_of_block(wildcards):
     return *cells_of_pair(wildcards)[:4], blocks_of(wildcards)[wildcards.block]
 
 
+def cells_into_input(wildcards):
+    """Of stitches into the receiver's input."""
+    return wildcards.objective, wildcards.sender, wildcards.receiver, sender_layers(wildcards), [-1]
+
+
 def memory_of(cells):
     """Of the cells that a function of the wildcards names."""
     return lambda wildcards, attempt: requests.pair_mb(PLAN, *cells(wildcards)) * attempt
@@ -39,3 +44,8 @@ def memory_of(cells):
 
 def minutes_of(cells):
     return lambda wildcards, attempt: requests.pair_minutes(PLAN, *cells(wildcards)) * attempt
+
+
+def minutes_of_budget(wildcards, attempt):
+    longer = max(1, float(wildcards.epochs) / STUDY.stitches.task.epochs)
+    return round(requests.pair_minutes(PLAN, *cells_of_task(wildcards)) * longer) * attempt
