@@ -40,10 +40,13 @@ class StitchedPair:
         columns: the sender layers of each receiver layer.
         limit: bytes that the largest tensor of a group may fill: found at the first pass, halved by `within_memory`.
         current_group: the group that is in a suffix; None between passes, and while the sender is at work.
+        classes: int64 (classes,): which of the receiver's classes counts for each; None where each is its own.
     """
 
-    def __init__(self, sender: FrozenNetwork, receiver: FrozenNetwork, stitches: Stitches) -> None:
-        self.sender, self.receiver = sender, receiver
+    def __init__(
+        self, sender: FrozenNetwork, receiver: FrozenNetwork, stitches: Stitches, classes: Tensor | None = None
+    ) -> None:
+        self.sender, self.receiver, self.classes = sender, receiver, classes
         self.stitches = {cell: stitches[cell] for cell in in_order(stitches)}
         self.last_sender_layer = max(i for i, _ in self.stitches)
         self.columns: dict[int, list[int]] = {}
@@ -68,7 +71,8 @@ class StitchedPair:
                 self.current_group = group
                 stitched = [self.stitches[i, j](representations[i][group.images]) for i in group.sender_layers]
                 logits = self.receiver.suffix(j, torch.cat(stitched) if len(stitched) > 1 else stitched[0])
-                yield j, group, logits.float().unflatten(0, (len(stitched), -1))
+                logits = logits.float() if self.classes is None else logits.float()[:, self.classes]
+                yield j, group, logits.unflatten(0, (len(stitched), -1))
         self.current_group = None
 
     def represent(self, images: Tensor) -> dict[int, Tensor]:

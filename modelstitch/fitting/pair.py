@@ -70,7 +70,7 @@ def train_pair(
     seed = (study_seed, *names, objective)
     fit = objective_of(objective).fit(*frozen, shapes, train_images, settings, seed, " → ".join(names))
     trained_seconds = time.monotonic() - begun
-    predictions = predict(StitchedPair(*frozen, fit.stitches), test_images)
+    predictions = predict(StitchedPair(*frozen, fit.stitches, fit.classes), test_images)
     seconds = time.monotonic() - begun
     attributes = {
         "study": study,
@@ -81,7 +81,7 @@ def train_pair(
         "receiver_accuracy": receiver.accuracy_in(precision),
         "dataset": dataset.name,
         "dataset_digest": dataset.digest,
-        "settings": settings.model_dump(mode="json"),
+        "settings": settings.model_dump(mode="json", exclude={"pairs"}),
         "seed": study_seed,
         "device": device_name(device),
         "threads": torch.get_num_threads(),

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 
+from modelstitch.config.stitches import is_control
 from modelstitch.fitting.work import stitch_operations
 from modelstitch.hardware import choose_device
 from modelstitch.identifiers import NetworkId
@@ -153,6 +154,8 @@ def measure_jobs(plan: PlannedStudy, speed: Speed) -> list[Job]:
     jobs = []
     for cells in cells_of(plan):
         objective, sender, receiver, rows, columns = cells
+        if is_control(objective):
+            continue
         memory, count = requests.pair_mb(plan, *cells), len(rows) * len(columns)
         seconds_per_operation = rate(speed.evaluation, cells.key)
         if objective == "similarity" and "task" in study.objectives():

@@ -120,10 +120,9 @@ def rate(rates: Rates, key: str) -> float:
 
 def cells_of(plan: PlannedStudy) -> Iterator[PairCells]:
     """The cells of every pair."""
-    for objective in plan.study.objectives():
-        for sender, receiver in plan.study.ordered_pairs():
-            layers = plan.sender_layers(objective, sender), plan.receiver_layers(objective, receiver)
-            yield PairCells(objective, str(sender), str(receiver), *layers)
+    for objective, (sender, receiver) in plan.study.stitched_pairs():
+        layers = plan.sender_layers(objective, sender), plan.receiver_layers(objective, receiver)
+        yield PairCells(objective, str(sender), str(receiver), *layers)
 
 
 def measure_together(plan: PlannedStudy, start: float, device: str, processes: int) -> Speed:

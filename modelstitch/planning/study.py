@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from modelstitch.config.stitches import section_of
 from modelstitch.config.study import Study
 from modelstitch.data.datasets import Sizes
 from modelstitch.errors import ModelstitchError
@@ -43,11 +44,11 @@ class PlannedStudy:
 
     def sender_layers(self, objective: str, sender: str | NetworkId) -> list[int]:
         """Layers of the sender that are stitched, in ascending order: the rows of its matrices."""
-        return self._chosen(getattr(self.study.stitches, objective).sender_layers, sender)
+        return self._chosen(self.study.stitches.objectives()[objective].sender_layers, sender)
 
     def receiver_layers(self, objective: str, receiver: str | NetworkId) -> list[int]:
         """Layers of the receiver that stitches stand for, in ascending order: the columns of its matrices."""
-        return self._chosen(getattr(self.study.stitches, objective).receiver_layers, receiver)
+        return self._chosen(self.study.stitches.objectives()[objective].receiver_layers, receiver)
 
     def work(
         self,
@@ -76,6 +77,7 @@ class PlannedStudy:
             f"{source}: stitches.{objective}.{key}[{index}]: no layer {layer} in {name}: it has {count} layers, "
             f"0 to {count - 1}"
             for objective, settings in self.study.stitches.objectives().items()
+            if section_of(objective) == objective
             for key in ("sender_layers", "receiver_layers")
             if getattr(settings, key) != "all"
             for index, layer in enumerate(getattr(settings, key))

@@ -278,7 +278,7 @@ def budget(sender, receiver, epochs=(1,)):
             3,
             "stitches.task.receiver_layers: 3: expected all, or a list of layers (write [0, 2])",
         ),
-        ("stitches", {}, "stitches: no objective: expected at least one of task, similarity"),
+        ("stitches", {}, "stitches: no objective: expected at least one of task, similarity, remapped"),
         ("stitches.similarity", {}, "stitches.similarity.protocol: missing key: expected paper or least-squares"),
         (
             "stitches.similarity",
@@ -290,7 +290,7 @@ def budget(sender, receiver, epochs=(1,)):
             "stitches.similarity",
             LEAST_SQUARES | {"epochs": 3},
             "stitches.similarity.epochs: unknown key: expected family, precision, sender_layers, receiver_layers, "
-            "keep_stitches, protocol, ridge",
+            "keep_stitches, pairs, protocol, ridge",
         ),
         (
             "stitches.similarity",
@@ -361,7 +361,7 @@ def budget(sender, receiver, epochs=(1,)):
                     "pairs": [{"sender": "R1111_trained_s0", "receiver": "R1112_random_s0"}],
                 }
             },
-            "measures.training_budget.pairs[0]: R1111_trained_s0 → R1112_random_s0 is not a pair of the study: see "
+            "measures.training_budget.pairs[0]: R1111_trained_s0 → R1112_random_s0 is not stitched for the task: see "
             "`pairs`",
         ),
         (

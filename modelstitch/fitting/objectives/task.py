@@ -15,6 +15,8 @@ from modelstitch.schedule import count_steps
 from modelstitch.stitches.geometry import Cell, Geometry
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from modelstitch.data.images import DeviceImages
     from modelstitch.fitting.beginning import Fit
     from modelstitch.networks.frozen import FrozenNetwork
@@ -28,6 +30,7 @@ def fit(
     settings: TrainedStitches,
     seed: Sequence[object],
     label: str,
+    classes: Tensor | None = None,
 ) -> Fit:
     """Stitches trained for the task, by the settings' protocol.
 
@@ -38,6 +41,7 @@ def fit(
         settings: the protocol and its numbers.
         seed: what random numbers are seeded with.
         label: names the work in its progress.
+        classes: as in `StitchedPair`.
 
     Raises:
         ModelstitchError: if there are fewer training images than one batch, or the device has too little memory.
@@ -48,9 +52,9 @@ def fit(
 
     begin = protocol_of(settings.protocol).begin
     stitches, optimiser, teacher = begin(settings, sender, receiver, geometries, images, seed)
-    pair = StitchedPair(sender, receiver, stitches)
+    pair = StitchedPair(sender, receiver, stitches, classes)
     loss, accuracy = train(pair, images, settings, optimiser, (*seed, "order"), label, teacher)
-    return Fit(pair.stitches, loss, accuracy, images_seen(settings, len(images)))
+    return Fit(pair.stitches, loss, accuracy, images_seen(settings, len(images)), classes)
 
 
 def images_seen(settings: TrainedStitches, images: int) -> int:
