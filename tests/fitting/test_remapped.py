@@ -47,7 +47,7 @@ def test_a_stem_cannot_serve_other_labels_and_a_last_layer_can(digits, trained):
 
     task, other = accuracies("task"), accuracies("remapped")
     assert task[0, 0] > 0.85 and other[0, 0] < 0.3
-    assert other[-1, -2] > 0.8
+    assert other[-1, -1] > 0.7
 
 
 def test_every_permutation_is_of_the_studys_seed_and_its_number(few_digits, trained):

@@ -5,8 +5,9 @@ any labelling, so that its accuracy is no evidence of similarity; where they sta
 comes from what the receiver's own later layers make of the representation that they expect. Smith et al. (ICML 2025)
 shifted labels so in networks that were stitched to themselves.
 
-To permute the labels is to permute the logits the other way round, so nothing but the order of the logits differs from
-the task: the stitches' start, the images, their order, and what the networks' predictions teach.
+To permute the labels is to permute the logits the other way round, so that the stitches' start, the images, their order
+and what the networks' predictions teach are those of the task. What differs, beside the order of the logits, is that
+`fast` takes the steps of a receiver that guesses, since least squares starts where the true labels are served.
 """
 
 from __future__ import annotations

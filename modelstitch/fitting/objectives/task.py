@@ -51,7 +51,7 @@ def fit(
     from modelstitch.fitting.training import train
 
     begin = protocol_of(settings.protocol).begin
-    stitches, optimiser, teacher = begin(settings, sender, receiver, geometries, images, seed)
+    stitches, optimiser, teacher = begin(settings, sender, receiver, geometries, images, seed, classes)
     pair = StitchedPair(sender, receiver, stitches, classes)
     loss, accuracy = train(pair, images, settings, optimiser, (*seed, "order"), label, teacher)
     return Fit(pair.stitches, loss, accuracy, images_seen(settings, len(images)), classes)
