@@ -261,7 +261,9 @@ def _decode(source: Path, member: Member, first: tuple[str, tuple[int, int]] | N
                 return resized(_pixels(image), resize)
             if first is not None and size != first[1]:
                 _refuse(
-                    source, member, f"is {_by(size)}, but {first[0]!r} is {_by(first[1])}: expected one size, or `resize`"
+                    source,
+                    member,
+                    f"is {_by(size)}, but {first[0]!r} is {_by(first[1])}: expected one size, or `resize`",
                 )
             return _pixels(image)
     except ModelstitchError:
