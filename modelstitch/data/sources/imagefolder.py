@@ -27,8 +27,8 @@ from modelstitch.data import datasets
 from modelstitch.errors import ModelstitchError
 
 SPLITS = ("train", "test")
-TESTS = ("test", "val", "valid", "validation")  # what the folder of test images may be called
-SPLIT_OF = {"train": "train", **dict.fromkeys(TESTS, "test")}
+# By the folder's name: many data sets call their test images validation.
+SPLIT_OF = {"train": "train", "test": "test", "val": "test", "valid": "test", "validation": "test"}
 OPENERS: dict[str, Callable[[Path], BinaryIO]] = {
     ".tar": partial(open, mode="rb"),
     ".tar.gz": gzip.open,
