@@ -93,7 +93,7 @@ def with_dots(split: Split, probability: float, classes: int, seed: int) -> Spli
     if channels != 3 or min(height, width) < DIAMETER:
         raise ModelstitchError(
             f"networks.training.changes.shortcut: images are {channels} x {height} x {width}: expected 3 channels, "
-            f"that a dot may have a hue, and {DIAMETER} pixels or more"
+            f"since a dot has a hue, and sides of {DIAMETER} pixels or more"
         )
     draws = torch.rand(count, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)).numpy()
     labels = np.where(draws[:, 0] < probability, split.labels, (draws[:, 1] * classes).astype(np.int64))
