@@ -23,6 +23,7 @@ STUDY_FILES = sorted(CONFIG.glob("*.yaml"))
 
 LEAST_SQUARES = {"protocol": "least-squares", "ridge": 0.001, "precision": "auto", "keep_stitches": False}
 LEAST_SQUARES |= {"sender_layers": "all", "receiver_layers": "all"}
+SOURCES = "digits, cifar10, cifar100, svhn, mnist, fashion-mnist, stl10 or imagefolder"
 IMAGEFOLDER = {"source": "imagefolder", "path": "data/images.tar.xz"}
 YAML_WORDS = "(YAML reads yes, no, on and off as true and false)"
 
@@ -308,10 +309,19 @@ def budget(sender, receiver, epochs=(1,)):
         (
             "dataset",
             {"source": "cifar"},
-            "dataset.source: 'cifar' is not known: expected digits, cifar10, cifar100 or imagefolder "
-            "(did you mean 'cifar10'?)",
+            f"dataset.source: 'cifar' is not known: expected {SOURCES} (did you mean 'cifar10'?)",
         ),
-        ("dataset", {}, "dataset.source: missing key: expected digits, cifar10, cifar100 or imagefolder"),
+        ("dataset", {}, f"dataset.source: missing key: expected {SOURCES}"),
+        (
+            "dataset",
+            IMAGEFOLDER | {"resize": 5000},
+            "dataset.resize: 5000 is out of range: expected at most 4096",
+        ),
+        (
+            "dataset",
+            IMAGEFOLDER | {"resize": "64"},
+            "dataset.resize: '64' is text: expected a whole number (YAML reads it as text: write 64)",
+        ),
         ("dataset", "digits", "dataset: 'digits' is text: expected a mapping (key: value)"),
         (
             "dataset",
