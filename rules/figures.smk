@@ -47,8 +47,18 @@ DEPTH_FIGURES = [
         objective=objective,
     )
 ]
+OBJECTIVES_FIGURE = (
+    in_report(
+        f"{RESULTS}/figures/objectives",
+        "../report/objectives.rst",
+        "All pairs at a glance",
+        figure="objectives",
+    )
+    if len(OBJECTIVES) > 1
+    else []
+)
 # Plain text: as inputs of another Snakefile's rule, flagged files would lose their captions.
-FIGURES = [str(file) for file in PAIR_FIGURES + OVERVIEW_FIGURES + CONTROLS_FIGURES + DEPTH_FIGURES]
+FIGURES = [str(file) for file in PAIR_FIGURES + OVERVIEW_FIGURES + CONTROLS_FIGURES + DEPTH_FIGURES + OBJECTIVES_FIGURE]
 
 
 # One job per kind of figure: a process takes seconds to start, a figure half a one.
@@ -129,3 +139,28 @@ rule draw_depths:
         code=code_of("draw_depths.py"),
     script:
         "../workflow_scripts/draw_depths.py"
+
+
+if OBJECTIVES_FIGURE:
+
+    rule draw_objectives:
+        input:
+            cells=TABLES["cells_parquet"],
+            networks=TABLES["networks"],
+        output:
+            OBJECTIVES_FIGURE,
+        log:
+            RESULTS / "logs/draw_objectives.log",
+        benchmark:
+            RESULTS / "benchmarks/draw_objectives.tsv"
+        conda:
+            "../envs/modelstitch.yaml"
+        resources:
+            mem_mb=4000,
+            runtime=60,
+        params:
+            measure="objectives",
+            arguments={"colormap": COLORMAP},
+            code=code_of("draw_measure.py", modules=("modelstitch.figures.objectives",)),
+        script:
+            "../workflow_scripts/draw_measure.py"

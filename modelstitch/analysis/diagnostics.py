@@ -99,8 +99,8 @@ def _of_cells(cells: pd.DataFrame, first_losses: dict[tuple, float], guess: floa
             continue
         first = first_losses[tuple(where.values())]
         # A squared error has no scale to give a margin in, and one that fell from a random start ends lower.
-        limit = first + (LOSS_MARGIN if row.objective == "task" else 0)
-        if row.train_loss > limit:
+        limit = first + (0 if row.objective == "similarity" else LOSS_MARGIN)
+        if row.objective in ("task", "similarity") and row.train_loss > limit:
             words = (
                 f"{cell} the train loss rose from {first:.3f} in the first epoch to {row.train_loss:.3f} in the last"
             )

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from modelstitch.config.messages import lines, listed
-from modelstitch.config.stitches import REMAPPED, Stitches, StitchSettings, objective_settings, section_of
+from modelstitch.config.stitches import Stitches, StitchSettings, objective_settings, section_of
 from modelstitch.errors import ModelstitchError
 
 COMMON = {"sender_layers": "all", "receiver_layers": "all", "keep_stitches": False, "precision": "float32"}
@@ -43,19 +43,19 @@ def default_settings(objective: str, protocol: str | None, changes: dict[str, An
     """The settings of an objective and protocol, but for some changes.
 
     Args:
-        objective: `task`, `similarity`, or `remapped`, which is trained as the task.
-        protocol: by default `fast` for the task, `least-squares` for similarity.
+        objective: `similarity`, or one that is trained as `task` is.
+        protocol: by default `least-squares` for similarity, `fast` for all others.
         changes: of single keys, as a study file has them.
 
     Raises:
         ModelstitchError: if there is no such objective or protocol, or a key is unknown or has a wrong value.
     """
     section = section_of(objective)
-    known = [name for name in PROTOCOLS if name[0] == section]
-    if not known:
-        objectives = [REMAPPED, *(name for name, _ in PROTOCOLS)]
-        raise ModelstitchError(f"objective {objective!r}: expected {listed(sorted(set(objectives)))}")
-    name = (section, protocol or known[0][1])
+    if section not in Stitches.model_fields:
+        raise ModelstitchError(f"objective {objective!r}: expected {listed(sorted(Stitches.model_fields))}")
+    of = "similarity" if section == "similarity" else "task"
+    known = [name for name in PROTOCOLS if name[0] == of]
+    name = (of, protocol or known[0][1])
     if name not in PROTOCOLS:
         raise ModelstitchError(
             f"protocol {protocol!r} of {objective}: expected {listed(sorted(two for _, two in known))}"

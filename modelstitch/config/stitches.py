@@ -106,6 +106,15 @@ class Stitches(Section):
     similarity: SimilarityStitches | None = Field(
         default=None, description="mean squared error to the receiver's expected representation"
     )
+    soft: TaskStitches | None = Field(
+        default=None, description="cross-entropy to what the receiver predicts, through its suffix"
+    )
+    functional: TaskStitches | None = Field(
+        default=None, description="relative error at the cut and at every later layer of the receiver"
+    )
+    penultimate: TaskStitches | None = Field(
+        default=None, description="squared error at the receiver's last layer, through its suffix"
+    )
     remapped: Remapped | None = Field(
         default=None,
         description="as the task, on labels whose classes are exchanged: accuracy that needs no similarity",

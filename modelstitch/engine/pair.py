@@ -63,6 +63,23 @@ class StitchedPair:
         The logits (cells, images of the group, classes) carry the gradient of their own stitches only. The sender's
         `representations`, as `represent` gives them, are not made again where they are given.
         """
+        for j, group, stitched in self._stitched(images, representations):
+            yield j, group, self.logits_of(self.receiver.suffix(j, stitched), group)
+
+    def passes_by_stage(
+        self, images: Tensor, representations: Mapping[int, Tensor] | None = None
+    ) -> Iterator[tuple[int, Group, list[Tensor]]]:
+        """As `passes`, but with what the column's layer and each later one gives, then the logits as they come.
+
+        Each stage is (cells x images of the group, *shape), cell by cell.
+        """
+        for j, group, stitched in self._stitched(images, representations):
+            yield j, group, self.receiver.stages(j, stitched)
+
+    def _stitched(
+        self, images: Tensor, representations: Mapping[int, Tensor] | None
+    ) -> Iterator[tuple[int, Group, Tensor]]:
+        """What enters the suffix, a group at a time."""
         representations = self.represent(images) if representations is None else representations
         itemsize = self.receiver.dtype.itemsize
         for j, sender_layers in self.columns.items():
@@ -70,10 +87,13 @@ class StitchedPair:
             for group in group_column(largest, sender_layers, len(images), itemsize, self.limit):
                 self.current_group = group
                 stitched = [self.stitches[i, j](representations[i][group.images]) for i in group.sender_layers]
-                logits = self.receiver.suffix(j, torch.cat(stitched) if len(stitched) > 1 else stitched[0])
-                logits = logits.float() if self.classes is None else logits.float()[:, self.classes]
-                yield j, group, logits.unflatten(0, (len(stitched), -1))
+                yield j, group, torch.cat(stitched) if len(stitched) > 1 else stitched[0]
         self.current_group = None
+
+    def logits_of(self, logits: Tensor, group: Group) -> Tensor:
+        """Logits (cells, images, classes) of a group, float32, in the order of `classes`, of those that came out."""
+        logits = logits.float() if self.classes is None else logits.float()[:, self.classes]
+        return logits.unflatten(0, (len(group.sender_layers), -1))
 
     def represent(self, images: Tensor) -> dict[int, Tensor]:
         """The sender's representations of images (N, C, H, W) by layer, up to the last that a stitch sees."""

@@ -19,7 +19,8 @@ import numpy as np
 
 from modelstitch.config.stitches import TrainedStitches
 from modelstitch.errors import ModelstitchError
-from modelstitch.fitting.objectives import task
+from modelstitch.fitting import through_suffix
+from modelstitch.fitting.through_suffix import images_seen, operations
 from modelstitch.seeds import seed_of
 from modelstitch.stitches.geometry import Cell, Geometry
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from modelstitch.fitting.beginning import Fit
     from modelstitch.networks.frozen import FrozenNetwork
 
-images_seen, operations = task.images_seen, task.operations
+__all__ = ["fit", "images_seen", "operations"]
 
 
 def fit(
@@ -60,7 +61,8 @@ def fit(
     order = np.arange(receiver.source.outputs)  # of classes that the data lacks, each is its own
     order[: images.classes] = derangement(images.classes, seed_of(study_seed, objective, "classes"))
     classes = torch.from_numpy(order).to(images.device)
-    return task.fit(sender, receiver, geometries, images, settings, (study_seed, *networks, "task"), label, classes)
+    seed = (study_seed, *networks, "task")
+    return through_suffix.fit(sender, receiver, geometries, images, settings, seed, label, classes=classes)
 
 
 def derangement(count: int, seed: int) -> np.ndarray:
