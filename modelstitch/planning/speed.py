@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from modelstitch import hardware
-from modelstitch.config.stitches import FastStitches, LeastSquares
+from modelstitch.config.stitches import FastStitches, LeastSquares, section_of
 from modelstitch.config.study import Study
 from modelstitch.data.datasets import Dataset, Sizes, Split
 from modelstitch.data.images import DeviceImages
@@ -67,7 +67,7 @@ class PairCells(NamedTuple):
     @property
     def key(self) -> str:
         """What pairs of equal cost share."""
-        return " ".join((self.objective, *self.architectures))
+        return " ".join((section_of(self.objective), *self.architectures))
 
 
 @dataclass(frozen=True)
