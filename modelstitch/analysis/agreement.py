@@ -23,7 +23,7 @@ MOST = 10  # cells that disagree most
 THIRDS = {"early": (0, 1 / 3), "middle": (1 / 3, 2 / 3), "late": (2 / 3, np.inf)}
 AGREEMENT = (
     *GROUP,
-    "index",
+    "measure",
     "calibrated",
     "pairs",
     "cells",
@@ -33,7 +33,7 @@ AGREEMENT = (
     *(f"spearman_{third}" for third in THIRDS),
 )
 RANKS = ("similarity_rank", "accuracy_rank", "rank_difference")
-DISAGREEMENT = (*GROUP, "index", *CELL, "receiver_depth", "similarity", "accuracy", EXCESS, *RANKS)
+DISAGREEMENT = (*GROUP, "measure", *CELL, "receiver_depth", "similarity", "accuracy", EXCESS, *RANKS)
 
 
 def calibrated(index: str) -> str:
@@ -71,7 +71,7 @@ def agreement(similarities: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
             for column in (index, calibrated(index)):
                 pairs = [correlation(pair, column) for _, pair in chosen.groupby(PAIR, sort=False)]
                 row = dict(zip(GROUP, group, strict=True)) | {
-                    "index": index,
+                    "measure": index,
                     "calibrated": column != index,
                     "pairs": len(pairs),
                     "cells": int(chosen[column].notna().sum()),
@@ -109,7 +109,7 @@ def disagreement(similarities: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFram
 
 def most_different(table: pd.DataFrame, index: str) -> pd.DataFrame:
     """The `MOST` cells of a joined table whose rank by an index differs most from that by accuracy: `DISAGREEMENT`."""
-    known = table.assign(index=index, similarity=table[calibrated(index)]).dropna(subset="similarity")
+    known = table.assign(measure=index, similarity=table[calibrated(index)]).dropna(subset="similarity")
     own, functional = (known[column].rank(pct=True) for column in ("similarity", "accuracy"))
     ranked = known.assign(**dict(zip(RANKS, (own, functional, own - functional), strict=True)))
     return ranked.sort_values("rank_difference", key=lambda column: -column.abs(), kind="stable")[:MOST]

@@ -1,8 +1,8 @@
 """Indices of statistical similarity between two layers' representations of the same images.
 
 A representation is a matrix of features (N, D), one row per image; the two may differ in D. Each index is 1 for a
-representation and itself and does not change when one is scaled or rotated. Four compare how images relate to each
-other, by a matrix (N, N) of norm 1 for each representation; three compare the directions of features, by their spectra.
+representation and itself, scaled or rotated. Four compare how images relate to each other, by a matrix (N, N) of norm 1
+for each representation; three compare the directions of features, by their spectra.
 """
 
 from collections.abc import Sequence
@@ -160,7 +160,8 @@ def svcca(one: Spectrum, other: Spectrum, cross: np.ndarray) -> float:
 def pwcca(one: Spectrum, other: Spectrum, cross: np.ndarray) -> float:
     """Mean canonical correlation, each weighted by how much of the features its direction accounts for.
 
-    Of the features of lower rank, as in the code of arXiv 1806.05759.
+    Of the features of lower rank (arXiv 1806.05759). The authors' code, with which all else agrees, forgets to whiten
+    before it projects (github.com/google/svcca, `pwcca.py`).
     """
     if len(one.values) > len(other.values):
         return pwcca(other, one, cross.T)
