@@ -36,7 +36,7 @@ RANKS = ("similarity_rank", "accuracy_rank", "rank_difference")
 DISAGREEMENT = (*GROUP, "measure", *CELL, "receiver_depth", "similarity", "accuracy", EXCESS, *RANKS)
 
 
-def calibrated(index: str) -> str:
+def calibrated_column(index: str) -> str:
     """The column of an index after calibration."""
     return f"{index}_calibrated"
 
@@ -48,7 +48,7 @@ def joined(similarities: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
         similarities: one row per cell, as `measures.statistical_similarity` gives them.
         cells: the cells table; `excess_over_remapped` becomes NaN where it lacks it.
     """
-    columns = [*CELL, *INDICES, *map(calibrated, INDICES)]
+    columns = [*CELL, *INDICES, *map(calibrated_column, INDICES)]
     kept = [*GROUP, *CELL, "receiver_depth", "accuracy", EXCESS]
     table = cells.reindex(columns=kept).merge(similarities[columns], on=CELL)
     return table[table.accuracy.notna()]
@@ -68,7 +68,7 @@ def agreement(similarities: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for group, chosen in joined(similarities, cells).groupby(GROUP, sort=False):
         for index in INDICES:
-            for column in (index, calibrated(index)):
+            for column in (index, calibrated_column(index)):
                 pairs = [correlation(pair, column) for _, pair in chosen.groupby(PAIR, sort=False)]
                 row = dict(zip(GROUP, group, strict=True)) | {
                     "measure": index,
@@ -109,7 +109,7 @@ def disagreement(similarities: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFram
 
 def most_different(table: pd.DataFrame, index: str) -> pd.DataFrame:
     """The `MOST` cells of a joined table whose rank by an index differs most from that by accuracy: `DISAGREEMENT`."""
-    known = table.assign(measure=index, similarity=table[calibrated(index)]).dropna(subset="similarity")
+    known = table.assign(measure=index, similarity=table[calibrated_column(index)]).dropna(subset="similarity")
     own, functional = (known[column].rank(pct=True) for column in ("similarity", "accuracy"))
     ranked = known.assign(**dict(zip(RANKS, (own, functional, own - functional), strict=True)))
     return ranked.sort_values("rank_difference", key=lambda column: -column.abs(), kind="stable")[:MOST]

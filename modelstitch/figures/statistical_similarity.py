@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from modelstitch.analysis.agreement import INDICES, PAIR, calibrated, correlation, joined, most_different
+from modelstitch.analysis.agreement import INDICES, PAIR, calibrated_column, correlation, joined, most_different
 from modelstitch.figures.canvas import (
     BAR_HEIGHT,
     FAINT,
@@ -80,7 +80,7 @@ def _draw_bar(page: Axes, left: float, colormap: str) -> None:
 def _draw_index(axes: Axes, cells: pd.DataFrame, index: str, colormap: str) -> None:
     # Dots as pixels: a study can have a hundred thousand cells.
     axes.scatter(
-        cells[calibrated(index)],
+        cells[calibrated_column(index)],
         cells.accuracy,
         c=cells.receiver_depth,
         cmap=colormap,
@@ -96,7 +96,7 @@ def _draw_index(axes: Axes, cells: pd.DataFrame, index: str, colormap: str) -> N
     axes.scatter(
         marked.similarity, marked.accuracy, s=30, facecolors="none", edgecolors=INK, linewidths=0.7, clip_on=False
     )
-    words = f"rank correlation {number(correlation(cells, calibrated(index)))}"
+    words = f"rank correlation {number(correlation(cells, calibrated_column(index)))}"
     axes.text(0, 1.04, words, size=SMALL, color=SOFT, va="bottom")
     axes.set(xlim=(0, 1), ylim=(0, 1))
     axes.set_xticks(*TICKS)
