@@ -152,10 +152,13 @@ def code_of_network(script, network):
     return code_of(script, modules=(source_module(architecture_of(network).model),))
 
 
-def code_of_pair(*scripts, wildcards, objectives=(), modules=()):
-    """Of a job that loads both networks, and finds what it fits by the names in the study."""
+def code_of_pair(*scripts, wildcards, objectives=None, modules=()):
+    """Of a job that loads both networks, and finds what it fits by the names in the study.
+
+    Objectives are by default that of the wildcards, none of a job without stitches.
+    """
     modules = {*modules, *(source_module(architecture_of(wildcards[role]).model) for role in ("sender", "receiver"))}
-    for objective in objectives or [wildcards.objective]:
+    for objective in [wildcards.objective] if objectives is None else objectives:
         settings = STUDY.stitches.objectives()[objective]
         modules |= {
             objective_module(objective),

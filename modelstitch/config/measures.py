@@ -3,10 +3,20 @@
 from types import NoneType
 from typing import Annotated, get_args
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo
 
 from modelstitch.config.messages import mistake
 from modelstitch.config.section import UNIQUE, Section
+
+
+def _fewer_than_images(value: int, info: ValidationInfo) -> int:
+    images = info.data.get("images")
+    if images is not None and value >= images:
+        raise mistake(((), f"{value} is too many: expected fewer than the {images} images"))
+    return value
+
+
+Neighbours = Annotated[int, AfterValidator(_fewer_than_images)]
 
 
 class Probes(Section):
@@ -23,15 +33,7 @@ class Hacking(Section):
         description="training images that show the expected representation, and test images that stitched "
         "ones are measured on; all where there are fewer",
     )
-    neighbours: int = Field(ge=1, description="k of the k-nearest-neighbour measures, fewer than `images`")
-
-    @field_validator("neighbours")
-    @classmethod
-    def _fewer_than_images(cls, value: int, info: ValidationInfo) -> int:
-        images = info.data.get("images")
-        if images is not None and value >= images:
-            raise mistake(((), f"{value} is too many: expected fewer than the {images} images"))
-        return value
+    neighbours: Neighbours = Field(ge=1, description="k of the k-nearest-neighbour measures, fewer than `images`")
 
 
 class GeneratedImages(Section):
@@ -59,6 +61,14 @@ class TrainingBudget(Section):
     pairs: Annotated[tuple[NamedPair, ...], *UNIQUE] = Field(description="the ordered pairs, by their networks")
 
 
+class StatisticalSimilarity(Section):
+    """How similar the layers of every cell are by their representations alone: CKA, CCA and others."""
+
+    images: int = Field(ge=4, description="test images that are compared; all where there are fewer")
+    permutations: int = Field(ge=1, description="random orders of the images that give each index its null")
+    neighbours: Neighbours = Field(ge=1, description="k of mutual k nearest neighbours, fewer than `images`")
+
+
 class Measures(Section):
     """What else is measured; each section may be left out."""
 
@@ -68,6 +78,9 @@ class Measures(Section):
         default=None, description="images from stitches into the receiver's input"
     )
     training_budget: TrainingBudget | None = Field(default=None, description="the matrix as its training grows")
+    statistical_similarity: StatisticalSimilarity | None = Field(
+        default=None, description="CKA, CCA and others beside accuracy"
+    )
 
 
 def section_of(name: str) -> type[Section]:

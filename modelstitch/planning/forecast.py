@@ -18,9 +18,11 @@ from modelstitch.progress import say
 
 # Not measured anew, seconds of one AVX2 core: reading an image from its archive; a heat map in one format, with its
 # share of the figures of all pairs; what scikit-learn does for a cell's hacking measures with 1,000 images, and for a
-# layer's probe with 10,000; the two image metrics of a generated image.
+# layer's probe with 10,000; the two image metrics of a generated image; a cell's statistical similarity in one order of
+# 1,000 images.
 IMAGE_SECONDS, FIGURE_SECONDS = 2e-4, 0.15
 HACKING_SECONDS, PROBE_SECONDS, METRIC_SECONDS = 0.5 / 1000, 8 / 10_000, 1.5e-3
+SIMILARITY_SECONDS = 0.01 / 1000
 HEADINGS = (
     ("", "jobs", "cells", "operations", "on disk", "memory", "longest", "core", "time with"),
     ("stage", "", "", "10^9", "MB", "MB per job", "job", "time", "{} at once"),
@@ -181,6 +183,12 @@ def measure_jobs(plan: PlannedStudy, speed: Speed) -> list[Job]:
             images = min(measures.probes.images, train_images)
             seconds = PROBE_SECONDS * images * plan.layers(sender)
             jobs.append(Job(start + seconds, memory=requests.network_mb(plan, sender)))
+    if similarity := measures.statistical_similarity:
+        for sender, receiver in study.ordered_pairs():
+            images = min(similarity.images, test_images)
+            count = plan.layers(sender) * plan.layers(receiver) * (similarity.permutations + 1)
+            memory = requests.similarity_mb(plan, sender, receiver)
+            jobs.append(Job(start + SIMILARITY_SECONDS * images * count, memory=memory))
     for pair in measures.training_budget.pairs if measures.training_budget else ():
         layers = plan.sender_layers("task", pair.sender), plan.receiver_layers("task", pair.receiver)
         cells = PairCells("task", pair.sender, pair.receiver, *layers)

@@ -108,6 +108,18 @@ def hacking_mb(
     return pair + (2 * 4 * features * images + 6 * 8 * images**2) // MIB
 
 
+def similarity_mb(plan: PlannedStudy, sender: str | NetworkId, receiver: str | NetworkId) -> int:
+    """Comparing the layers of a pair: of all images a matrix for each sender layer, eight more, and all features."""
+    images = min(plan.study.measures.statistical_similarity.images, plan.sizes.test_images)
+    features = sum(
+        shape.channels * (1 + shape.extra)
+        for network in (sender, receiver)
+        for shape in plan.description(network).shapes.values()
+    )
+    numbers = (plan.layers(sender) + 8) * images**2 + 4 * features * images
+    return max(network_mb(plan, network) for network in (sender, receiver)) + 4 * numbers // MIB
+
+
 def joining_mb(plan: PlannedStudy, sender: str | NetworkId, receiver: str | NetworkId) -> int:
     """Joining the blocks of a pair: its stitches twice."""
     layers = (range(plan.layers(network)) for network in (sender, receiver))

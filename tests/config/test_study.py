@@ -355,6 +355,11 @@ def budget(sender, receiver, epochs=(1,)):
             {"hacking": {"images": 10, "neighbours": 10}},
             "measures.hacking.neighbours: 10 is too many: expected fewer than the 10 images",
         ),
+        (
+            "measures",
+            {"statistical_similarity": {"images": 10, "permutations": 5, "neighbours": 11}},
+            "measures.statistical_similarity.neighbours: 11 is too many: expected fewer than the 10 images",
+        ),
         ("measures", {"hack": {}}, "measures.hack: unknown key (did you mean 'hacking'?)"),
         (
             "measures",

@@ -200,3 +200,14 @@ def test_normal_equations_of_tokens_are_about_as_large_as_what_is_asked_for():
     values = {layer: torch.rand(3, *one.shape) for layer, one in enumerate(layers)}
     moments.add(values, values)
     assert moments_bytes(work) == pytest.approx(held_by(moments), rel=0.05)
+
+
+def test_comparing_layers_asks_for_a_matrix_of_all_images_for_each_layer():
+    """R1111 of width 8 with itself, 3,000 CIFAR images: 1,806 MB."""
+    pair = ("R1111_trained_s0", "R1111_trained_s0")
+    asked = []
+    for images in (3000, 6000):
+        measures = {"statistical_similarity": {"images": images, "permutations": 2, "neighbours": 10}}
+        asked.append(requests.similarity_mb(planned(study_of("cifar10-laptop", measures=measures)), *pair))
+    assert 1.2 * 1806 < asked[0] < 2 * 1806
+    assert asked[1] - asked[0] > 4 * (5 + 2) * (6000**2 - 3000**2) / 2**20

@@ -218,6 +218,7 @@ def default(tmp_path_factory) -> tuple[Path, dict]:
     study["measures"] = {
         "probes": {"images": 400},
         "hacking": {"images": 100, "neighbours": 3},
+        "statistical_similarity": {"images": 100, "permutations": 5, "neighbours": 3},
         "generated_images": {"images": 20, "shown": 3},
         "training_budget": {"epochs": [0.05, 0.1], "pairs": [{"sender": TRAINED, "receiver": TRAINED}]},
     }
@@ -604,6 +605,7 @@ def test_the_report_has_what_a_study_measures(default):
     assert {
         "figures/hacking_task.png",
         "figures/hacking_similarity.png",
+        "figures/statistical_similarity_task.png",
         "figures/generated_images.png",
     } <= captions.keys()
 
