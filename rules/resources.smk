@@ -42,6 +42,11 @@ def memory_of(cells):
     return lambda wildcards, attempt: requests.pair_mb(PLAN, *cells(wildcards)) * attempt
 
 
+def memory_of_joining(wildcards, attempt):
+    family = getattr(STUDY.stitches, wildcards.objective).family
+    return requests.joining_mb(PLAN, wildcards.sender, wildcards.receiver, family) * attempt
+
+
 def minutes_of(cells):
     return lambda wildcards, attempt: requests.pair_minutes(PLAN, *cells(wildcards)) * attempt
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from modelstitch.config.families import LINEAR, Family
 from modelstitch.config.study import Study
 from modelstitch.data.datasets import Sizes
 from modelstitch.errors import ModelstitchError
@@ -55,11 +56,12 @@ class PlannedStudy:
         receiver: str | NetworkId,
         sender_layers: Sequence[int],
         receiver_layers: Sequence[int],
+        family: Family = LINEAR,
     ) -> PairWork:
-        """The work of some cells of a pair."""
+        """The work of some cells of a pair, with stitches of a family."""
         recipes = (NetworkId.parse(str(network)).recipe for network in (sender, receiver))
         networks = (self.description(network) for network in (sender, receiver))
-        return PairWork(*networks, *recipes, sender_layers, receiver_layers)
+        return PairWork(*networks, *recipes, sender_layers, receiver_layers, family)
 
     def check_layers(self, source: str) -> None:
         """Refuse layers that an architecture hasn't got.
