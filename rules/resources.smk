@@ -51,6 +51,16 @@ def minutes_of(cells):
     return lambda wildcards, attempt: requests.pair_minutes(PLAN, *cells(wildcards)) * attempt
 
 
+def memory_of_capacity(wildcards, attempt):
+    plan = PLAN.with_task(capacity_settings(wildcards))
+    return requests.pair_mb(plan, *cells_of_task(wildcards)) * attempt
+
+
+def minutes_of_capacity(wildcards, attempt):
+    plan = PLAN.with_task(capacity_settings(wildcards))
+    return requests.pair_minutes(plan, *cells_of_task(wildcards)) * attempt
+
+
 def minutes_of_budget(wildcards, attempt):
     longer = max(1, float(wildcards.epochs) / STUDY.stitches.task.epochs)
     return round(requests.pair_minutes(PLAN, *cells_of_task(wildcards)) * longer) * attempt

@@ -84,3 +84,8 @@ LINEAR = Linear(name="linear")
 FREE_MAPS = (Linear, Convolution, Resized)
 # Whose stitch of least mean squared error is no closed form.
 WITHOUT_CLOSED_FORM = (MLP,)
+
+
+def label(family: Family) -> str:
+    """A family and its settings in one word, for paths, tables and figures: `low-rank-4`."""
+    return "-".join(str(value) for value in family.model_dump().values())

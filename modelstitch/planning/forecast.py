@@ -1,5 +1,6 @@
 """What a study will take: counts from shapes (`operations`, `disk`, `requests`), and time by a measurement here."""
 
+import itertools
 import os
 import time
 from collections.abc import Sequence
@@ -194,6 +195,21 @@ def measure_jobs(plan: PlannedStudy, speed: Speed) -> list[Job]:
             )
             memory = requests.pair_mb(plan, *cells)
             jobs += [Job(start + seconds, flops + evaluation, memory=memory)] * 2  # from two starts
+    return [*jobs, *capacity_jobs(plan, speed)]
+
+
+def capacity_jobs(plan: PlannedStudy, speed: Speed) -> list[Job]:
+    """Stitches of every family for the pairs of `measures.capacity`, at the speed of the study's own for the task."""
+    measure, jobs = plan.study.measures.capacity, []
+    for pair, family in itertools.product(measure.pairs, measure.families) if measure else ():
+        with_family = plan.with_task(measure.training(plan.study.stitches.task, family))
+        layers = plan.sender_layers("task", pair.sender), plan.receiver_layers("task", pair.receiver)
+        cells = PairCells("task", pair.sender, pair.receiver, *layers)
+        training = operations.training(with_family, *cells)
+        evaluation = operations.evaluation(with_family, *cells[1:], family)
+        seconds = training * rate(speed.training, cells.key) + evaluation * rate(speed.evaluation, cells.key)
+        memory = requests.pair_mb(with_family, *cells)
+        jobs.append(Job(speed.start + seconds, training + evaluation, memory=memory))
     return jobs
 
 

@@ -398,6 +398,21 @@ def budget(sender, receiver, epochs=(1,)):
         (
             "measures",
             {
+                "capacity": {
+                    "pairs": [{"sender": "R1111_trained_s0", "receiver": "R1112_random_s0"}],
+                    "families": [{"name": "bias"}, {"name": "mlp"}],
+                    "epochs": 1,
+                    "learning_rate": 0.001,
+                    "weight_decay": 0,
+                    "statistics_images": 100,
+                    "start": "random",
+                }
+            },
+            "measures.capacity.families[1].hidden: missing key: units of the hidden layer",
+        ),
+        (
+            "measures",
+            {
                 "training_budget": {
                     "epochs": [1, 1],
                     "pairs": [{"sender": "R1111_trained_s0", "receiver": "R1112_trained_s0"}],
