@@ -47,7 +47,7 @@ def stitch(
             (N, H, W, C) are bytes, which become 0 to 1, or floating-point numbers, which are taken as they are; then a
             network's own mean and deviation apply, where it has some.
         objective: `task`, cross-entropy through the receiver; or `similarity`, squared error to its layer's output.
-        protocol: `fast` or `paper` for the task, `least-squares` or `paper` for similarity.
+        protocol: `fast`, `paper` or `adam` for the task, `least-squares`, `paper` or `adam` for similarity.
         layers: the sender's and the receiver's, each a list of indices or names, or None for all.
         device: `auto`, `cpu` or `cuda`.
         seed: of the stitches' start and of the images' order.

@@ -99,7 +99,7 @@ def solve(moments: Moments, cell: Cell, ridge: float, settings: Permutation) -> 
         source = torch.full((known.part.outputs,), -1, device=scales.device)
         source[outputs] = torch.as_tensor(inputs, device=scales.device)
         taken = source.clamp_min(0)
-        scale = torch.where(source >= 0, scales[taken, torch.arange(len(source))], 1.0)
+        scale = torch.where(source >= 0, scales.T.gather(1, taken[:, None])[:, 0], 1.0)
         bias = target_mean - torch.where(source >= 0, scale * mean[taken], 0.0)
         return Assignment(scale, bias, source)
 
