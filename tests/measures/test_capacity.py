@@ -61,7 +61,8 @@ def test_parameters_and_capacity_are_those_counted_by_hand(table):
 def test_the_figure_has_a_curve_for_each_objective(table):
     networks = pd.DataFrame({"network": [SENDER, RECEIVER], "classes": 10, "accuracy": [0.8, 0.9], "seed": 0})
     _, panel = figures.draw(table, networks).axes
-    task, remapped, chance, own = panel.lines
+    task, remapped, *guides, chance, own = panel.lines
+    assert len(guides) == len(EXPECTED)
     np.testing.assert_allclose(task.get_ydata(), 0.8)
     assert task.get_xdata().tolist() == sorted(dimension for _, dimension in EXPECTED.values())
     assert remapped.get_ydata()[0] == pytest.approx(0.1) and remapped.get_ydata()[-1] == pytest.approx(0.6)
