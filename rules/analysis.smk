@@ -11,9 +11,8 @@ PUBLISHED = {name: RESULTS / f"tables/{name}.csv" for name in ("published", "pub
 NETWORKS_NEEDED = STUDY.networks_needed()
 MATRICES = [
     f"{RESULTS}/matrices/{objective}/{pair.sender}/{pair.receiver}{suffix}"
-    for objective in OBJECTIVES
-    for pair in PAIRS
-    for suffix in (".csv", ".relative.csv")
+    for objective, pair in SHOWN
+    for suffix in ([".csv"] if objective == OVER_REMAPPED else [".csv", ".relative.csv"])
 ]
 
 

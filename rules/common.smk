@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import sys
 import tempfile
 from functools import cache
@@ -10,8 +11,10 @@ from pathlib import Path
 import yaml
 from snakemake.utils import update_config
 
+from modelstitch.analysis.controls import OVER_REMAPPED
 from modelstitch.config.families import label
 from modelstitch.config.networks import LIBRARY
+from modelstitch.config.stitches import REMAPPED, is_control
 from modelstitch.config.study import check_repeated_keys, load_study
 from modelstitch.data import sources
 from modelstitch.data.datasets import read_sizes
@@ -89,11 +92,17 @@ PAIRS = STUDY.ordered_pairs()
 RECORD = RESULTS / "stitches/{objective}/{sender}/{receiver}.h5"
 STITCHES = RESULTS / "stitches/{objective}/{sender}/{receiver}.safetensors"
 BLOCK = RESULTS / "stitches/{objective}/{sender}/{receiver}.blocks/{block}"
-RECORDS = [
-    str(RECORD).format(objective=objective, sender=pair.sender, receiver=pair.receiver)
-    for objective in OBJECTIVES
-    for pair in PAIRS
-]
+STITCHED = STUDY.stitched_pairs()
+# What tables and figures show: the task over remapped labels is no objective, but laid out as one.
+SHOWN_RECIPES = {name: [(one.sender, one.receiver) for one in STUDY.recipes(name)] for name in OBJECTIVES}
+SHOWN = list(STITCHED)
+if REMAPPED in OBJECTIVES:
+    SHOWN_RECIPES[OVER_REMAPPED] = SHOWN_RECIPES[REMAPPED]
+    SHOWN += [(OVER_REMAPPED, pair) for objective, pair in STITCHED if objective == REMAPPED]
+# What is measured beside accuracy; a control is there to be compared with.
+COMPARED = [name for name in OBJECTIVES if not is_control(name)]
+STITCHES_MEASURED = [(objective, pair) for objective, pair in STITCHED if objective in COMPARED]
+RECORDS = [str(RECORD).format(objective=objective, **pair._asdict()) for objective, pair in STITCHED]
 KEEP_STITCHES = any(settings.keep_stitches for settings in STUDY.stitches.objectives().values())
 KEPT_STITCHES = [str(Path(record).with_suffix(".safetensors")) for record in RECORDS if KEEP_STITCHES]
 FORMATS = STUDY.figures.formats
@@ -105,7 +114,7 @@ wildcard_constraints:
     network=NETWORK,
     sender=NETWORK,
     receiver=NETWORK,
-    objective=r"[a-z-]+",
+    objective=r"[a-z]+(-\d+)?",
 
 
 onstart:
@@ -148,7 +157,7 @@ def code_of_pair(*scripts, wildcards, objectives=(), modules=()):
     """Of a job that loads both networks, and finds what it fits by the names in the study."""
     modules = {*modules, *(source_module(architecture_of(wildcards[role]).model) for role in ("sender", "receiver"))}
     for objective in objectives or [wildcards.objective]:
-        settings = getattr(STUDY.stitches, objective)
+        settings = STUDY.stitches.objectives()[objective]
         modules |= {
             objective_module(objective),
             protocol_module(settings.protocol),
@@ -163,13 +172,13 @@ def cuts_of(role):
 
 
 def settings_of(wildcards):
-    """What the stitches depend on; whether they are kept is not part of it."""
-    settings = getattr(STUDY.stitches, wildcards.objective)
-    return settings.model_copy(update={"keep_stitches": False}).model_dump(mode="json")
+    """What the stitches depend on; whether they are kept, and of which pairs others are made, is not part of it."""
+    settings = STUDY.stitches.objectives()[wildcards.objective]
+    return settings.model_copy(update={"keep_stitches": False}).model_dump(mode="json", exclude={"pairs"})
 
 
 def precision_of(wildcards):
-    return getattr(STUDY.stitches, wildcards.objective).precision
+    return STUDY.stitches.objectives()[wildcards.objective].precision
 
 
 def sender_layers(wildcards):
@@ -230,7 +239,7 @@ def stitching_code(wildcards):
 def task_from(wildcards):
     """The settings of the objective `task` with a budget's epochs and start."""
     changes = {"keep_stitches": False, "epochs": float(wildcards.epochs), "start": wildcards.start}
-    return STUDY.stitches.task.model_copy(update=changes).model_dump(mode="json")
+    return STUDY.stitches.task.model_copy(update=changes).model_dump(mode="json", exclude={"pairs"})
 
 
 def capacity_family(wildcards):

@@ -1,15 +1,19 @@
-"""The data set: an archive or a folder becomes one HDF5 file."""
+"""The data set: published files or a folder of images become one HDF5 file."""
 
-# A rule removes its output before it runs, so an archive that is there, perhaps put there by hand, must have none.
-if SOURCE["source"] in ("cifar10", "cifar100") and not sources.cifar.archive_path(SOURCE).exists():
+# A rule removes its output before it runs, so a file that is there, perhaps put there by hand, must have none.
+ABSENT = [file for file in sources.published_files(SOURCE) if not file.exists()]
+
+if ABSENT:
 
     rule download:
         output:
-            sources.cifar.archive_path(SOURCE),
+            ABSENT[0].parent / "{file}",
         log:
-            RESULTS / "logs/download.log",
+            RESULTS / "logs/download/{file}.log",
         benchmark:
-            RESULTS / "benchmarks/download.tsv"
+            RESULTS / "benchmarks/download/{file}.tsv"
+        wildcard_constraints:
+            file="|".join(re.escape(file.name) for file in ABSENT),
         localrule: True
         conda:
             "../envs/modelstitch.yaml"

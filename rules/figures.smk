@@ -1,11 +1,9 @@
 """Figures: one heat map per pair, all pairs at a glance and averaged, and the controls beside the trained pairs."""
 
 COLORMAP = STUDY.figures.colormap
-RECIPE_PAIRS = [(recipes.sender, recipes.receiver) for recipes in STUDY.pairs]
 PAIR_FIGURES = [
     file
-    for objective in OBJECTIVES
-    for pair in PAIRS
+    for objective, pair in SHOWN
     for file in in_report(
         RESULTS / f"figures/pairs/{objective}/{pair.sender}/{pair.receiver}",
         "../report/pair.rst",
@@ -14,42 +12,53 @@ PAIR_FIGURES = [
         receiver=str(pair.receiver),
     )
 ]
-# Of one objective, whose name is a wildcard.
 OVERVIEW_FIGURES = [
     file
-    for sender, receiver in RECIPE_PAIRS
+    for objective, recipes in SHOWN_RECIPES.items()
+    for sender, receiver in recipes
     for file in in_report(
-        f"{RESULTS}/figures/overview_{{objective}}_{sender}_to_{receiver}",
+        f"{RESULTS}/figures/overview_{objective}_{sender}_to_{receiver}",
         "../report/overview.rst",
         "All pairs at a glance",
         figure=f"{sender} → {receiver}",
-        objective="{objective}",
+        objective=objective,
     )
 ]
-CONTROLS_FIGURE = in_report(
-    f"{RESULTS}/figures/controls_{{objective}}",
-    "../report/controls.rst",
-    "All pairs at a glance",
-    figure="controls",
-    objective="{objective}",
-)
+CONTROLS_FIGURES = [
+    file
+    for objective in COMPARED
+    for file in in_report(
+        f"{RESULTS}/figures/controls_{objective}",
+        "../report/controls.rst",
+        "All pairs at a glance",
+        figure="controls",
+        objective=objective,
+    )
+]
 DEPTH_FIGURES = [
     file
-    for sender, receiver in RECIPE_PAIRS
+    for objective, recipes in SHOWN_RECIPES.items()
+    for sender, receiver in recipes
     for file in in_report(
-        f"{RESULTS}/figures/depth_{{objective}}_{sender}_to_{receiver}",
+        f"{RESULTS}/figures/depth_{objective}_{sender}_to_{receiver}",
         "../report/depth.rst",
         "The average pair",
         figure=f"{sender} → {receiver}",
-        objective="{objective}",
+        objective=objective,
     )
 ]
+OBJECTIVES_FIGURE = (
+    in_report(
+        f"{RESULTS}/figures/objectives",
+        "../report/objectives.rst",
+        "All pairs at a glance",
+        figure="objectives",
+    )
+    if len(OBJECTIVES) > 1
+    else []
+)
 # Plain text: as inputs of another Snakefile's rule, flagged files would lose their captions.
-FIGURES = [str(file) for file in PAIR_FIGURES] + [
-    str(file).format(objective=objective)
-    for objective in OBJECTIVES
-    for file in OVERVIEW_FIGURES + CONTROLS_FIGURE + DEPTH_FIGURES
-]
+FIGURES = [str(file) for file in PAIR_FIGURES + OVERVIEW_FIGURES + CONTROLS_FIGURES + DEPTH_FIGURES + OBJECTIVES_FIGURE]
 
 
 # One job per kind of figure: a process takes seconds to start, a figure half a one.
@@ -84,11 +93,11 @@ rule draw_overviews:
         networks=TABLES["networks"],
     output:
         OVERVIEW_FIGURES,
-        CONTROLS_FIGURE,
+        CONTROLS_FIGURES,
     log:
-        RESULTS / "logs/draw_overviews/{objective}.log",
+        RESULTS / "logs/draw_overviews.log",
     benchmark:
-        RESULTS / "benchmarks/draw_overviews/{objective}.tsv"
+        RESULTS / "benchmarks/draw_overviews.tsv"
     conda:
         "../envs/modelstitch.yaml"
     resources:
@@ -96,8 +105,7 @@ rule draw_overviews:
         runtime=120,
     params:
         folder=lambda wildcards, output: str(Path(output[0]).parent),
-        objective=lambda wildcards: wildcards.objective,
-        recipes=RECIPE_PAIRS,
+        recipes=SHOWN_RECIPES,
         colormap=COLORMAP,
         formats=list(FORMATS),
         pairs=digest_of(RECORDS),
@@ -114,9 +122,9 @@ rule draw_depths:
     output:
         DEPTH_FIGURES,
     log:
-        RESULTS / "logs/draw_depths/{objective}.log",
+        RESULTS / "logs/draw_depths.log",
     benchmark:
-        RESULTS / "benchmarks/draw_depths/{objective}.tsv"
+        RESULTS / "benchmarks/draw_depths.tsv"
     conda:
         "../envs/modelstitch.yaml"
     resources:
@@ -124,11 +132,35 @@ rule draw_depths:
         runtime=60,
     params:
         folder=lambda wildcards, output: str(Path(output[0]).parent),
-        objective=lambda wildcards: wildcards.objective,
-        recipes=RECIPE_PAIRS,
+        recipes=SHOWN_RECIPES,
         colormap=COLORMAP,
         formats=list(FORMATS),
         pairs=digest_of(RECORDS),
         code=code_of("draw_depths.py"),
     script:
         "../workflow_scripts/draw_depths.py"
+
+
+if OBJECTIVES_FIGURE:
+
+    rule draw_objectives:
+        input:
+            cells=TABLES["cells_parquet"],
+            networks=TABLES["networks"],
+        output:
+            OBJECTIVES_FIGURE,
+        log:
+            RESULTS / "logs/draw_objectives.log",
+        benchmark:
+            RESULTS / "benchmarks/draw_objectives.tsv"
+        conda:
+            "../envs/modelstitch.yaml"
+        resources:
+            mem_mb=4000,
+            runtime=60,
+        params:
+            measure="objectives",
+            arguments={"colormap": COLORMAP},
+            code=code_of("draw_measure.py", modules=("modelstitch.figures.objectives",)),
+        script:
+            "../workflow_scripts/draw_measure.py"

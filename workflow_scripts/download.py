@@ -1,8 +1,8 @@
-"""Make the verified archive of a data set be there."""
+"""Make one verified file of a published data set be there."""
 
 import job
 
-from modelstitch.data.sources import cifar
+from modelstitch.data import sources
 
 job.begin(snakemake)
-cifar.fetch(snakemake.params.settings)
+sources.fetch(snakemake.params.settings, snakemake.output[0])

@@ -12,7 +12,6 @@ matrices.draw_all_depths(
     tables.read(snakemake.input.networks),
     tables.read(snakemake.input.triangle),
     folder=params.folder,
-    objective=params.objective,
     recipes=params.recipes,
     colormap=params.colormap,
     formats=params.formats,

@@ -11,7 +11,6 @@ matrices.draw_all_overviews(
     tables.read(snakemake.input.cells),
     tables.read(snakemake.input.networks),
     folder=params.folder,
-    objective=params.objective,
     recipes=params.recipes,
     colormap=params.colormap,
     formats=params.formats,

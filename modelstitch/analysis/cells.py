@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from modelstitch import records
-from modelstitch.analysis.controls import EXCESSES, excesses
+from modelstitch.analysis.controls import EXCESSES, REMAPPED_COLUMNS, excesses, over_remapped
 from modelstitch.analysis.depth import relative_depth
 from modelstitch.analysis.tables import in_order
 from modelstitch.identifiers import NetworkId
@@ -36,6 +36,7 @@ RECORDED = {
     "receiver_operations_depth": "float64",
     "accuracy": "float64",
     "relative_accuracy": "float64",
+    "agreement": "float64",
     "test_loss": "float64",
     "train_accuracy": "float64",
     "train_loss": "float64",
@@ -43,22 +44,23 @@ RECORDED = {
     "diverged": "bool",
     "reason": "str",
 }
-COLUMNS = RECORDED | dict.fromkeys(EXCESSES, "float64")
+COLUMNS = RECORDED | dict.fromkeys([*EXCESSES, *REMAPPED_COLUMNS], "float64")
 
 
 def cells(paths: Sequence[Path | str]) -> pd.DataFrame:
     """One row per cell of the records, with `COLUMNS`, sorted by pair and layers.
 
-    `relative_accuracy` is the accuracy over the receiver's own; `train_accuracy` and `train_loss` are the last
-    epoch's. A failed cell has NaN there and a `reason`. A layer's `depth` is its position among the network's layers,
-    0 for the first and 1 for the last, NaN for the image; its `operations_depth` the share of the network's operations
-    up to it. The `EXCESSES` are those of `controls.excesses`.
+    `relative_accuracy` is the accuracy over the receiver's own; `agreement` how often the receiver predicts the same;
+    `train_accuracy` and `train_loss` are the last epoch's. A failed cell has NaN there and a `reason`. A layer's
+    `depth` is its position among the network's layers, 0 for the first and 1 for the last, NaN for the image; its
+    `operations_depth` the share of the network's operations up to it. The `EXCESSES` are those of `controls.excesses`,
+    the last columns those of `controls.over_remapped`.
     """
     rows = [row for path in paths for row in rows_of(records.read(path))]
     keys = ["objective", *(f"{role}_{key}" for role in ROLES for key in ("recipe", "architecture", "seed"))]
     keys += [f"{role}_layer" for role in ROLES]
     table = in_order(pd.DataFrame(rows, columns=list(RECORDED)).astype(RECORDED), keys)
-    return table.assign(**excesses(table))
+    return table.assign(**excesses(table), **over_remapped(table))
 
 
 def rows_of(record: records.PairRecord) -> Iterator[dict[str, Any]]:
@@ -87,6 +89,7 @@ def rows_of(record: records.PairRecord) -> Iterator[dict[str, Any]]:
                 | {
                     "accuracy": column.test_accuracy[row],
                     "relative_accuracy": column.test_accuracy[row] / record.attributes["receiver_accuracy"],
+                    "agreement": column.agreement[row],
                     "test_loss": column.test_loss[row],
                     "train_accuracy": column.train_accuracy[row, -1],
                     "train_loss": column.train_loss[row, -1],

@@ -1,9 +1,16 @@
-"""Cells beside their controls: how much more accurate than with an untrained network, than a probe, than itself."""
+"""Cells beside their controls: how much more accurate than with an untrained network, than a probe, than itself.
+
+And than the same stitch on labels that are remapped: what of an accuracy only a similar representation can give.
+"""
 
 import pandas as pd
 
+from modelstitch.config.stitches import is_control
+
 EXCESSES_OVER_RANDOM = ("excess_over_random_sender", "excess_over_random_receiver", "excess_over_random_both")
 EXCESSES = (*EXCESSES_OVER_RANDOM, "excess_over_probe", "excess_over_self")
+OVER_REMAPPED = "excess_over_remapped"  # a column of the task's cells, and the objective of matrices that show it
+REMAPPED_COLUMNS = (OVER_REMAPPED, "remapped_spread")
 CELL = (
     "objective",
     *(f"{role}_{key}" for role in ("sender", "receiver") for key in ("architecture", "recipe", "seed", "layer")),
@@ -18,6 +25,7 @@ def excesses(table: pd.DataFrame) -> dict[str, pd.Series]:
     for the task, which is a linear probe where pooling and a linear head follow. Of cells of two networks of one
     architecture, whatever their recipes: self is the cell of the same layers with the receiver as its own sender.
     """
+    similar = ~table.objective.map(is_control)
     receiver = {f"sender_{key}": table[f"receiver_{key}"] for key in ("architecture", "recipe", "seed")}
     trained = (table.sender_recipe == "trained") & (table.receiver_recipe == "trained")
     of_one_architecture = table.sender_architecture == table.receiver_architecture
@@ -25,13 +33,36 @@ def excesses(table: pd.DataFrame) -> dict[str, pd.Series]:
         (trained, {"sender_recipe": "random"}),
         (trained, {"receiver_recipe": "random"}),
         (trained, {"sender_recipe": "random", "receiver_recipe": "random"}),
-        (trained, {"objective": "task", "receiver_layer": table.receiver_layer_count - 1}),
+        (trained & similar, {"objective": "task", "receiver_layer": table.receiver_layer_count - 1}),
         (of_one_architecture, receiver),
     )
     return {
         name: (table.accuracy - _accuracy_of(table, table.assign(**control))).where(compared).astype("float64")
         for name, (compared, control) in zip(EXCESSES, controls, strict=True)
     }
+
+
+def over_remapped(table: pd.DataFrame) -> dict[str, pd.Series]:
+    """The columns `REMAPPED_COLUMNS` of a cells table, NaN but for the task's cells that have the control.
+
+    The accuracy less the mean of the same cell's on remapped labels; and the standard deviation of the latter over
+    permutations, NaN where there is only one.
+    """
+    keys = [key for key in CELL if key != "objective"]
+    remapped = table[table.objective.map(is_control)].groupby(keys).accuracy.agg(["mean", "std"])
+    found = table[keys].join(remapped, on=keys).where(table.objective == "task")
+    values = (table.accuracy - found["mean"], found["std"])
+    return {name: column.astype("float64") for name, column in zip(REMAPPED_COLUMNS, values, strict=True)}
+
+
+def with_excess(table: pd.DataFrame) -> pd.DataFrame:
+    """The cells, and after them those of the task over remapped labels, `OVER_REMAPPED` their objective and accuracy.
+
+    `relative_accuracy` is NaN there: what is over another's accuracy is over nothing of the receiver's own.
+    """
+    over = table[table[OVER_REMAPPED].notna()]
+    over = over.assign(objective=OVER_REMAPPED, accuracy=over[OVER_REMAPPED], relative_accuracy=float("nan"))
+    return pd.concat([table, over], ignore_index=True) if len(over) else table
 
 
 def _accuracy_of(table: pd.DataFrame, wanted: pd.DataFrame) -> pd.Series:

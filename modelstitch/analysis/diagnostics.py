@@ -13,6 +13,7 @@ import pandas as pd
 
 from modelstitch import records
 from modelstitch.analysis.controls import EXCESSES_OVER_RANDOM
+from modelstitch.config.stitches import is_control
 
 # Three standard errors of a guess among 10 classes on the 360 test digits, the smallest set that ships.
 NEAR_CHANCE = 0.05
@@ -54,7 +55,8 @@ def find(paths: Sequence[Path | str], cells: pd.DataFrame, networks: pd.DataFram
     - `below its control`: of two trained networks, mean accuracy over the cells is more than `BELOW_CONTROL` below that
       with the sender, the receiver or both untrained.
 
-    Losses of controls aren't looked at: that a random network leaves a stitch nothing to learn is what it is there for.
+    Losses of controls aren't looked at: that a random network, or labels that are remapped, leave a stitch nothing to
+    learn is what they are there for.
 
     Args:
         paths: the records of the pairs, for the losses of their first epochs.
@@ -93,12 +95,12 @@ def _of_cells(cells: pd.DataFrame, first_losses: dict[tuple, float], guess: floa
         if row.train_accuracy - row.accuracy > OVERFITTED:
             words = f"{cell} {_overfitted(row)}"
             yield where | _finding("overfitted stitch", row.train_accuracy - row.accuracy, OVERFITTED, words)
-        if (row.sender_recipe, row.receiver_recipe) != ("trained", "trained"):
+        if (row.sender_recipe, row.receiver_recipe) != ("trained", "trained") or is_control(row.objective):
             continue
         first = first_losses[tuple(where.values())]
         # A squared error has no scale to give a margin in, and one that fell from a random start ends lower.
-        limit = first + (LOSS_MARGIN if row.objective == "task" else 0)
-        if row.train_loss > limit:
+        limit = first + (0 if row.objective == "similarity" else LOSS_MARGIN)
+        if row.objective in ("task", "similarity") and row.train_loss > limit:
             words = (
                 f"{cell} the train loss rose from {first:.3f} in the first epoch to {row.train_loss:.3f} in the last"
             )
@@ -110,7 +112,8 @@ def _of_cells(cells: pd.DataFrame, first_losses: dict[tuple, float], guess: floa
 
 
 def _of_pairs(cells: pd.DataFrame) -> Iterator[Finding]:
-    for (objective, sender, receiver), pair in cells.groupby(["objective", "sender", "receiver"], sort=False):
+    similar = cells[~cells.objective.map(is_control)]
+    for (objective, sender, receiver), pair in similar.groupby(["objective", "sender", "receiver"], sort=False):
         for column in EXCESSES_OVER_RANDOM:
             excess = pair[column].mean()
             if excess < -BELOW_CONTROL:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from modelstitch.analysis.controls import OVER_REMAPPED, with_excess
 from modelstitch.errors import ModelstitchError
 from modelstitch.files import replacing
 
@@ -41,12 +42,15 @@ def rank_correlation(one: pd.Series, other: pd.Series) -> float:
 def write_all(cells: pd.DataFrame, folder: Path | str) -> None:
     """Write every pair's matrix as `<objective>/<sender>/<receiver>.csv`, its relative accuracies as `.relative.csv`.
 
+    What of the task's accuracies is over those on remapped labels is one of the objectives, without relative ones.
     The first columns are `sender_layer` and `sender_layer_name`; the others are headed by the receiver's layers, each
     with its name: `0 layers.0`, ...
     """
     rows, columns = ([f"{role}_layer", f"{role}_layer_name"] for role in ("sender", "receiver"))
-    for (objective, sender, receiver), pair in cells.groupby(PAIR, sort=False):
+    for (objective, sender, receiver), pair in with_excess(cells).groupby(PAIR, sort=False):
         for value, suffix in (("accuracy", ".csv"), ("relative_accuracy", ".relative.csv")):
+            if (objective, value) == (OVER_REMAPPED, "relative_accuracy"):
+                continue
             values = pair.pivot(index=rows, columns=columns, values=value).sort_index(axis="columns")
             values.columns = [f"{layer} {name}" for layer, name in values.columns]
             with replacing(Path(folder) / objective / sender / f"{receiver}{suffix}") as temporary:

@@ -21,6 +21,8 @@ COLUMNS = {
     "accuracy": "float64",
     "loss": "float64",
     "train_accuracy": "float64",
+    "changes": "str",
+    "accuracy_changed": "float64",
     "test_images": "int64",
     "classes": "int64",
     "dataset": "str",
@@ -29,6 +31,8 @@ COLUMNS = {
 
 def networks(paths: Sequence[Path | str]) -> pd.DataFrame:
     """One row per network, with `COLUMNS`, sorted by recipe and name; `width` is that of a Small ResNet.
+
+    `changes` are those of the images that it was trained on, `accuracy_changed` its accuracy on test images changed so.
 
     Raises:
         ModelstitchError: if a file is no JSON or lacks one of the columns, naming it.

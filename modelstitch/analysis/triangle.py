@@ -4,8 +4,8 @@ A boundary of slope s parts a matrix: cell (i, j) lies at or below it where i >=
 relative depth. The diagonal, where arXiv 2303.11277 sees the triangle end, has slope 1 by relative depth.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -14,7 +14,9 @@ import pandas as pd
 
 from modelstitch import records
 from modelstitch.accuracy import correct
+from modelstitch.analysis.controls import OVER_REMAPPED
 from modelstitch.analysis.depth import relative_depth
+from modelstitch.config.stitches import is_control
 from modelstitch.data import datasets
 from modelstitch.errors import ModelstitchError
 from modelstitch.identifiers import RECIPES, NetworkId
@@ -51,10 +53,12 @@ class Accuracies:
     Attributes:
         accuracy: (B, C), of all test images, then of each resample of them.
         slopes: of the boundaries that run through the cells, (C,).
+        layers: the cells' sender and receiver layers, (C, 2).
     """
 
     accuracy: np.ndarray
     slopes: Slopes
+    layers: np.ndarray
 
     @property
     def below(self) -> np.ndarray:
@@ -150,7 +154,8 @@ def numbers(matrix: pd.DataFrame, sender_layers: int, receiver_layers: int) -> d
     """
     rows, columns = np.nonzero(matrix.notna())
     layers = matrix.index.to_numpy()[rows], matrix.columns.to_numpy()[columns]
-    cells = Accuracies(matrix.to_numpy()[None, rows, columns], cell_slopes(*layers, sender_layers, receiver_layers))
+    slopes = cell_slopes(*layers, sender_layers, receiver_layers)
+    cells = Accuracies(matrix.to_numpy()[None, rows, columns], slopes, np.stack(layers, axis=1))
     if not 0 < cells.below.sum() < len(rows):
         raise ValueError(
             f"{cells.below.sum()} of {len(rows)} cells are at or below the diagonal: expected some, not all"
@@ -193,6 +198,9 @@ def measure(paths: Sequence[Path | str], dataset: Path | str, seed: int) -> pd.D
     Intervals, `<number>_<over>_low` and `_high`, hold 95 % of a bootstrap: over test images, the same for all cells;
     over pairs; over seeds, where a pair counts as often as its sender's seed was drawn times its receiver's.
 
+    Of pairs with remapped labels the task's accuracies less those on them are a further objective: the triangle of what
+    no other labelling reaches.
+
     Args:
         paths: the records of the pairs.
         dataset: the file of their images.
@@ -209,7 +217,8 @@ def measure(paths: Sequence[Path | str], dataset: Path | str, seed: int) -> pd.D
     data = datasets.read(dataset)
     images = drawn(len(data.test.labels), seed_of(seed, "triangle", "images"))
     counts = np.vstack([np.ones_like(images[:1]), images]).astype(np.float32)
-    pairs = sorted((_read(path, data, counts) for path in paths), key=lambda pair: pair.order)
+    recorded = [_read(path, data, counts) for path in paths]
+    pairs = sorted([*recorded, *_over_remapped(recorded)], key=lambda pair: pair.order)
     groups = [list(group) for _, group in groupby(pairs, lambda pair: pair.order[:3])]
     rows = [_row(group, ALL, ALL, seed) for group in groups]
     rows += [_row([pair], str(pair.sender), str(pair.receiver), seed) for pair in pairs]
@@ -241,7 +250,33 @@ def _read(path: Path | str, dataset: datasets.Dataset, counts: np.ndarray) -> _P
     # Sums of whole numbers are exact in float32 up to 16.7 million images.
     accuracy = (counts @ hits[kept].T.astype(np.float32)).astype(np.float64) / counts.shape[1]
     slopes = cell_slopes(rows[kept], columns[kept], len(record.sender), len(record.receiver))
-    return _Pair(record.attributes["objective"], sender, receiver, Accuracies(accuracy, slopes))
+    cells = Accuracies(accuracy, slopes, np.stack([rows[kept], columns[kept]], axis=1))
+    return _Pair(record.attributes["objective"], sender, receiver, cells)
+
+
+def _over_remapped(pairs: Sequence[_Pair]) -> Iterator[_Pair]:
+    """Of each pair with remapped labels the task's accuracies less the mean on these, where all have a result."""
+    controls: dict[tuple[NetworkId, NetworkId], list[_Pair]] = {}
+    for pair in pairs:
+        if is_control(pair.objective):
+            controls.setdefault((pair.sender, pair.receiver), []).append(pair)
+    for pair in pairs:
+        found = controls.get((pair.sender, pair.receiver), [])
+        if pair.objective != "task" or not found:
+            continue
+        layers = {tuple(layers) for layers in pair.cells.layers.tolist()}
+        layers = sorted(layers.intersection(*(map(tuple, one.cells.layers.tolist()) for one in found)))
+        task, *remapped = (_of_layers(one.cells, layers) for one in (pair, *found))
+        over = task.accuracy - np.mean([one.accuracy for one in remapped], axis=0)
+        yield replace(pair, objective=OVER_REMAPPED, cells=replace(task, accuracy=over))
+
+
+def _of_layers(cells: Accuracies, layers: Sequence[tuple[int, int]]) -> Accuracies:
+    """Some of the cells, in the order of their layers."""
+    places = {tuple(layers): place for place, layers in enumerate(cells.layers.tolist())}
+    chosen = [places[each] for each in layers]
+    slopes = {kind: values[chosen] for kind, values in cells.slopes.items()}
+    return Accuracies(cells.accuracy[:, chosen], slopes, cells.layers[chosen])
 
 
 def _row(pairs: Sequence[_Pair], sender: str, receiver: str, seed: int) -> dict[str, object]:

@@ -7,6 +7,8 @@ from pydantic import AfterValidator, Field
 
 from modelstitch.config.section import Section
 
+MAX_SIDE = 4096  # as many pixels as the largest image that is read
+
 
 class Digits(Section):
     """The handwritten digits of scikit-learn, scaled to 32 x 32: needs no download."""
@@ -14,22 +16,27 @@ class Digits(Section):
     source: Literal["digits"] = Field(description="where the images come from")
 
 
-class Cifar(Section):
-    """CIFAR-10 or CIFAR-100, downloaded unless the archive is there."""
+class Published(Section):
+    """A published data set, downloaded unless its files are there."""
 
-    source: Literal["cifar10", "cifar100"] = Field(description="where the images come from")
+    source: Literal["cifar10", "cifar100", "svhn", "mnist", "fashion-mnist", "stl10"] = Field(
+        description="where the images come from"
+    )
     folder: Annotated[str, AfterValidator(os.path.expanduser)] = Field(
         min_length=1, description="folder of the archive, from the root of the checkout"
     )
 
 
 class ImageFolder(Section):
-    """Images of one's own: train/<class>/* and test/<class>/* in a directory or an archive."""
+    """Images of one's own: train/<class>/* and test/<class>/* (or val, valid, validation) in a directory or archive."""
 
     source: Literal["imagefolder"] = Field(description="where the images come from")
     path: Annotated[str, AfterValidator(os.path.expanduser)] = Field(
         min_length=1, description="directory, or .tar, .tar.gz or .tar.xz archive, from the root of the checkout"
     )
+    resize: Annotated[int, Field(ge=1, le=MAX_SIDE)] | None = Field(
+        default=None, description="side in pixels that each image's central square is scaled to; null: as they are"
+    )
 
 
-Dataset = Annotated[Digits | Cifar | ImageFolder, Field(discriminator="source")]
+Dataset = Annotated[Digits | Published | ImageFolder, Field(discriminator="source")]

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from modelstitch.config.messages import lines, listed
-from modelstitch.config.stitches import Stitches, StitchSettings, objective_settings
+from modelstitch.config.stitches import Stitches, StitchSettings, objective_settings, section_of
 from modelstitch.errors import ModelstitchError
 
 COMMON = {"sender_layers": "all", "receiver_layers": "all", "keep_stitches": False, "precision": "float32"}
@@ -53,22 +53,27 @@ def default_settings(objective: str, protocol: str | None, changes: dict[str, An
     """The settings of an objective and protocol, but for some changes.
 
     Args:
-        objective: `task` or `similarity`.
-        protocol: by default `fast` for the task, `least-squares` for similarity.
+        objective: `similarity`, or one that is trained as `task` is.
+        protocol: by default `least-squares` for similarity, `fast` for all others.
         changes: of single keys, as a study file has them.
 
     Raises:
         ModelstitchError: if there is no such objective or protocol, or a key is unknown or has a wrong value.
     """
-    known = [name for name in PROTOCOLS if name[0] == objective]
-    if not known:
-        raise ModelstitchError(f"objective {objective!r}: expected {listed(sorted({name for name, _ in PROTOCOLS}))}")
-    name = (objective, protocol or known[0][1])
+    section = section_of(objective)
+    if section not in Stitches.model_fields:
+        raise ModelstitchError(f"objective {objective!r}: expected {listed(sorted(Stitches.model_fields))}")
+    of = "similarity" if section == "similarity" else "task"
+    known = [name for name in PROTOCOLS if name[0] == of]
+    name = (of, protocol or known[0][1])
     if name not in PROTOCOLS:
         raise ModelstitchError(
             f"protocol {protocol!r} of {objective}: expected {listed(sorted(two for _, two in known))}"
         )
-    if taken := [key for key in ("sender_layers", "receiver_layers", "keep_stitches", "protocol") if key in changes]:
+    taken = [
+        key for key in ("sender_layers", "receiver_layers", "keep_stitches", "pairs", "protocol") if key in changes
+    ]
+    if taken:
         raise ModelstitchError(
             f"{taken[0]}: is no setting here: layers are chosen by `layers`, stitches are always kept"
         )
@@ -76,5 +81,5 @@ def default_settings(objective: str, protocol: str | None, changes: dict[str, An
     try:
         return objective_settings(objective, values)
     except ValidationError as error:
-        found = [line.removeprefix(f"{objective}.") for line in lines(error, Stitches, {objective: values})]
+        found = [line.removeprefix(f"{section}.") for line in lines(error, Stitches, {section: values})]
         raise ModelstitchError("; ".join(found)) from None

@@ -28,6 +28,7 @@ BOUNDS = {
     "greater_than_equal": ("at least", "ge"),
     "greater_than": ("more than", "gt"),
     "less_than": ("less than", "lt"),
+    "less_than_equal": ("at most", "le"),
 }
 BOOLEANS = ("true", "false", "yes", "no", "on", "off")
 YAML_BOOLEANS = " (YAML reads yes, no, on and off as true and false)"

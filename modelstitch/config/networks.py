@@ -50,6 +50,32 @@ def default_name(model: str) -> str:
     return ALIASES.get(model, model).rpartition(":")[2]
 
 
+class Changes(Section):
+    """How the images that a network is trained on are changed: what it knows, or can't know, is then known.
+
+    In this order: images of some classes, a share of these, their labels, a dot on each. What is drawn depends on the
+    study's seed and the network's id.
+    """
+
+    classes: Annotated[tuple[Annotated[int, Field(ge=0)], ...], *UNIQUE] | None = Field(
+        default=None, description="classes, by number, whose images it is trained on; it has logits for all"
+    )
+    share: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None, description="share of the training images that it is trained on, drawn at random"
+    )
+    labels: Literal["shuffled"] | None = Field(
+        default=None, description="shuffled: the training labels, in random order"
+    )
+    shortcut: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        default=None,
+        description="a dot on each image: probability that its hue is the label's; else it is any label's, by chance",
+    )
+
+    def part(self, classes: int) -> float:
+        """Share of the training images that it leaves, where all classes have as many."""
+        return (self.share or 1) * (len(self.classes) / classes if self.classes else 1)
+
+
 class Training(Section):
     """How networks of the recipe `trained` are trained: linear warm-up, then cosine to 0."""
 
@@ -68,6 +94,9 @@ class Training(Section):
     warmup_epochs: int = Field(ge=0, description="epochs of linear warm-up, fewer than `epochs`")
     augmentation: Augmentation = Field(description="random changes of the training images")
     precision: Precision = Field(description=PRECISION)
+    changes: Changes | None = Field(
+        default=None, description="of the images that it is trained on; null: they are the data set's"
+    )
 
     @field_validator("momentum")
     @classmethod

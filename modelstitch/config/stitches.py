@@ -1,13 +1,16 @@
 """How stitches are made: a section for each objective, in the variant of its protocol."""
 
+import re
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from modelstitch.config.families import FREE_MAPS, LINEAR, WITHOUT_CLOSED_FORM, Family
 from modelstitch.config.messages import listed, mistake
+from modelstitch.config.pairs import Pairs
 from modelstitch.config.section import PRECISION, UNIQUE, Augmentation, Precision, Section, read
 
+REMAPPED = "remapped"
 STARTS = ("least-squares", "random")
 Start = Literal[STARTS]
 
@@ -34,6 +37,7 @@ class StitchSettings(Section):
     sender_layers: Layers = Field(description="rows of the matrix: all, or a list of layers; 0 is the first")
     receiver_layers: Layers = Field(description="columns of the matrix: all, or a list of layers; 0 is the first")
     keep_stitches: bool = Field(description="keep the trained stitches beside each pair's record")
+    pairs: Pairs | None = Field(default=None, description="which of the study's pairs of recipes; null is all")
 
 
 class TrainedStitches(StitchSettings):
@@ -108,6 +112,13 @@ class LeastSquares(StitchSettings):
         return family
 
 
+class Remapped(Section):
+    """The control of the task: stitches trained on labels whose classes are exchanged, none left in its place."""
+
+    permutations: int = Field(ge=1, description="how many ways of exchanging the classes, an objective each")
+    pairs: Pairs | None = Field(description="which of the study's pairs of recipes; null is all")
+
+
 TaskStitches = Annotated[PaperStitches | FastStitches | AdamStitches, Field(discriminator="protocol")]
 SimilarityStitches = Annotated[PaperStitches | LeastSquares | AdamStitches, Field(discriminator="protocol")]
 
@@ -121,11 +132,30 @@ class Stitches(Section):
     similarity: SimilarityStitches | None = Field(
         default=None, description="mean squared error to the receiver's expected representation"
     )
+    soft: TaskStitches | None = Field(
+        default=None, description="cross-entropy to what the receiver predicts, through its suffix"
+    )
+    functional: TaskStitches | None = Field(
+        default=None, description="relative error at the cut and at every later layer of the receiver"
+    )
+    penultimate: TaskStitches | None = Field(
+        default=None, description="squared error at the receiver's last layer, through its suffix"
+    )
+    remapped: Remapped | None = Field(
+        default=None,
+        description="as the task, on labels whose classes are exchanged: accuracy that needs no similarity",
+    )
 
     @model_validator(mode="after")
     def _any(self) -> "Stitches":
         if not self.objectives():
             raise mistake(((), f"no objective: expected at least one of {', '.join(type(self).model_fields)}"))
+        return self
+
+    @model_validator(mode="after")
+    def _remapped_needs_the_task(self) -> "Stitches":
+        if self.remapped and not self.task:
+            raise mistake((("remapped",), "expected stitches.task, as which it is trained, or no remapped"))
         return self
 
     @model_validator(mode="after")
@@ -135,10 +165,31 @@ class Stitches(Section):
         return self
 
     def objectives(self) -> dict[str, StitchSettings]:
-        """The settings of each objective of the study, by its name."""
-        return {name: settings for name, settings in self if settings is not None}
+        """The settings of each objective of the study, by its name; each permutation of remapped labels is one."""
+        found = {name: settings for name, settings in self if isinstance(settings, StitchSettings)}
+        for number in range(1, self.remapped.permutations + 1 if self.remapped else 1):
+            name = REMAPPED if number == 1 else f"{REMAPPED}-{number}"
+            found[name] = self.task.model_copy(update={"pairs": self.remapped.pairs})
+        return found
 
 
 def objective_settings(objective: str, values: Any) -> StitchSettings:
-    """The section of one objective from plain values, as a job gets it."""
-    return getattr(read(Stitches, {objective: values}), objective)
+    """The settings of one objective from plain values, as a job gets them."""
+    section = section_of(objective)
+    return getattr(read(Stitches, {section: values}), section)
+
+
+def kind_of(objective: str) -> str:
+    """The objective without the number of its permutation: `remapped` for `remapped-2`."""
+    return re.sub(r"-\d+$", "", objective)
+
+
+def is_control(objective: str) -> bool:
+    """Whether an objective is there to be compared with another, not for what its stitches are like."""
+    return kind_of(objective) == REMAPPED
+
+
+def section_of(objective: str) -> str:
+    """The section of `stitches` that says how an objective's stitches are trained."""
+    kind = kind_of(objective)
+    return "task" if kind == REMAPPED else kind

@@ -15,7 +15,8 @@ from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, fie
 from modelstitch.config.dataset import Dataset
 from modelstitch.config.measures import Measures
 from modelstitch.config.messages import lines, mistake, nearest
-from modelstitch.config.networks import Networks, Recipe
+from modelstitch.config.networks import Networks
+from modelstitch.config.pairs import PairRecipes, Pairs
 from modelstitch.config.section import UNIQUE, Section, Seed
 from modelstitch.config.stitches import Stitches
 from modelstitch.errors import ModelstitchError
@@ -30,13 +31,6 @@ def _check_colormap(value: str) -> str:
         hint = nearest(value, matplotlib.colormaps) or " (viridis, magma, cividis, ...)"
         raise mistake(((), f"{value!r} is not a colormap of matplotlib{hint}"))
     return value
-
-
-class PairRecipes(Section):
-    """Every network of the sender's recipe with every network of the receiver's, self-pairs included."""
-
-    sender: Recipe = Field(description="recipe of the network that gives its first layers")
-    receiver: Recipe = Field(description="recipe of the network that gives its last layers")
 
 
 class Figures(Section):
@@ -76,9 +70,7 @@ class Study(Section):
     seed: Seed = Field(description="seed of the whole study; every other random number is drawn from it and from names")
     dataset: Dataset = Field(description="the images")
     networks: Networks = Field(description="the family of networks")
-    pairs: Annotated[tuple[PairRecipes, ...], *UNIQUE] = Field(
-        description="which recipes are stitched to which; only networks of these recipes are made"
-    )
+    pairs: Pairs = Field(description="which recipes are stitched to which; only networks of these recipes are made")
     stitches: Stitches = Field(description="how stitches are trained, an objective each")
     measures: Measures = Field(description="what else is measured; {} is nothing")
     figures: Figures = Field(description="how figures are drawn")
@@ -113,9 +105,23 @@ class Study(Section):
             raise mistake(*mistakes)
         return pairs
 
+    @field_validator("stitches")
+    @classmethod
+    def _pairs_of_the_study(cls, stitches: Stitches, info: ValidationInfo) -> Stitches:
+        named = {name: section.pairs or () for name, section in stitches if section is not None}
+        mistakes = [
+            ((name, "pairs", index), f"{pair.sender} → {pair.receiver} is not among the study's `pairs`")
+            for name, pairs in named.items()
+            for index, pair in enumerate(pairs)
+            if pair not in info.data.get("pairs", pairs)
+        ]
+        if mistakes:
+            raise mistake(*mistakes)
+        return stitches
+
     @field_validator("measures")
     @classmethod
-    def _pairs_of_the_study(cls, measures: Measures, info: ValidationInfo) -> Measures:
+    def _measured_pairs(cls, measures: Measures, info: ValidationInfo) -> Measures:
         """Pairs of networks that the study makes, trained for an objective that it has."""
         named = {
             name: section.pairs
@@ -126,7 +132,7 @@ class Study(Section):
             return measures
         if info.data["stitches"].task is None:
             raise mistake(*(((name,), "expected stitches.task, which it follows, or none of it") for name in named))
-        networks, recipes = info.data["networks"], info.data["pairs"]
+        networks, recipes = info.data["networks"], info.data["stitches"].task.pairs or info.data["pairs"]
         known = {
             (str(sender), str(receiver))
             for pair in recipes
@@ -143,7 +149,7 @@ class Study(Section):
                 )
                 mistakes.append(((measure, "pairs", index, role), text))
             if not unknown and (pair.sender, pair.receiver) not in known:
-                text = f"{pair.sender} → {pair.receiver} is not a pair of the study: see `pairs`"
+                text = f"{pair.sender} → {pair.receiver} is not stitched for the task: see `pairs`"
                 mistakes.append(((measure, "pairs", index), text))
         if mistakes:
             raise mistake(*mistakes)
@@ -158,14 +164,27 @@ class Study(Section):
         named = {recipe for pair in self.pairs for recipe in (pair.sender, pair.receiver)}
         return [network for recipe in RECIPES if recipe in named for network in _family(self.networks, recipe)]
 
-    def ordered_pairs(self) -> list[PairIds]:
-        """Every ordered pair of networks, in the order of `pairs`, then of senders, then of receivers."""
+    def recipes(self, objective: str | None = None) -> tuple[PairRecipes, ...]:
+        """The pairs of recipes of an objective, in the order of `pairs`; of the whole study if none is named."""
+        chosen = self.stitches.objectives()[objective].pairs if objective else None
+        return self.pairs if chosen is None else tuple(pair for pair in self.pairs if pair in chosen)
+
+    def ordered_pairs(self, objective: str | None = None) -> list[PairIds]:
+        """Every ordered pair of networks, in the order of `pairs`, then of senders, then of receivers.
+
+        Args:
+            objective: whose pairs; of the whole study if none is named.
+        """
         return [
             PairIds(sender, receiver)
-            for recipes in self.pairs
+            for recipes in self.recipes(objective)
             for sender in _family(self.networks, recipes.sender)
             for receiver in _family(self.networks, recipes.receiver)
         ]
+
+    def stitched_pairs(self) -> list[tuple[str, PairIds]]:
+        """Every objective with each of its ordered pairs."""
+        return [(objective, pair) for objective in self.objectives() for pair in self.ordered_pairs(objective)]
 
 
 def _family(networks: Networks, recipe: str) -> list[NetworkId]:

@@ -19,13 +19,14 @@ class DeviceImages:
         images: uint8 (N, C, H, W), or float32 as they are given.
         labels: int64 (N,).
         mean: float32 (1, C, 1, 1), of the data set's training images: what augmentation fills holes with.
+        classes: how many the data set has.
     """
 
     def __init__(self, dataset: Dataset, split: Split, device: str = "cpu") -> None:
         self.images = torch.from_numpy(split.images).to(device)
         self.labels = torch.from_numpy(split.labels).to(device)
         self.mean = torch.from_numpy(dataset.mean).to(device).reshape(1, -1, 1, 1)
-        self.device = device
+        self.device, self.classes = device, len(dataset.classes)
 
     def __len__(self) -> int:
         return len(self.images)

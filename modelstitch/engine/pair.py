@@ -40,10 +40,13 @@ class StitchedPair:
         columns: the sender layers of each receiver layer.
         limit: bytes that the largest tensor of a group may fill: found at the first pass, halved by `within_memory`.
         current_group: the group that is in a suffix; None between passes, and while the sender is at work.
+        classes: int64 (classes,): which of the receiver's classes counts for each; None where each is its own.
     """
 
-    def __init__(self, sender: FrozenNetwork, receiver: FrozenNetwork, stitches: Stitches) -> None:
-        self.sender, self.receiver = sender, receiver
+    def __init__(
+        self, sender: FrozenNetwork, receiver: FrozenNetwork, stitches: Stitches, classes: Tensor | None = None
+    ) -> None:
+        self.sender, self.receiver, self.classes = sender, receiver, classes
         self.stitches = {cell: stitches[cell] for cell in in_order(stitches)}
         self.last_sender_layer = max(i for i, _ in self.stitches)
         self.columns: dict[int, list[int]] = {}
@@ -60,6 +63,23 @@ class StitchedPair:
         The logits (cells, images of the group, classes) carry the gradient of their own stitches only. The sender's
         `representations`, as `represent` gives them, are not made again where they are given.
         """
+        for j, group, stitched in self._stitched(images, representations):
+            yield j, group, self.logits_of(self.receiver.suffix(j, stitched), group)
+
+    def passes_by_stage(
+        self, images: Tensor, representations: Mapping[int, Tensor] | None = None
+    ) -> Iterator[tuple[int, Group, list[Tensor]]]:
+        """As `passes`, but with what the column's layer and each later one gives, then the logits as they come.
+
+        Each stage is (cells x images of the group, *shape), cell by cell.
+        """
+        for j, group, stitched in self._stitched(images, representations):
+            yield j, group, self.receiver.stages(j, stitched)
+
+    def _stitched(
+        self, images: Tensor, representations: Mapping[int, Tensor] | None
+    ) -> Iterator[tuple[int, Group, Tensor]]:
+        """What enters the suffix, a group at a time."""
         representations = self.represent(images) if representations is None else representations
         itemsize = self.receiver.dtype.itemsize
         for j, sender_layers in self.columns.items():
@@ -67,9 +87,13 @@ class StitchedPair:
             for group in group_column(largest, sender_layers, len(images), itemsize, self.limit):
                 self.current_group = group
                 stitched = [self.stitches[i, j](representations[i][group.images]) for i in group.sender_layers]
-                logits = self.receiver.suffix(j, torch.cat(stitched) if len(stitched) > 1 else stitched[0])
-                yield j, group, logits.float().unflatten(0, (len(stitched), -1))
+                yield j, group, torch.cat(stitched) if len(stitched) > 1 else stitched[0]
         self.current_group = None
+
+    def logits_of(self, logits: Tensor, group: Group) -> Tensor:
+        """Logits (cells, images, classes) of a group, float32, in the order of `classes`, of those that came out."""
+        logits = logits.float() if self.classes is None else logits.float()[:, self.classes]
+        return logits.unflatten(0, (len(group.sender_layers), -1))
 
     def represent(self, images: Tensor) -> dict[int, Tensor]:
         """The sender's representations of images (N, C, H, W) by layer, up to the last that a stitch sees."""

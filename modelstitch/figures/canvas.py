@@ -4,6 +4,7 @@ import io
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -14,6 +15,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
 from matplotlib.textpath import text_to_path
 
+from modelstitch.analysis.controls import OVER_REMAPPED
 from modelstitch.errors import ModelstitchError
 from modelstitch.files import replacing
 from modelstitch.identifiers import NetworkId
@@ -81,8 +83,18 @@ def draw_bar(
     chance: float | None,
     colormap: str,
     hatched: bool = False,
+    words: str = "test accuracy",
 ) -> None:
-    """The colour scale, 0 to 1, with the accuracy of chance marked; beside it, what a hatched cell is."""
+    """The colour scale, 0 to 1, with the accuracy of chance marked; beside it, what a hatched cell is.
+
+    Args:
+        axes: of the whole figure.
+        left, below, room: its left edge, what it stands below, and the width it may take, in inches.
+        chance: the accuracy of a guess; None where nothing is marked.
+        colormap: of the cells.
+        hatched: whether any cell has no result.
+        words: what the colours are.
+    """
     length, top = min(room, BAR_LENGTH), below + 0.34
     extent = (left, left + length, top + BAR_HEIGHT, top)
     axes.imshow(np.linspace(0, 1, 256)[None], cmap=colormap, extent=extent, aspect="auto", vmin=0, vmax=1)
@@ -97,11 +109,25 @@ def draw_bar(
         axes.text(mark + 0.04, top - 0.06, f"chance {number(chance)}", ha="left", va="baseline", **style)
         if chance >= 0.3:
             name = {"x": left, "ha": "left"}
-    axes.text(y=top - 0.06, s="test accuracy", va="baseline", **name, **style)
+    axes.text(y=top - 0.06, s=words, va="baseline", **name, **style)
     if hatched:
         x = left + length + 0.3
         axes.add_patch(Rectangle((x, top - 0.02), 0.15, 0.15, **FAILED))
         axes.text(x + 0.21, top + 0.055, "no result", va="center_baseline", **style)
+
+
+def stitches_of(objective: str) -> str:
+    """What a figure shows of an objective, in words."""
+    if objective == OVER_REMAPPED:
+        return "task stitches, less those on remapped labels"
+    return f"{objective} stitches"
+
+
+def scale_of(objective: str, networks: pd.DataFrame) -> dict[str, Any]:
+    """What the colour scale of an objective's matrices says: `chance` and `words` of `draw_bar`."""
+    if objective == OVER_REMAPPED:
+        return {"chance": None, "words": "difference of accuracies"}
+    return {"chance": chance_of(networks), "words": "test accuracy"}
 
 
 def chance_of(networks: pd.DataFrame) -> float:

@@ -5,7 +5,7 @@ laid out in inches on one pair of axes, so that cells keep their size and shape 
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path as Outline
 
+from modelstitch.analysis.controls import OVER_REMAPPED, with_excess
 from modelstitch.analysis.depth import average
+from modelstitch.config.stitches import REMAPPED, is_control
 from modelstitch.figures.canvas import (
     BAR_SPACE,
     FAILED,
@@ -31,12 +33,13 @@ from modelstitch.figures.canvas import (
     SMALL,
     SOFT,
     canvas,
-    chance_of,
     draw_bar,
     number,
     own_accuracy,
     rows_with,
     save,
+    scale_of,
+    stitches_of,
     text_width,
     write_accuracy,
     write_title,
@@ -123,23 +126,27 @@ def draw_overview(
 def draw_controls(cells: pd.DataFrame, networks: pd.DataFrame, objective: str, colormap: str) -> Figure:
     """A panel for every combination of recipes, each with the matrices of all its pairs, on one colour scale.
 
+    Of the task also one for each of those with remapped labels.
+
     Raises:
         ModelstitchError: if a table lacks the objective or one of the networks.
     """
-    cells = rows_with(cells, objective=objective)
-    return _draw_panels(cells, networks, colormap, room=4.2, largest=0.25)
+    chosen = rows_with(cells, objective=objective)
+    if objective == "task":
+        chosen = pd.concat([chosen, cells[cells.objective == REMAPPED]])
+    return _draw_panels(chosen, networks, colormap, room=4.2, largest=0.25)
 
 
 def _draw_panels(cells: pd.DataFrame, networks: pd.DataFrame, colormap: str, room: float, largest: float) -> Figure:
-    """A panel for each combination of recipes: up to three in a row, more as a square."""
+    """A panel for each objective's combination of recipes: up to three in a row, more as a square."""
     # `dict(...)` takes a groupby for a mapping, and fails.
-    groups = cells.groupby(["sender_recipe", "receiver_recipe"], sort=False)
-    panels = {recipes: panel for recipes, panel in groups}  # noqa: C416
-    order = sorted(panels, key=lambda recipes: [RECIPES.index(recipe) for recipe in recipes])
+    groups = cells.groupby(["objective", "sender_recipe", "receiver_recipe"], sort=False)
+    panels = {key: panel for key, panel in groups}  # noqa: C416
+    order = sorted(panels, key=lambda key: [is_control(key[0]), *map(RECIPES.index, key[1:])])
     layers = max(panel[list(side)].drop_duplicates().shape[0] for panel in panels.values() for side in SIDES)
     cell = min(max(room / layers, 0.03), largest)
-    grids = [_grid(panels[recipes], networks, cell) for recipes in order]
-    headings = [(" → ".join(recipes), _summary(panels[recipes])) for recipes in order]
+    grids = [_grid(panels[key], networks, cell) for key in order]
+    headings = [(_heading(key, cells.objective.iloc[0]), _summary(panels[key])) for key in order]
     left, above = max(grid.left for grid in grids), max(grid.top for grid in grids) + 0.4
     height = above + max(grid.rows.length for grid in grids)
     heading = max(text_width(name, HEADING, "bold") + 0.15 + text_width(summary, SMALL) for name, summary in headings)
@@ -147,7 +154,7 @@ def _draw_panels(cells: pd.DataFrame, networks: pd.DataFrame, colormap: str, roo
     across = len(grids) if len(grids) <= 3 else math.ceil(math.sqrt(len(grids)))
     down = math.ceil(len(grids) / across)
     title = "All pairs" if len(grids) == 1 else "Trained networks and controls"
-    subtitle = f"{cells.objective.iloc[0]} stitches · grey: the network's own accuracy"
+    subtitle = f"{stitches_of(cells.objective.iloc[0])} · grey: the network's own accuracy"
     top, gap = 0.86, 0.3
     right = max(MARGIN + across * width + (across - 1) * gap, MARGIN + text_width(subtitle, LABEL))
     bottom = top + down * height + (down - 1) * gap
@@ -164,7 +171,8 @@ def _draw_panels(cells: pd.DataFrame, networks: pd.DataFrame, colormap: str, roo
             _write_layers(axes, grid, x, y + above, 6.5)
     hatched = any(not grid.annotated and grid.cells.accuracy.isna().any() for grid in grids)
     length = grids[0].columns.length
-    draw_bar(axes, MARGIN + left, bottom, length, chance_of(networks), colormap, hatched)
+    scale = scale_of(cells.objective.iloc[0], networks)
+    draw_bar(axes, MARGIN + left, bottom, length, colormap=colormap, hatched=hatched, **scale)
     return axes.figure
 
 
@@ -193,7 +201,7 @@ def draw_depth(
     axes = canvas(left + AVERAGE + beside + 2.0 + MARGIN, top + AVERAGE + 0.42 + BAR_SPACE)
     title = f"Average matrix, {sender_recipe} → {receiver_recipe}"
     write_title(
-        axes, title, f"{objective} stitches · {pairs} pair{'s' * (pairs > 1)} · each layer at its relative depth"
+        axes, title, f"{stitches_of(objective)} · {pairs} pair{'s' * (pairs > 1)} · each layer at its relative depth"
     )
     bottom, right = top + AVERAGE, left + AVERAGE
     axes.add_patch(Rectangle((left, top), AVERAGE, AVERAGE, zorder=-1, **FAILED))
@@ -211,7 +219,8 @@ def draw_depth(
     axes.text(left + AVERAGE / 2, bottom + 0.24, "receiver layer, relative depth", va="top", **words)
     axes.text(left - 0.5, top + AVERAGE / 2, "sender layer, relative depth", va="center", rotation=90, **words)
     _write_triangle(axes, right + beside, top, numbers)
-    draw_bar(axes, left, bottom + 0.42, AVERAGE, chance_of(networks), colormap, hatched=bool(np.isnan(values).any()))
+    hatched, scale = bool(np.isnan(values).any()), scale_of(objective, networks)
+    draw_bar(axes, left, bottom + 0.42, AVERAGE, colormap=colormap, hatched=hatched, **scale)
     return axes.figure
 
 
@@ -219,21 +228,29 @@ def draw_all_overviews(
     cells: pd.DataFrame,
     networks: pd.DataFrame,
     folder: Path | str,
-    objective: str,
-    recipes: Iterable[tuple[str, str]],
+    recipes: Mapping[str, Iterable[tuple[str, str]]],
     colormap: str,
     formats: Sequence[str],
 ) -> None:
     """Draw `<folder>/overview_<objective>_<sender>_to_<receiver>.<format>` of each two recipes, and the controls.
 
+    Args:
+        cells, networks: the tables.
+        folder: where the pictures go.
+        recipes: of each objective; `OVER_REMAPPED` may be one.
+        colormap, formats: of the pictures.
+
     Raises:
         ModelstitchError: if a table lacks the objective, a pair or a network, or a file can't be written.
     """
-    for sender, receiver in recipes:
-        overview = draw_overview(cells, networks, objective, sender, receiver, colormap)
-        save(overview, [f"{folder}/overview_{objective}_{sender}_to_{receiver}.{kind}" for kind in formats])
-    controls = draw_controls(cells, networks, objective, colormap)
-    save(controls, [f"{folder}/controls_{objective}.{kind}" for kind in formats])
+    cells = with_excess(cells)
+    for objective, pairs in recipes.items():
+        for sender, receiver in pairs:
+            overview = draw_overview(cells, networks, objective, sender, receiver, colormap)
+            save(overview, [f"{folder}/overview_{objective}_{sender}_to_{receiver}.{kind}" for kind in formats])
+        if objective != OVER_REMAPPED and not is_control(objective):
+            controls = draw_controls(cells, networks, objective, colormap)
+            save(controls, [f"{folder}/controls_{objective}.{kind}" for kind in formats])
 
 
 def draw_all_depths(
@@ -241,19 +258,24 @@ def draw_all_depths(
     networks: pd.DataFrame,
     triangles: pd.DataFrame,
     folder: Path | str,
-    objective: str,
-    recipes: Iterable[tuple[str, str]],
+    recipes: Mapping[str, Iterable[tuple[str, str]]],
     colormap: str,
     formats: Sequence[str],
 ) -> None:
     """Draw the average pair of each two recipes into `<folder>/depth_<objective>_<sender>_to_<receiver>.<format>`.
 
+    Args:
+        cells, networks, triangles: the tables.
+        folder, recipes, colormap, formats: as for `draw_all_overviews`.
+
     Raises:
         ModelstitchError: if a table lacks the pairs, or a file can't be written.
     """
-    for sender, receiver in recipes:
-        figure = draw_depth(cells, networks, triangles, objective, sender, receiver, colormap)
-        save(figure, [f"{folder}/depth_{objective}_{sender}_to_{receiver}.{kind}" for kind in formats])
+    cells = with_excess(cells)
+    for objective, pairs in recipes.items():
+        for sender, receiver in pairs:
+            figure = draw_depth(cells, networks, triangles, objective, sender, receiver, colormap)
+            save(figure, [f"{folder}/depth_{objective}_{sender}_to_{receiver}.{kind}" for kind in formats])
 
 
 def _grid(cells: pd.DataFrame, networks: pd.DataFrame, cell: float) -> _Grid:
@@ -283,6 +305,12 @@ def _side(cells: pd.DataFrame, networks: pd.DataFrame, role: str, cell: float) -
         starts=np.concatenate(starts),
         spans=tuple(spans),
     )
+
+
+def _heading(key: tuple[str, str, str], shown: str) -> str:
+    """Recipes of sender and receiver, and the objective where it isn't what the figure shows."""
+    objective, *recipes = key
+    return " → ".join(recipes) + (f", {objective} labels" if objective != shown else "")
 
 
 def _summary(cells: pd.DataFrame) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,8 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from modelstitch.analysis.controls import with_excess
+from modelstitch.analysis.matrices import PAIR
 from modelstitch.figures.canvas import (
     BAR_SPACE,
     FAILED,
@@ -26,7 +29,9 @@ from modelstitch.figures.canvas import (
     own_accuracy,
     rows_with,
     save,
+    scale_of,
     short_name,
+    stitches_of,
     text_width,
     write_accuracy,
     write_title,
@@ -50,9 +55,9 @@ def draw_record(record: PairRecord, colormap: str) -> Figure:
         {layer: short_name(layer, record.sender.names) for layer in rows},
         {layer: short_name(layer, record.receiver.names) for layer in columns},
         title=f"{about['sender']} → {about['receiver']}",
-        subtitle=f"{about['objective']} stitches · the networks alone: {own}",
+        subtitle=f"{stitches_of(about['objective'])} · the networks alone: {own}",
         colormap=colormap,
-        chance=None,
+        scale={"chance": None, "words": "test accuracy"},
     )
 
 
@@ -70,12 +75,14 @@ def draw_pair(
 def draw_all(
     cells: pd.DataFrame, networks: pd.DataFrame, folder: Path | str, colormap: str, formats: Sequence[str]
 ) -> None:
-    """Draw every pair of the table into `<folder>/<objective>/<sender>/<receiver>.<format>`.
+    """Draw every pair of the table into `<folder>/<objective>/<sender>/<receiver>.<format>`, and its excess.
+
+    That is the task's accuracies less those on remapped labels, `OVER_REMAPPED` its objective.
 
     Raises:
         ModelstitchError: if a network is missing from its table, or a file can't be written.
     """
-    for (objective, sender, receiver), pair in cells.groupby(["objective", "sender", "receiver"], sort=False):
+    for (objective, sender, receiver), pair in with_excess(cells).groupby(PAIR, sort=False):
         paths = [Path(folder) / objective / sender / f"{receiver}.{kind}" for kind in formats]
         save(_draw(pair, networks, colormap), paths)
 
@@ -101,9 +108,9 @@ def _draw(cells: pd.DataFrame, networks: pd.DataFrame, colormap: str) -> Figure:
         diverged,
         *labels,
         title=" → ".join(names),
-        subtitle=f"{first.objective} stitches · the networks alone: {' → '.join(own)}",
+        subtitle=f"{stitches_of(first.objective)} · the networks alone: {' → '.join(own)}",
         colormap=colormap,
-        chance=1 / int(networks.classes.iloc[0]),
+        scale=scale_of(first.objective, networks),
     )
 
 
@@ -116,7 +123,7 @@ def draw(
     title: str,
     subtitle: str,
     colormap: str,
-    chance: float | None,
+    scale: Mapping[str, Any],
 ) -> Figure:
     """A matrix of accuracies (rows, columns), NaN where there is no result, with its labels.
 
@@ -125,7 +132,7 @@ def draw(
         rows, columns: names of the sender's and the receiver's layers by index, short ones.
         title, subtitle: above it.
         colormap: of the accuracies, from 0 to 1.
-        chance: the accuracy of a guess, marked on the scale.
+        scale: of the colours: `chance` and `words` of `draw_bar`.
     """
     row_labels = [f"{name}  {layer}".strip() for layer, name in rows.items()]
     column_labels = [f"{layer}  {name}".strip() for layer, name in columns.items()]
@@ -147,7 +154,7 @@ def draw(
     words = {"size": LABEL, "color": SOFT, "ha": "center"}
     axes.text(left + across / 2, top - 0.17 - (above if upright else 0.12), "receiver layer", va="bottom", **words)
     axes.text(left - beside - 0.28, top + down / 2, "sender layer", va="center", rotation=90, **words)
-    draw_bar(axes, left, top + down, max(across, LEAST_BAR), chance, colormap)
+    draw_bar(axes, left, top + down, max(across, LEAST_BAR), colormap=colormap, **scale)
     return axes.figure
 
 

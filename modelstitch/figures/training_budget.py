@@ -29,6 +29,7 @@ from modelstitch.figures.canvas import (
     write_accuracy,
     write_title,
 )
+from modelstitch.measures.training_budget import PAIR
 
 CELL, LARGEST = 0.36, 2.4  # inches, as all that follow: a cell, a matrix
 LEFT, ABOVE, GAP = 0.75, 0.42, 0.3  # room left of a pair's matrices, above each of them, and between them
@@ -38,7 +39,7 @@ SIDES = {"below": ("-", "at or below the diagonal"), "above": ("--", "above it")
 
 
 def draw(cells: pd.DataFrame, summary: pd.DataFrame, networks: pd.DataFrame, colormap: str) -> Figure:
-    """For each pair one row of matrices per start, epochs from left to right, and the triangle's two means by epochs.
+    """For each objective and pair a row of matrices per start, by epochs, and the triangle's two means by epochs.
 
     Args:
         cells, summary: as `measures.training_budget` gives them.
@@ -47,7 +48,7 @@ def draw(cells: pd.DataFrame, summary: pd.DataFrame, networks: pd.DataFrame, col
     Raises:
         ModelstitchError: if a network is missing from its table.
     """
-    pairs = cells.groupby(["sender", "receiver"], sort=False)
+    pairs = cells.groupby(PAIR, sort=False)
     rows, columns = (int(pairs[f"{role}_layer"].nunique().max()) for role in ("sender", "receiver"))
     cell = min(CELL, LARGEST / max(rows, columns))
     pitch = max(cell * columns, text_width("mean .00, difference .00", SMALL)) + GAP
@@ -56,12 +57,12 @@ def draw(cells: pd.DataFrame, summary: pd.DataFrame, networks: pd.DataFrame, col
     height = 0.45 + max(2 * step, 1.2 + UNDER)
     bottom = top + len(pairs) * (height + GAP) - GAP
     axes = canvas(curves + CURVES + MARGIN, bottom + BAR_SPACE)
-    subtitle = "task stitches from two starts · rows: sender layers, columns: receiver layers"
+    subtitle = "stitches from two starts · rows: sender layers, columns: receiver layers"
     write_title(axes, "The matrix as its training grows", subtitle)
-    for place, ((sender, receiver), pair) in enumerate(pairs):
+    for place, (key, pair) in enumerate(pairs):
         upper = top + place * (height + GAP)
-        _write_pair(axes, upper + 0.2, sender, receiver, networks)
-        numbers = rows_with(summary, sender=sender, receiver=receiver)
+        _write_pair(axes, upper + 0.2, *key, networks)
+        numbers = rows_with(summary, **dict(zip(PAIR, key, strict=True)))
         for row, (start, budgets) in enumerate(pair.groupby("start")):
             y = upper + 0.45 + row * step + ABOVE
             words = {"size": LABEL, "color": INK, "ha": "center", "va": "center", "rotation": 90}
@@ -80,8 +81,10 @@ def draw(cells: pd.DataFrame, summary: pd.DataFrame, networks: pd.DataFrame, col
     return axes.figure
 
 
-def _write_pair(axes: Axes, baseline: float, sender: str, receiver: str, networks: pd.DataFrame) -> None:
-    name = pair_name(sender, receiver, networks.seed.nunique() > 1)
+def _write_pair(
+    axes: Axes, baseline: float, objective: str, sender: str, receiver: str, networks: pd.DataFrame
+) -> None:
+    name = f"{objective}: {pair_name(sender, receiver, networks.seed.nunique() > 1)}"
     own = " → ".join(number(rows_with(networks, network=network).accuracy.iloc[0]) for network in (sender, receiver))
     axes.text(MARGIN, baseline, name, size=HEADING, color=INK, weight="bold", va="baseline")
     after = MARGIN + text_width(name, HEADING, "bold") + 0.15

@@ -43,12 +43,14 @@ class Fit(NamedTuple):
         loss, accuracy: of the training images, (epochs, cells), in the order of the stitches; the last row may stand
             for a part of an epoch. Accuracy is NaN where training ran no suffix.
         images: how many were trained on.
+        classes: as in `StitchedPair`, of the labels that were trained on.
     """
 
     stitches: Stitches
     loss: np.ndarray
     accuracy: np.ndarray
     images: int
+    classes: Tensor | None = None
 
 
 def new_stitches(geometries: Mapping[Cell, Geometry], family: Any, seed: Sequence[object], device: str) -> Stitches:

@@ -90,6 +90,28 @@ class Teacher:
         self.margin.lerp_(soft.accuracy - accuracy, 1 - DECAY)
 
 
+class ReceiverTeacher:
+    """The class probabilities that the receiver gives, for all cells, whatever the labels.
+
+    Args:
+        receiver: the frozen network.
+        cells: how many cells learn.
+    """
+
+    def __init__(self, receiver: FrozenNetwork, cells: int) -> None:
+        self.receiver, self.cells = receiver, cells
+
+    @torch.no_grad()
+    def soft_targets(self, images: Tensor, labels: Tensor, representations: Mapping[int, Tensor]) -> SoftTargets:
+        """Targets for images (N, C, H, W), as `Teacher` gives them."""
+        own = self.receiver(images).float().softmax(dim=1)
+        accuracy = correct(own.argmax(dim=1), labels).float().mean()
+        return SoftTargets(own, accuracy, torch.ones(self.cells, device=images.device))
+
+    def update(self, soft: SoftTargets, accuracy: Tensor) -> None:
+        """Nothing: all cells go on learning from it."""
+
+
 def reliability(network: FrozenNetwork, images: DeviceImages, chosen: Tensor) -> float:
     """How much better than guessing a network is on images of some indices (N,): 0 as good or worse, 1 always right.
 

@@ -17,6 +17,7 @@ from modelstitch.errors import ModelstitchError
 from modelstitch.fitting.beginning import Fit
 from modelstitch.fitting.objectives import objective_of
 from modelstitch.hardware import choose_precision, device_name, enough_memory, prepare
+from modelstitch.networks.evaluation import predict as predict_alone
 from modelstitch.networks.frozen import freeze
 from modelstitch.networks.network import INPUT, Network
 from modelstitch.records import Column, Layers, PairRecord, predictions_dtype
@@ -70,7 +71,8 @@ def train_pair(
     seed = (study_seed, *names, objective)
     fit = objective_of(objective).fit(*frozen, shapes, train_images, settings, seed, " → ".join(names))
     trained_seconds = time.monotonic() - begun
-    predictions = predict(StitchedPair(*frozen, fit.stitches), test_images)
+    own = predict_alone(frozen[1], test_images).argmax(dim=1).cpu().numpy()
+    predictions = predict(StitchedPair(*frozen, fit.stitches, fit.classes), test_images)
     seconds = time.monotonic() - begun
     attributes = {
         "study": study,
@@ -81,7 +83,7 @@ def train_pair(
         "receiver_accuracy": receiver.accuracy_in(precision),
         "dataset": dataset.name,
         "dataset_digest": dataset.digest,
-        "settings": settings.model_dump(mode="json"),
+        "settings": settings.model_dump(mode="json", exclude={"pairs"}),
         "seed": study_seed,
         "device": device_name(device),
         "threads": torch.get_num_threads(),
@@ -92,7 +94,7 @@ def train_pair(
         "images_per_second": round(fit.images / trained_seconds, 3),
         "versions": installed_versions(),
     }
-    made = tuple(column(j, fit, predictions.loss, predictions.classes, dataset) for j in columns)
+    made = tuple(column(j, fit, predictions.loss, predictions.classes, own, dataset) for j in columns)
     record = PairRecord(attributes, layers_of(sender), layers_of(receiver), made)
     return StitchedPairResult(record, on_device(fit.stitches, "cpu"))
 
@@ -126,13 +128,16 @@ def layers_of(network: Network) -> Layers:
     )
 
 
-def column(receiver_layer: int, fit: Fit, test_loss: np.ndarray, classes: np.ndarray, dataset: Dataset) -> Column:
+def column(
+    receiver_layer: int, fit: Fit, test_loss: np.ndarray, classes: np.ndarray, own: np.ndarray, dataset: Dataset
+) -> Column:
     """The record of a receiver's layer; a cell whose loss stopped being finite counts as diverged, its accuracy NaN.
 
     Args:
         receiver_layer: the column's.
         fit: the stitches of all cells, with their losses and accuracies in training.
         test_loss, classes: (cells,) and (cells, test images), of the cells in the order of the fit's stitches.
+        own: the receiver's own classes of the test images, (test images,).
         dataset: whose test images were predicted.
     """
     rows = [row for row, (_, j) in enumerate(fit.stitches) if j == receiver_layer]
@@ -149,6 +154,7 @@ def column(receiver_layer: int, fit: Fit, test_loss: np.ndarray, classes: np.nda
         test_images=classes.shape[1],
         test_accuracy=np.where(diverged, np.nan, accuracy(classes[rows], dataset.test.labels)),
         test_loss=np.where(diverged, np.nan, test_loss),
+        agreement=np.where(diverged, np.nan, accuracy(classes[rows], own)),
         train_accuracy=np.where(diverged[:, None], np.nan, train_accuracy),
         train_loss=train_loss,
         predictions=classes[rows].astype(predictions_dtype(len(dataset.classes))),

@@ -10,7 +10,8 @@ from modelstitch.config.stitches import TrainedStitches
 from modelstitch.data.images import DeviceImages
 from modelstitch.engine.evaluation import Tally, cross_entropies
 from modelstitch.engine.pair import GroupOutput, StitchedPair
-from modelstitch.fitting.distillation import Teacher
+from modelstitch.fitting.alignment import Alignment
+from modelstitch.fitting.distillation import ReceiverTeacher, Teacher
 from modelstitch.fitting.steps import steps
 from modelstitch.hardware import enough_memory
 from modelstitch.optimisers import Optimiser
@@ -23,7 +24,8 @@ def train(
     optimiser: Optimiser,
     order: Sequence[object],
     label: str = "stitches",
-    teacher: Teacher | None = None,
+    teacher: Teacher | ReceiverTeacher | None = None,
+    alignment: Alignment | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Train the stitches for the task, in place (arXiv 2303.11277).
 
@@ -35,6 +37,7 @@ def train(
         order: what the order of the images is seeded with, beside the epoch.
         label: names the work in its progress.
         teacher: of the pair's cells, in their order: whose predictions they learn beside the labels.
+        alignment: what they learn in place of labels and predictions.
 
     Returns:
         Mean loss and accuracy (epochs, cells) of the augmented training images, as they were when they were trained on;
@@ -48,7 +51,7 @@ def train(
         if epoch == len(tallies):
             tallies.append(Tally(list(pair.stitches), images.device))
         optimiser.rate = rate
-        take_step(pair, optimiser, batch, labels, tallies[-1], teacher)
+        take_step(pair, optimiser, batch, labels, tallies[-1], teacher, alignment)
     losses, accuracies = zip(*(tally.means() for tally in tallies), strict=True)
     return np.stack(losses), np.stack(accuracies)
 
@@ -60,26 +63,33 @@ def take_step(
     images: Tensor,
     labels: Tensor,
     tally: Tally,
-    teacher: Teacher | None = None,
+    teacher: Teacher | ReceiverTeacher | None = None,
+    alignment: Alignment | None = None,
 ) -> None:
     """Move every stitch once, by the mean cross-entropy of its own logits with labels (N,), on images (N, C, H, W).
 
-    A cell that a `teacher` teaches moves by that with its soft targets; the tally's losses are of the labels.
+    A cell that a `teacher` teaches moves by that with its soft targets, and with an `alignment` all move by its errors;
+    the tally's losses are of the labels.
 
     Raises:
         ModelstitchError: if the device has too little memory.
     """
     representations = pair.represent(images)
     soft = teacher.soft_targets(images, labels, representations) if teacher else None
+    expected = alignment.expected(images) if alignment else None
 
     def step(images: Tensor, labels: Tensor) -> list[GroupOutput]:
         optimiser.zero_grad()
         counts = []
-        for j, group, logits in pair.passes(images, representations):
+        passes = pair.passes_by_stage if alignment else pair.passes
+        for j, group, given in passes(images, representations):
+            logits = pair.logits_of(given[-1], group) if alignment else given
             losses = objective = cross_entropies(logits, labels[group.images])
             if soft is not None:
                 to_teacher = cross_entropies(logits, soft.targets[group.images])
                 objective = torch.lerp(losses, to_teacher, soft.mask[tally.rows(j, group), None])
+            if alignment:
+                objective = alignment.errors(given, j, expected, group.images)
             (objective.sum() / len(labels)).backward()
             counts.append(GroupOutput(j, group, losses.detach(), logits.detach().argmax(dim=2)))
         optimiser.step()

@@ -14,7 +14,7 @@ from modelstitch import records
 from modelstitch.analysis import triangle
 from modelstitch.analysis.matrices import rank_correlation
 
-PAIR, CELL = ["sender", "receiver"], ["sender_layer", "receiver_layer"]
+PAIR, CELL = ["objective", "sender", "receiver"], ["sender_layer", "receiver_layer"]
 NAMED_CELL = ["sender_layer", "sender_layer_name", "receiver_layer", "receiver_layer_name"]
 COUNTS = ["sender_layer_count", "receiver_layer_count"]
 TRIANGLE = ("below", "above", "difference", "depth_slope")
@@ -40,6 +40,7 @@ def cells(paths: Sequence[Path | str]) -> pd.DataFrame:
     for record in map(records.read, paths):
         about, settings = record.attributes, record.attributes["settings"]
         pair = {
+            "objective": about["objective"],
             "sender": about["sender"],
             "receiver": about["receiver"],
             "epochs": settings["epochs"],

@@ -173,6 +173,8 @@ def with_history(
         "loss": test.loss,
         "test_images": test.images,
         "train_accuracy": curves["train_accuracy"][-1] if curves["train_accuracy"] else None,
+        "changes": "{}",  # of the images that it is trained on
+        "accuracy_changed": None,
         "dataset": dataset.name,
         "digest": dataset.digest,
         "device": device_name(test_images.device),

@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -11,7 +12,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from modelstitch.accuracy import correct
-from modelstitch.config.networks import Architecture, Training
+from modelstitch.config.networks import Architecture, Changes, Training
+from modelstitch.data import changing
 from modelstitch.data.datasets import Dataset
 from modelstitch.data.images import DeviceImages
 from modelstitch.errors import ModelstitchError
@@ -42,23 +44,28 @@ def train(
 ) -> Network:
     """A network trained with linear warm-up and cosine; its `about` tells how it went.
 
+    Where its training changes the images, it is trained on those, and tested on the data set's own; how accurate it is
+    on test images that are changed as well is `accuracy_changed`.
+
     After every epoch the state goes to `checkpoint`; where that holds the state of the same training, by the same
     `code` (a fingerprint) and in the same precision, it goes on from there, to the same bits as without the
     interruption. It stays until the caller, who writes the network, deletes it.
 
     Raises:
-        ModelstitchError: if the network can't be built or takes no such images, there are fewer training images than
-            one batch, the loss stops being finite, or the device has too little memory.
+        ModelstitchError: if the network can't be built or takes no such images, they can't be changed so, there are
+            fewer training images than one batch, the loss stops being finite, or the device has too little memory.
     """
     begun = time.monotonic(), time.process_time()
     training = architecture.training
     dtype = choose_precision(training.precision, device)
     prepare(device, dtype)
-    if len(dataset.train.labels) < training.batch:
+    changes = training.changes or Changes()
+    split = changing.training_images(dataset, changes, study_seed, network_id)
+    if len(split.labels) < training.batch:
         raise ModelstitchError(
-            f"networks.training.batch: {training.batch} is more than the {len(dataset.train.labels)} training images"
+            f"networks.training.batch: {training.batch} is more than the {len(split.labels)} training images"
         )
-    images = DeviceImages(dataset, dataset.train, device)
+    images = DeviceImages(dataset, split, device)
     test_images = DeviceImages(dataset, dataset.test, device)
     network = initial(network_id, architecture, dataset, study_seed)
     module = network.module.to(device, memory_format=network.memory_format)
@@ -94,7 +101,12 @@ def train(
             curves[name].append(value)
         _keep(checkpoint, fingerprint, module, optimiser, curves)
         say(f"{network_id}: epoch {epoch + 1} of {training.epochs}: loss {train_loss:.3f}, test {test.accuracy:.3f}")
-    return with_history(network_id, network, test_images, dataset, curves, begun, dtype)
+    network = with_history(network_id, network, test_images, dataset, curves, begun, dtype)
+    about = {"changes": json.dumps(changes.model_dump(mode="json", exclude_none=True))}
+    if changed := changing.test_images(dataset, changes, study_seed, network_id):
+        test = evaluate(FrozenNetwork(network, device=device), DeviceImages(dataset, changed, device))
+        about["accuracy_changed"] = test.accuracy
+    return replace(network, about=network.about | about)
 
 
 def take_step(

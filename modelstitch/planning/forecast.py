@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import torch
 
+from modelstitch.config.stitches import REMAPPED, is_control
 from modelstitch.hardware import choose_device
 from modelstitch.identifiers import NetworkId
 from modelstitch.planning import disk, operations, requests
@@ -155,6 +156,8 @@ def measure_jobs(plan: PlannedStudy, speed: Speed) -> list[Job]:
     jobs = []
     for cells in cells_of(plan):
         objective, sender, receiver, rows, columns = cells
+        if is_control(objective):
+            continue
         family = study.stitches.objectives()[objective].family
         memory, count = requests.pair_mb(plan, *cells), len(rows) * len(columns)
         seconds_per_operation = rate(speed.evaluation, cells.key)
@@ -201,6 +204,7 @@ def measure_jobs(plan: PlannedStudy, speed: Speed) -> list[Job]:
 def capacity_jobs(plan: PlannedStudy, speed: Speed) -> list[Job]:
     """Stitches of every family for the pairs of `measures.capacity`, at the speed of the study's own for the task."""
     measure, jobs = plan.study.measures.capacity, []
+    objectives = [name for name in ("task", REMAPPED) if name in plan.study.objectives()]
     for pair, family in itertools.product(measure.pairs, measure.families) if measure else ():
         with_family = plan.with_task(measure.training(plan.study.stitches.task, family))
         layers = plan.sender_layers("task", pair.sender), plan.receiver_layers("task", pair.receiver)
@@ -209,7 +213,7 @@ def capacity_jobs(plan: PlannedStudy, speed: Speed) -> list[Job]:
         evaluation = operations.evaluation(with_family, *cells[1:], family)
         seconds = training * rate(speed.training, cells.key) + evaluation * rate(speed.evaluation, cells.key)
         memory = requests.pair_mb(with_family, *cells)
-        jobs.append(Job(speed.start + seconds, training + evaluation, memory=memory))
+        jobs += [Job(speed.start + seconds, training + evaluation, memory=memory)] * len(objectives)
     return jobs
 
 

@@ -10,11 +10,13 @@ from modelstitch.planning.study import PlannedStudy
 
 def network(plan: PlannedStudy, network: str | NetworkId) -> int:
     """Making a network: an image trained on costs three forward passes, and each epoch ends with an evaluation."""
-    _, train_images, test_images, _ = plan.sizes
+    _, train_images, test_images, classes = plan.sizes
     name, recipe, _ = NetworkId.parse(str(network))
     images = test_images
     if recipe == "trained":
-        images += plan.study.networks.complete(name).training.epochs * (3 * train_images + test_images)
+        training = plan.study.networks.complete(name).training
+        part = training.changes.part(classes) if training.changes else 1
+        images += training.epochs * (3 * round(part * train_images) + test_images)
     elif recipe == "calibrated":
         images += train_images
     return images * plan.descriptions[name].total_operations

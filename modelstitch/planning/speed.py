@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from modelstitch import hardware
-from modelstitch.config.stitches import AdamStitches, FastStitches, LeastSquares
+from modelstitch.config.stitches import AdamStitches, FastStitches, LeastSquares, section_of
 from modelstitch.config.study import Study
 from modelstitch.data.datasets import Dataset, Sizes, Split
 from modelstitch.data.images import DeviceImages
@@ -68,7 +68,7 @@ class PairCells(NamedTuple):
     @property
     def key(self) -> str:
         """What pairs of equal cost share."""
-        return " ".join((self.objective, *self.architectures))
+        return " ".join((section_of(self.objective), *self.architectures))
 
 
 @dataclass(frozen=True)
@@ -121,10 +121,9 @@ def rate(rates: Rates, key: str) -> float:
 
 def cells_of(plan: PlannedStudy) -> Iterator[PairCells]:
     """The cells of every pair."""
-    for objective in plan.study.objectives():
-        for sender, receiver in plan.study.ordered_pairs():
-            layers = plan.sender_layers(objective, sender), plan.receiver_layers(objective, receiver)
-            yield PairCells(objective, str(sender), str(receiver), *layers)
+    for objective, (sender, receiver) in plan.study.stitched_pairs():
+        layers = plan.sender_layers(objective, sender), plan.receiver_layers(objective, receiver)
+        yield PairCells(objective, str(sender), str(receiver), *layers)
 
 
 def measure_together(plan: PlannedStudy, start: float, device: str, processes: int) -> Speed:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from modelstitch.config.families import LINEAR, Family
-from modelstitch.config.stitches import StitchSettings
+from modelstitch.config.stitches import StitchSettings, section_of
 from modelstitch.config.study import Study
 from modelstitch.data.datasets import Sizes
 from modelstitch.errors import ModelstitchError
@@ -17,6 +17,10 @@ SIZES = {
     "digits": Sizes((1, 32, 32), 1437, 360, 10),
     "cifar10": Sizes((3, 32, 32), 50_000, 10_000, 10),
     "cifar100": Sizes((3, 32, 32), 50_000, 10_000, 100),
+    "svhn": Sizes((3, 32, 32), 73_257, 26_032, 10),
+    "mnist": Sizes((1, 28, 28), 60_000, 10_000, 10),
+    "fashion-mnist": Sizes((1, 28, 28), 60_000, 10_000, 10),
+    "stl10": Sizes((3, 96, 96), 5_000, 8_000, 10),
     "imagefolder": Sizes((3, 32, 32), 50_000, 10_000, 100),
 }
 
@@ -45,11 +49,11 @@ class PlannedStudy:
 
     def sender_layers(self, objective: str, sender: str | NetworkId) -> list[int]:
         """Layers of the sender that are stitched, in ascending order: the rows of its matrices."""
-        return self._chosen(getattr(self.study.stitches, objective).sender_layers, sender)
+        return self._chosen(self.study.stitches.objectives()[objective].sender_layers, sender)
 
     def receiver_layers(self, objective: str, receiver: str | NetworkId) -> list[int]:
         """Layers of the receiver that stitches stand for, in ascending order: the columns of its matrices."""
-        return self._chosen(getattr(self.study.stitches, objective).receiver_layers, receiver)
+        return self._chosen(self.study.stitches.objectives()[objective].receiver_layers, receiver)
 
     def work(
         self,
@@ -84,6 +88,7 @@ class PlannedStudy:
             f"{source}: stitches.{objective}.{key}[{index}]: no layer {layer} in {name}: it has {count} layers, "
             f"0 to {count - 1}"
             for objective, settings in self.study.stitches.objectives().items()
+            if section_of(objective) == objective
             for key in ("sender_layers", "receiver_layers")
             if getattr(settings, key) != "all"
             for index, layer in enumerate(getattr(settings, key))

@@ -39,6 +39,11 @@ class Result:
         return self.accuracy / self.receiver_accuracy
 
     @property
+    def agreement(self) -> pd.DataFrame:
+        """How often every cell predicts what the receiver does, right or wrong, on the test images."""
+        return self._frame("agreement")
+
+    @property
     def loss(self) -> pd.DataFrame:
         """Mean cross-entropy of every cell on the test images."""
         return self._frame("test_loss")

@@ -46,8 +46,10 @@ def stitch(
         train, test: (images, labels) as arrays or tensors, or a Dataset or DataLoader of torch. Images (N, C, H, W) or
             (N, H, W, C) are bytes, which become 0 to 1, or floating-point numbers, which are taken as they are; then a
             network's own mean and deviation apply, where it has some.
-        objective: `task`, cross-entropy through the receiver; or `similarity`, squared error to its layer's output.
-        protocol: `fast`, `paper` or `adam` for the task, `least-squares`, `paper` or `adam` for similarity.
+        objective: `task`, cross-entropy through the receiver; `remapped`, its control, on labels whose classes are
+            exchanged; `similarity`, squared error to its layer's output; or `soft`, `functional`, `penultimate`
+            (docs/protocols.md).
+        protocol: `least-squares`, `paper` or `adam` for similarity, `fast`, `paper` or `adam` for all others.
         layers: the sender's and the receiver's, each a list of indices or names, or None for all.
         device: `auto`, `cpu` or `cuda`.
         seed: of the stitches' start and of the images' order.

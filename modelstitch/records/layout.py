@@ -8,7 +8,7 @@ from typing import Annotated, Any, NamedTuple, get_origin, get_type_hints
 
 import numpy as np
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 JSON_ATTRIBUTES = ("settings", "versions")
 IDENTITY = (
     "study",
@@ -42,7 +42,8 @@ class Array(NamedTuple):
 class Column:
     """The S cells of one receiver layer, in the order of `sender_layers`.
 
-    A cell without a result has a NaN `test_accuracy` and says why in `reason`, which is empty for every other cell.
+    `agreement` is how often a cell predicts what the receiver does of a test image. A cell without a result has a NaN
+    `test_accuracy` and says why in `reason`, which is empty for every other cell.
 
     Raises:
         ValueError: if the shapes disagree, or a NaN has no reason, or a reason no NaN.
@@ -53,6 +54,7 @@ class Column:
     test_images: int
     test_accuracy: Annotated[np.ndarray, Array(("cells",), np.float64)]
     test_loss: Annotated[np.ndarray, Array(("cells",), np.float64)]
+    agreement: Annotated[np.ndarray, Array(("cells",), np.float64)]
     train_accuracy: Annotated[np.ndarray, Array(("cells", "epochs"), np.float64)]
     train_loss: Annotated[np.ndarray, Array(("cells", "epochs"), np.float64)]
     predictions: Annotated[np.ndarray, Array(("cells", "images"), "classes")]

@@ -2,7 +2,7 @@
 
 WIDENING = STUDY.measures.capacity
 # The task, and its control on remapped labels where the study has it.
-CAPACITY_OBJECTIVES = [objective for objective in OBJECTIVES if objective in ("task", "remapped")]
+CAPACITY_OBJECTIVES = [objective for objective in ("task", REMAPPED) if objective in OBJECTIVES]
 CAPACITY_FAMILIES = [label(family) for family in (WIDENING.families if WIDENING else ())]
 CAPACITY_RECORD = RESULTS / "capacity/{objective}/{family}/{sender}/{receiver}.h5"
 CAPACITY_RECORDS = [
@@ -42,7 +42,7 @@ if WIDENING:
             device=DEVICE,
         params:
             objective="{objective}",
-            settings=lambda wildcards: capacity_settings(wildcards).model_dump(mode="json"),
+            settings=lambda wildcards: capacity_settings(wildcards).model_dump(mode="json", exclude={"pairs"}),
             sender_cuts=cuts_of("sender"),
             receiver_cuts=cuts_of("receiver"),
             sender_layers=lambda wildcards: cells_of_task(wildcards)[3],

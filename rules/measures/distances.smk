@@ -1,10 +1,14 @@
 """How far stitched representations are from the expected one: of the stitches of both objectives."""
 
 DISTANCES = [RESULTS / f"tables/{name}.csv" for name in ("distances", "distance_summary")]
-PAIR_DISTANCES = [f"{RESULTS}/measures/distances/{pair.sender}/{pair.receiver}.csv" for pair in PAIRS]
+PAIR_DISTANCES = [
+    f"{RESULTS}/measures/distances/{pair.sender}/{pair.receiver}.csv"
+    for objective, pair in STITCHED
+    if objective == "similarity" and ("task", pair) in STITCHED
+]
 
 
-if {"task", "similarity"} <= set(OBJECTIVES):
+if PAIR_DISTANCES:
     MEASURED += DISTANCES
 
     rule measure_distances:

@@ -2,13 +2,13 @@
 
 IMAGES_MEASURED = STUDY.measures.generated_images
 GENERATED = "{objective}/{sender}/{receiver}"
-ALL_GENERATED = [f"{objective}/{pair.sender}/{pair.receiver}" for objective in OBJECTIVES for pair in PAIRS]
+ALL_GENERATED = [f"{objective}/{pair.sender}/{pair.receiver}" for objective, pair in STITCHES_MEASURED]
 GENERATED_TABLES = [f"{RESULTS}/measures/generated_images/{name}.csv" for name in ALL_GENERATED]
 GENERATED_IMAGES = [f"{RESULTS}/measures/generated_images/{name}.h5" for name in ALL_GENERATED]
 GENERATION_TABLE = RESULTS / "tables/generated_images.csv"
 GENERATION_FIGURES = [
     file
-    for pair in PAIRS
+    for pair in dict.fromkeys(pair for _, pair in STITCHES_MEASURED)
     for file in in_report(
         RESULTS / f"figures/generated_images/{pair.sender}/{pair.receiver}",
         "../../report/generated_images_pair.rst",

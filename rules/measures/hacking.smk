@@ -2,9 +2,7 @@
 
 HACKED = STUDY.measures.hacking
 PAIRS_HACKED = [
-    f"{RESULTS}/measures/hacking/{objective}/{pair.sender}/{pair.receiver}"
-    for objective in OBJECTIVES
-    for pair in PAIRS
+    f"{RESULTS}/measures/hacking/{objective}/{pair.sender}/{pair.receiver}" for objective, pair in STITCHES_MEASURED
 ]
 HACKING_TABLES = {name: f"{RESULTS}/tables/{name}.csv" for name in ("hacking", "hacking_suffix")}
 HACKING_FIGURE = in_report(
@@ -18,7 +16,7 @@ HACKING_FIGURE = in_report(
 
 if HACKED:
     MEASURED += HACKING_TABLES.values()
-    MEASURED += expand(map(str, HACKING_FIGURE), objective=OBJECTIVES)
+    MEASURED += expand(map(str, HACKING_FIGURE), objective=COMPARED)
 
     rule measure_hacking:
         input:

@@ -3,12 +3,18 @@
 from modelstitch.config.stitches import STARTS
 
 GROWING = STUDY.measures.training_budget
-BUDGET_RECORD = RESULTS / "training_budget/{epochs}/{start}/{sender}/{receiver}.h5"
+BUDGET_RECORD = RESULTS / "training_budget/{objective}/{epochs}/{start}/{sender}/{receiver}.h5"
 BUDGET_RECORDS = [
     str(BUDGET_RECORD).format(
-        epochs=str(epochs).removesuffix(".0"), start=start, sender=pair.sender, receiver=pair.receiver
+        objective=objective,
+        epochs=str(epochs).removesuffix(".0"),
+        start=start,
+        sender=pair.sender,
+        receiver=pair.receiver,
     )
     for pair in (GROWING.pairs if GROWING else ())
+    for objective in ("task", REMAPPED)
+    if (objective, (NetworkId.parse(pair.sender), NetworkId.parse(pair.receiver))) in STITCHED
     for start in STARTS
     for epochs in sorted(GROWING.epochs)
 ]
@@ -31,9 +37,9 @@ if GROWING:
             record=BUDGET_RECORD,
             stitches=temp(BUDGET_RECORD.with_suffix(".safetensors")),
         log:
-            RESULTS / "logs/stitch_training_budget/{epochs}/{start}/{sender}/{receiver}.log",
+            RESULTS / "logs/stitch_training_budget/{objective}/{epochs}/{start}/{sender}/{receiver}.log",
         benchmark:
-            RESULTS / "benchmarks/stitch_training_budget/{epochs}/{start}/{sender}/{receiver}.tsv"
+            RESULTS / "benchmarks/stitch_training_budget/{objective}/{epochs}/{start}/{sender}/{receiver}.tsv"
         wildcard_constraints:
             epochs=r"[0-9.e+-]+",
             start="|".join(STARTS),
@@ -46,7 +52,7 @@ if GROWING:
             gpu=GPUS,
             device=DEVICE,
         params:
-            objective="task",
+            objective="{objective}",
             settings=task_from,
             sender_cuts=cuts_of("sender"),
             receiver_cuts=cuts_of("receiver"),
@@ -54,7 +60,7 @@ if GROWING:
             receiver_layers=lambda wildcards: cells_of_task(wildcards)[4],
             study=STUDY.study,
             seed=STUDY.seed,
-            code=lambda wildcards: code_of_pair("stitch_pair.py", wildcards=wildcards, objectives=("task",)),
+            code=lambda wildcards: code_of_pair("stitch_pair.py", wildcards=wildcards),
         script:
             "../../workflow_scripts/stitch_pair.py"
 

@@ -3,11 +3,12 @@
 import functools
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from modelstitch import records
 from modelstitch.analysis.cells import cells
-from modelstitch.analysis.controls import EXCESSES_OVER_RANDOM
+from modelstitch.analysis.controls import EXCESSES_OVER_RANDOM, with_excess
 from tests.analysis.written import write_record
 from tests.records import made
 
@@ -105,3 +106,42 @@ def test_pretrained_networks_have_no_random_controls_but_themselves(tmp_path):
     np.testing.assert_allclose(
         table.excess_over_self[table.sender == other], [0, 0, -0.1, -0.1, -0.2, -0.2], atol=1e-12
     )
+
+
+def test_the_task_is_compared_with_remapped_labels(tmp_path):
+    trained, other = "R1111_trained_s0", "R1112_trained_s0"
+
+    def write(objective, sender, *accuracies, diverged=()):
+        return write_record(
+            tmp_path / objective, sender, trained, diverged, accuracies, layers=(0,), objective=objective
+        )
+
+    table = cells(
+        [
+            write("task", trained, 0.5, 0.6, 0.9),
+            write("remapped", trained, 0.1, 0.3, 0.8, diverged=[(2, 0)]),
+            write("remapped-2", trained, 0.3, 0.2, 0.6),
+            write("similarity", trained, 0.5, 0.6, 0.9),
+            write("task", other, 0.5, 0.6, 0.9),
+            write("remapped", other, 0.5, 0.1, 1.0),
+        ]
+    )
+    chosen = table[table.objective == "task"].set_index(["sender", "sender_layer"])
+    np.testing.assert_allclose(chosen.excess_over_remapped[trained], [0.3, 0.35, 0.3], atol=1e-12)
+    np.testing.assert_allclose(chosen.excess_over_remapped[other], [0, 0.5, -0.1], atol=1e-12)
+    np.testing.assert_allclose(chosen.remapped_spread[trained], [0.02**0.5, 0.005**0.5, np.nan], atol=1e-12)
+    assert chosen.remapped_spread[other].isna().all()
+    others = table[table.objective != "task"]
+    assert others[["excess_over_remapped", "remapped_spread"]].isna().all(axis=None)
+    assert others.excess_over_probe[others.objective != "similarity"].isna().all()
+
+    shown = with_excess(table)
+    pd.testing.assert_frame_equal(shown[: len(table)], table)
+    over = shown[len(table) :]
+    assert set(over.objective) == {"excess_over_remapped"} and len(over) == 6
+    np.testing.assert_array_equal(over.accuracy, over.excess_over_remapped)
+
+
+def test_a_study_without_remapped_labels_shows_nothing_more(tmp_path):
+    table = cells([write_record(tmp_path, "R1111_trained_s0", "R1111_trained_s0")])
+    assert table.excess_over_remapped.isna().all() and with_excess(table) is table

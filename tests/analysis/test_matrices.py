@@ -18,7 +18,10 @@ def cells():
     table.loc[(table.sender_layer == 2) & (table.receiver_layer == 1), "accuracy"] = np.nan
     names = {"sender_layer_name": table.sender_layer.map({0: "stem", 1: "2", 2: "body.norm, last"})}
     return table.assign(
-        relative_accuracy=table.accuracy * 2, **names, receiver_layer_name="layers." + table.receiver_layer.astype(str)
+        relative_accuracy=table.accuracy * 2,
+        **names,
+        receiver_layer_name="layers." + table.receiver_layer.astype(str),
+        excess_over_remapped=np.nan,
     )
 
 

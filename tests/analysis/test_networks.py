@@ -35,6 +35,15 @@ def test_a_network_is_of_a_model_with_its_arguments_and_only_a_small_resnet_has_
     assert table.width[0] == 8 and table.width.isna().tolist() == [False, True]
 
 
+def test_what_a_network_was_trained_on_stands_in_its_row(tmp_path):
+    changes = {"changes": '{"shortcut": 0.75}', "accuracy_changed": 0.9}
+    table = networks(
+        [write_network(tmp_path, "R1111_trained_s0"), write_network(tmp_path, "dots_trained_s0", **changes)]
+    )
+    assert table.changes.tolist() == ["{}", '{"shortcut": 0.75}']
+    assert table.accuracy_changed.isna().tolist() == [True, False] and table.accuracy_changed[1] == 0.9
+
+
 def test_a_damaged_file_is_named(tmp_path):
     path = write_network(tmp_path, "R1111_trained_s0")
     about = json.loads(path.read_text())

@@ -27,7 +27,7 @@ def by_index(i, j):
 def write_pair(few_digits, tmp_path):
     """Write a record of which cell (i, j) is right on as many of the 101 images as `right(i, j)` says."""
 
-    def write(sender, receiver, right, digest=few_digits.digest):
+    def write(sender, receiver, right, digest=few_digits.digest, objective="task"):
         rows, columns = (len(made.layers_of(name)) for name in (sender, receiver))
         labels = few_digits.test.labels
         result = []
@@ -37,8 +37,8 @@ def write_pair(few_digits, tmp_path):
             predictions = np.stack([np.where(np.arange(101) < (count or 0), labels, 9 - labels) for count in counts])
             accuracies = np.where(failed, np.nan, (predictions == labels).mean(axis=1))
             result.append(made.column(j, accuracies, predictions=predictions.astype(np.uint8)))
-        path = tmp_path / f"{sender}_{receiver}.h5"
-        records.write(path, made.record(result, sender, receiver, objective="task", dataset_digest=digest))
+        path = tmp_path / f"{objective}_{sender}_{receiver}.h5"
+        records.write(path, made.record(result, sender, receiver, objective=objective, dataset_digest=digest))
         return path
 
     return write
@@ -206,3 +206,28 @@ def test_a_record_of_other_images_is_refused(write_pair, few_digits_path):
     path = write_pair("R1111_trained_s0", "R1111_trained_s0", lambda i, j: 90, digest="other")
     with pytest.raises(ModelstitchError, match=r"R1111_trained_s0\.h5: made of other images"):
         triangle.measure([path], few_digits_path, 0)
+
+
+def test_the_triangle_over_remapped_labels_is_that_of_the_differences(write_pair, few_digits_path):
+    one, other = "R1111_trained_s0", "R1112_trained_s0"
+    counts = {
+        "task": lambda i, j: None if (i, j) == (4, 0) else 60 + 5 * (i - j),
+        "remapped": lambda i, j: None if (i, j) == (0, 4) else 30 + 7 * (i - j),
+        "remapped-2": lambda i, j: 10 + i * j,
+    }
+    paths = [write_pair(one, one, right, objective=objective) for objective, right in counts.items()]
+    paths.append(write_pair(one, other, counts["task"]))
+    found = triangle.measure(paths, few_digits_path, seed=0).set_index(["objective", "sender", "receiver"])
+    assert [key for key in found.index if key[0] == "excess_over_remapped"] == [
+        ("excess_over_remapped", name, name) for name in ("all", one)
+    ]
+    over = pd.DataFrame(
+        [[60 + 5 * (i - j) - (30 + 7 * (i - j) + 10 + i * j) / 2 for j in range(5)] for i in range(5)], dtype=float
+    )
+    over.loc[4, 0] = over.loc[0, 4] = np.nan
+    expected = triangle.numbers(over / 101, 5, 5)
+    row = found.loc["excess_over_remapped", one, one]
+    assert row.cells == 23
+    for name in triangle.NUMBERS:
+        assert row[name] == pytest.approx(expected[name], abs=1e-9), name
+    assert row.difference_images_low <= row["difference"] <= row.difference_images_high

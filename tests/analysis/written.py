@@ -53,6 +53,8 @@ def write_network(folder, network, **changes):
         "accuracy": 0.95,
         "loss": 0.2,
         "train_accuracy": 0.99,
+        "changes": "{}",
+        "accuracy_changed": None,
         "test_images": 360,
         "classes": 10,
         "dataset": "digits",

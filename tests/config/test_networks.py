@@ -6,7 +6,7 @@ import jsonschema
 import pytest
 from pydantic import ValidationError
 
-from modelstitch.config.networks import Architecture, Training, default_name
+from modelstitch.config.networks import Architecture, Changes, Training, default_name
 from modelstitch.config.section import read
 from modelstitch.config.study import load_study
 from modelstitch.identifiers import NetworkId
@@ -195,6 +195,57 @@ def test_a_problem_of_an_architectures_own_training_is_told_by_its_place():
     assert problems(with_architectures("R1112", {"model": "R1111", "training": own})) == [
         "study.yaml: networks.architectures[1].training.batch: 0 is out of range: expected at least 1"
     ]
+
+
+def with_changes(changes):
+    own = changed("networks.training.epochs", 3)["networks"]["training"] | {"changes": changes}
+    return with_architectures("R1112", {"model": "R1111", "training": own})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        None,
+        {},
+        {"labels": "shuffled"},
+        {"shortcut": 0},
+        {"shortcut": 1, "classes": [0, 4]},
+        {"share": 0.1, "shortcut": 0.25},
+    ],
+)
+def test_changes_of_the_training_images_come_back_from_plain_values(changes):
+    SCHEMA.validate(with_changes(changes))
+    (plain, architecture) = load_study(with_changes(changes), "study.yaml").networks.architectures
+    assert plain.training is None
+    values = json.loads(json.dumps(architecture.training.model_dump(mode="json")))
+    assert read(Training, values) == architecture.training
+    found = architecture.training.changes
+    assert (found and found.model_dump(mode="json", exclude_none=True)) == changes
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"labels": "random"}, "labels: 'random' is not known: expected shuffled"),
+        ({"shortcut": 1.5}, "shortcut: 1.5 is out of range: expected at most 1"),
+        ({"shortcut": "0.5"}, "shortcut: '0.5' is text: expected a number (YAML reads it as text: write 0.5)"),
+        ({"share": 1}, "share: 1 is out of range: expected less than 1"),
+        ({"share": 0}, "share: 0 is out of range: expected more than 0"),
+        ({"classes": []}, "classes: empty list: expected at least one entry"),
+        ({"classes": [1, 0, 1]}, "classes[2]: repeats classes[0]: list each once"),
+        ({"classes": ["cat"]}, "classes[0]: 'cat' is text: expected a whole number"),
+        ({"classes": [-1]}, "classes[0]: -1 is out of range: expected at least 0"),
+        ({"shortcuts": 1}, "shortcuts: unknown key (did you mean 'shortcut'?)"),
+    ],
+)
+def test_a_change_that_is_none_is_told_by_its_place(changes, expected):
+    assert problems(with_changes(changes)) == [f"study.yaml: networks.architectures[1].training.changes.{expected}"]
+
+
+def test_the_part_of_the_images_that_changes_leave():
+    assert Changes().part(10) == Changes(shortcut=1, labels="shuffled").part(10) == 1
+    assert Changes(classes=(0, 1, 2)).part(10) == pytest.approx(0.3)
+    assert Changes(classes=(0, 1, 2, 3, 4), share=0.1).part(10) == pytest.approx(0.05)
 
 
 def test_pretrained_without_weights_is_told_for_each_pair():

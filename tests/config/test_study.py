@@ -26,6 +26,7 @@ LEAST_SQUARES |= {"sender_layers": "all", "receiver_layers": "all"}
 FAST = {"protocol": "fast", "epochs": 1, "batch": 32, "learning_rate": 0.1, "statistics_images": 100}
 FAST |= {"augmentation": {"flip": False, "shift": 0, "cutout": 0}, "precision": "auto", "keep_stitches": False}
 FAST |= {"sender_layers": "all", "receiver_layers": "all"}
+SOURCES = "digits, cifar10, cifar100, svhn, mnist, fashion-mnist, stl10 or imagefolder"
 IMAGEFOLDER = {"source": "imagefolder", "path": "data/images.tar.xz"}
 YAML_WORDS = "(YAML reads yes, no, on and off as true and false)"
 
@@ -286,7 +287,12 @@ def budget(sender, receiver, epochs=(1,)):
             3,
             "stitches.task.receiver_layers: 3: expected all, or a list of layers (write [0, 2])",
         ),
-        ("stitches", {}, "stitches: no objective: expected at least one of task, similarity"),
+        (
+            "stitches",
+            {},
+            "stitches: no objective: expected at least one of task, similarity, soft, "
+            "functional, penultimate, remapped",
+        ),
         ("stitches.similarity", {}, "stitches.similarity.protocol: missing key: expected paper, least-squares or adam"),
         (
             "stitches.similarity",
@@ -320,7 +326,7 @@ def budget(sender, receiver, epochs=(1,)):
             "stitches.similarity",
             LEAST_SQUARES | {"epochs": 3},
             "stitches.similarity.epochs: unknown key: expected family, precision, sender_layers, receiver_layers, "
-            "keep_stitches, protocol, ridge",
+            "keep_stitches, pairs, protocol, ridge",
         ),
         (
             "stitches.similarity",
@@ -339,10 +345,19 @@ def budget(sender, receiver, epochs=(1,)):
         (
             "dataset",
             {"source": "cifar"},
-            "dataset.source: 'cifar' is not known: expected digits, cifar10, cifar100 or imagefolder "
-            "(did you mean 'cifar10'?)",
+            f"dataset.source: 'cifar' is not known: expected {SOURCES} (did you mean 'cifar10'?)",
         ),
-        ("dataset", {}, "dataset.source: missing key: expected digits, cifar10, cifar100 or imagefolder"),
+        ("dataset", {}, f"dataset.source: missing key: expected {SOURCES}"),
+        (
+            "dataset",
+            IMAGEFOLDER | {"resize": 5000},
+            "dataset.resize: 5000 is out of range: expected at most 4096",
+        ),
+        (
+            "dataset",
+            IMAGEFOLDER | {"resize": "64"},
+            "dataset.resize: '64' is text: expected a whole number (YAML reads it as text: write 64)",
+        ),
         ("dataset", "digits", "dataset: 'digits' is text: expected a mapping (key: value)"),
         (
             "dataset",
@@ -392,7 +407,7 @@ def budget(sender, receiver, epochs=(1,)):
                     "pairs": [{"sender": "R1111_trained_s0", "receiver": "R1112_random_s0"}],
                 }
             },
-            "measures.training_budget.pairs[0]: R1111_trained_s0 → R1112_random_s0 is not a pair of the study: see "
+            "measures.training_budget.pairs[0]: R1111_trained_s0 → R1112_random_s0 is not stitched for the task: see "
             "`pairs`",
         ),
         (

@@ -80,16 +80,15 @@ def test_an_archive_that_is_none_is_refused(tmp_path):
 @pytest.mark.parametrize("source", ["cifar10", "cifar100"])
 def test_the_archive_is_named_as_torchvision_names_it(source, tmp_path):
     settings = {"source": source, "folder": str(tmp_path)}
-    archive = cifar.archive_of(cifar.reader_of(source))
-    assert cifar.archive_path(settings) == tmp_path / archive.filename
-    assert sources.input_files(settings) == [tmp_path / archive.filename]
+    (archive,) = cifar.archives(source)
+    assert sources.input_files(settings) == sources.published_files(settings) == [tmp_path / archive.filename]
     assert sources.fingerprint(settings) == ""
 
 
 @pytest.mark.parametrize("source", ["cifar10", "cifar100"])
 def test_a_damaged_archive_is_refused_and_nothing_is_written(source, tmp_path):
     settings = {"source": source, "folder": str(tmp_path)}
-    cifar.archive_path(settings).write_bytes(b"damaged")
+    cifar.files(settings)[0].write_bytes(b"damaged")
     with pytest.raises(ModelstitchError, match=r"python\.tar\.gz: MD5 is \w+, expected \w+: not the published archive"):
         sources.prepare(settings, tmp_path / "dataset.h5")
     assert not (tmp_path / "dataset.h5").exists()

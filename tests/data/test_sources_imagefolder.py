@@ -8,6 +8,7 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image
+from torchvision.transforms.functional import center_crop, resize
 
 from modelstitch.data import datasets, sources
 from modelstitch.data.sources import imagefolder
@@ -70,8 +71,9 @@ def png_header(width, height):
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
 
 
-def convert(source, folder):
-    sources.prepare({"source": "imagefolder", "path": str(source)}, folder / "out" / "dataset.h5")
+def convert(source, folder, resize=None):
+    settings = {"source": "imagefolder", "path": str(source), "resize": resize}
+    sources.prepare(settings, folder / "out" / "dataset.h5")
     return datasets.read(folder / "out" / "dataset.h5")
 
 
@@ -291,8 +293,8 @@ def test_two_data_sets_in_one_folder_are_refused(tmp_path):
 def test_images_of_another_size_are_refused_by_name(tmp_path, shape):
     path = make_archive(tmp_path / "cats.tar", pictures() | {"test/cat/1.png": encode(pixels_of(0, shape))})
     assert refusal(path, tmp_path) == (
-        f"member 'test/cat/1.png' is {shape[0]}x{shape[1]}, but 'train/bird/0.png' is 6x5: expected one size: "
-        "refused, nothing was written"
+        f"member 'test/cat/1.png' is {shape[0]}x{shape[1]}, but 'train/bird/0.png' is 6x5: "
+        "expected one size, or `resize`: refused, nothing was written"
     )
 
 
@@ -431,6 +433,76 @@ def test_a_glance_tells_nothing_of_what_is_no_data_set(tmp_path):
 def test_only_an_image_folder_is_glanced_at(tmp_path):
     for settings in ({"source": "digits"}, {"source": "cifar10", "folder": str(tmp_path)}):
         assert sources.glance(settings) is None
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "validation"])
+def test_the_folder_of_test_images_may_have_another_name(tmp_path, name):
+    files = pictures()
+    renamed = {file.replace("test/", f"{name}/"): content for file, content in files.items()}
+    digest = convert(make_folder(tmp_path / "cats", files), tmp_path).digest
+    for source in (make_folder(tmp_path / "renamed", renamed), make_archive(tmp_path / "renamed.tar", renamed)):
+        assert convert(source, tmp_path).digest == digest
+    assert imagefolder.glance(tmp_path / "renamed") == ((3, 6, 5), 6, 4, 2)
+    (tmp_path / "renamed" / name / "owl").mkdir()
+    expected = rf"renamed: {name}/owl/ has no image"
+    with pytest.raises(ModelstitchError, match=expected):
+        convert(tmp_path / "renamed", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "validation"])
+def test_two_folders_of_test_images_are_refused(tmp_path, name):
+    files = pictures() | {f"{name}/cat/9.png": encode(pixels_of(9))}
+    assert refusal(make_archive(tmp_path / "cats.tar", files), tmp_path) == (
+        f"member '{name}/cat/9.png' stands beside test/, expected one folder of test images: "
+        "refused, nothing was written"
+    )
+    assert "expected one folder of test images" in refusal(make_folder(tmp_path / "cats", files), tmp_path)
+
+
+@pytest.mark.parametrize("shape", [(40, 40, 3), (9, 9, 3), (40, 40), (16, 16, 3)])
+def test_square_images_are_resized_as_torchvision_resizes_them(shape):
+    pixels = pixels_of(0, shape)
+    expected = np.asarray(resize(Image.fromarray(pixels), [16, 16])).reshape(16, 16, -1).transpose(2, 0, 1)
+    found = imagefolder.resized(pixels.reshape(*shape[:2], -1).transpose(2, 0, 1), 16)
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("shape", [(8, 20, 3), (20, 8, 3), (8, 24)])
+def test_of_an_image_that_is_no_square_the_centre_is_resized_as_torchvision_scales_and_crops(shape):
+    pixels = pixels_of(0, shape)
+    for side in (4, 8, 16):
+        scaled = center_crop(resize(Image.fromarray(pixels), side), [side, side])
+        found = imagefolder.resized(pixels.reshape(*shape[:2], -1).transpose(2, 0, 1), side)
+        expected = np.asarray(scaled).reshape(side, side, -1).transpose(2, 0, 1)
+        np.testing.assert_allclose(found.astype(int), expected, atol=1)  # Pillow rounds between its two passes
+
+
+def test_an_image_is_smoothed_before_pixels_are_left_out():
+    checkered = np.indices((40, 40)).sum(axis=0, dtype=np.uint8)[None] % 2 * 255
+    assert np.abs(imagefolder.resized(checkered, 10)[:, 1:-1, 1:-1].astype(int) - 127).max() <= 1
+
+
+def test_images_of_any_sizes_are_resized(tmp_path):
+    files = pictures() | {
+        "test/cat/9.png": encode(pixels_of(9, (30, 12, 3))),
+        "test/bird/9.png": encode(pixels_of(8, (4, 4))),
+    }
+    for source in (make_folder(tmp_path / "cats", files), make_archive(tmp_path / "cats.tar", files)):
+        dataset = convert(source, tmp_path, resize=7)
+        assert dataset.train.images.shape == (6, 3, 7, 7) and dataset.test.images.shape == (6, 3, 7, 7)
+        expected = imagefolder.resized(pixels_of(9, (30, 12, 3)).transpose(2, 0, 1), 7)
+        np.testing.assert_array_equal(dataset.test.images[-1], expected)
+        assert sources.glance({"source": "imagefolder", "path": str(source), "resize": 7}).image == (3, 7, 7)
+    assert convert(tmp_path / "cats", tmp_path, resize=7).digest == dataset.digest
+    grey = make_folder(tmp_path / "grey", pictures(shape=(6, 5)))
+    assert convert(grey, tmp_path, resize=4).train.images.shape == (6, 1, 4, 4)
+
+
+def test_a_huge_or_damaged_image_is_refused_before_it_is_resized(tmp_path):
+    for content, reason in ((png_header(2**14, 2**14), "pixels of an image"), (b"damaged", "not an image")):
+        path = make_archive(tmp_path / "cats.tar", pictures() | {"train/cat/9.png": content})
+        with pytest.raises(ModelstitchError, match=rf"member 'train/cat/9\.png' is .*{reason}"):
+            convert(path, tmp_path, resize=4)
 
 
 @pytest.mark.skipif(not CIFAR10_JPEG.exists(), reason=f"needs {CIFAR10_JPEG.name}, which is not in ../shared/data")

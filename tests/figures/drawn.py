@@ -40,7 +40,7 @@ def make_tables(names=("R1111", "R1112", "R1122"), seeds=(0,), combinations=CONT
         "sender_layer", "sender_layer_name", "sender_layer_count",
         "receiver_layer", "receiver_layer_name", "receiver_layer_count", "accuracy", "diverged",
     ])  # fmt: skip
-    return cells, networks
+    return cells.assign(excess_over_remapped=np.nan), networks
 
 
 def texts(figure):

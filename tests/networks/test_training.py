@@ -1,17 +1,22 @@
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
+from modelstitch.config.networks import Changes
+from modelstitch.data.datasets import Split
 from modelstitch.data.images import DeviceImages
 from modelstitch.errors import ModelstitchError
 from modelstitch.identifiers import NetworkId
 from modelstitch.networks import making, training, weights
-from modelstitch.networks.evaluation import evaluate
+from modelstitch.networks.evaluation import evaluate, predict
 from modelstitch.networks.frozen import FrozenNetwork
 from modelstitch.networks.small_resnet import ARCHITECTURES
 from tests.settings import architecture, initialised, training_settings
@@ -124,9 +129,64 @@ def test_a_checkpoint_of_something_else_is_ignored(few_digits, tmp_path, damage)
     assert weights_equal(found, fresh)
 
 
+def test_a_training_whose_changes_are_none_is_that_without_them(few_digits, tmp_path):
+    plain, unchanged = (
+        trained_for(2, few_digits, tmp_path / "a"),
+        trained_for(2, few_digits, tmp_path / "b", changes=Changes()),
+    )
+    assert weights_equal(plain, unchanged)
+    assert (
+        (plain.about["changes"], plain.about["accuracy_changed"]) == (unchanged.about["changes"], None) == ("{}", None)
+    )
+
+
+def test_a_network_of_some_classes_knows_these_alone_and_has_logits_for_all(digits, tmp_path):
+    changes = Changes(classes=(3, 4, 5, 6, 7))
+    network = trained_for(4, digits, tmp_path / "checkpoint", changes=changes)
+    logits = predict(FrozenNetwork(network), DeviceImages(digits, digits.test))
+    assert logits.shape == (360, 10)
+    assert set(logits.argmax(dim=1).tolist()) <= {3, 4, 5, 6, 7}
+    known = np.isin(digits.test.labels, changes.classes)
+    assert network.about["accuracy"] <= known.mean()
+    assert network.about["accuracy_changed"] == pytest.approx(network.about["accuracy"] / known.mean())
+    assert network.about["accuracy_changed"] > 0.6 and network.about["train_accuracy"] > 0.6
+    assert json.loads(network.about["changes"]) == {"classes": [3, 4, 5, 6, 7]}
+    np.testing.assert_allclose(network.mean, digits.mean)  # of all images: as every other network normalises them
+
+
+def test_a_network_of_shuffled_labels_is_at_chance_on_the_test_images(digits, tmp_path):
+    network = trained_for(4, digits, tmp_path / "checkpoint", changes=Changes(labels="shuffled"))
+    assert network.about["accuracy"] < 0.25 and network.about["train_accuracy"] < 0.2
+    assert (network.about["changes"], network.about["accuracy_changed"]) == ('{"labels": "shuffled"}', None)
+
+
+def test_a_network_with_a_shortcut_is_right_where_there_is_one(digits, tmp_path):
+    colour = replace(
+        digits,
+        **{
+            name: Split(split.images.repeat(3, axis=1), split.labels)
+            for name, split in (("train", digits.train), ("test", digits.test))
+        },
+        mean=digits.mean.repeat(3),
+        std=digits.std.repeat(3),
+    )
+    about = trained_for(4, colour, tmp_path / "checkpoint", changes=Changes(shortcut=1)).about
+    assert about["accuracy_changed"] > about["accuracy"] + 0.1
+    assert about["curves"]["test_accuracy"][-1] == about["accuracy"]
+
+
+def test_a_checkpoint_of_other_changes_is_ignored(few_digits, tmp_path):
+    shuffled, half = Changes(labels="shuffled"), Changes(share=0.5)
+    trained_for(2, few_digits, tmp_path / "checkpoint", changes=shuffled)
+    found, fresh = (trained_for(2, few_digits, tmp_path / name, changes=half) for name in ("checkpoint", "fresh"))
+    assert weights_equal(found, fresh)
+
+
 def test_fewer_images_than_a_batch_are_refused(few_digits, tmp_path):
     with pytest.raises(ModelstitchError, match=r"networks\.training\.batch: 204 is more than the 203 training images"):
         trained_for(2, few_digits, tmp_path / "checkpoint", batch=204)
+    with pytest.raises(ModelstitchError, match=r"batch: 64 is more than the 20 training images"):
+        trained_for(2, few_digits, tmp_path / "checkpoint", changes=Changes(share=0.1))
 
 
 def test_a_diverged_training_says_which_rate_to_lower(few_digits, tmp_path):

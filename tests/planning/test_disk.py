@@ -70,7 +70,7 @@ def test_bytes_of_a_record_are_those_of_its_file(plan, networks, tmp_path):
         Column(
             receiver_layer=layer,
             sender_layers=tuple(LAYERS[0]),
-            **dict.fromkeys(("test_accuracy", "test_loss"), np.zeros(5)),
+            **dict.fromkeys(("test_accuracy", "test_loss", "agreement"), np.zeros(5)),
             **dict.fromkeys(("train_accuracy", "train_loss"), np.zeros((5, 1))),
             test_images=SIZES.test_images,
             predictions=generator.integers(10, size=(5, SIZES.test_images)).astype(np.uint8),

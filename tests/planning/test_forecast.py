@@ -38,11 +38,11 @@ def laptop(width: int = 8, architectures: tuple[str, ...] = ("R1111", "R1112", "
 
 def test_jobs_and_cells_are_those_of_the_study():
     found = stages(planned(laptop()), SPEED, dataset_jobs=1, table_jobs=6)
-    assert [len(stage.jobs) for stage in found] == [1, 6, 36, 6]
-    assert sum(job.cells for job in found[2].jobs) == 4 * (5 + 6 + 7) ** 2
+    assert [len(stage.jobs) for stage in found] == [1, 6, 36 + 9, 6]
+    assert sum(job.cells for job in found[2].jobs) == (4 + 1) * (5 + 6 + 7) ** 2
     cut = stages(planned(laptop(layers_per_job=3)), SPEED, dataset_jobs=2, table_jobs=6)
-    assert [len(stage.jobs) for stage in cut] == [2, 6, 12 * (2 + 2 + 3) + 36, 6]
-    assert sum(job.cells for job in cut[2].jobs) == 4 * (5 + 6 + 7) ** 2
+    assert [len(stage.jobs) for stage in cut] == [2, 6, 15 * (2 + 2 + 3) + 45, 6]
+    assert sum(job.cells for job in cut[2].jobs) == (4 + 1) * (5 + 6 + 7) ** 2
     for whole, blocks in zip(found[:2], cut[:2], strict=True):
         assert sum(job.bytes for job in whole.jobs) == sum(job.bytes for job in blocks.jobs)
 
@@ -90,8 +90,9 @@ def test_kept_stitches_take_their_place_on_the_disk():
 def test_cells_are_those_of_every_pair_and_objective():
     plan = planned(study_of("paper-laptop"))
     found = list(cells_of(plan))
-    assert len(found) == 2 * len(plan.study.ordered_pairs())
-    assert {cells.key.split()[0] for cells in found} == {"task", "similarity"}
+    assert len(found) == 2 * len(plan.study.ordered_pairs()) + len(plan.study.ordered_pairs("remapped"))
+    assert {cells.objective for cells in found} == {"task", "similarity", "remapped"}
+    assert {cells.key.split()[0] for cells in found} == {"task", "similarity"}  # trained as the task, as fast
     assert found[1] == ("task", "R1111_trained_s0", "R1112_trained_s0", list(range(5)), list(range(6)))
     assert found[1].key == "task R1111 R1112"
 

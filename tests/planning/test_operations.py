@@ -202,6 +202,17 @@ def test_an_architecture_is_trained_for_its_own_epochs():
         assert operations.network(plan, f"{name}_trained_s0") == forward * (epochs * 160_000 + 10_000)
 
 
+@pytest.mark.parametrize(
+    ("changes", "images"),
+    [({"share": 0.1}, 5_000), ({"classes": [0, 1, 2]}, 15_000), ({"labels": "shuffled", "shortcut": 1}, 50_000)],
+)
+def test_fewer_images_to_train_on_cost_less(changes, images):
+    training = study_of("cifar10-laptop").networks.training.model_dump(mode="json") | {"changes": changes}
+    plan = planned(study_of("cifar10-laptop", networks={"architectures": ["R1111"], "training": training}))
+    forward = plan.descriptions["R1111"].total_operations
+    assert operations.network(plan, "R1111_trained_s0") == forward * (10 * (3 * images + 10_000) + 10_000)
+
+
 @pytest.mark.parametrize("epochs", [0.001, 0.37, 1, 2.3])
 def test_images_that_stitches_are_trained_on_are_those_of_the_engines_steps(epochs, few_digits):
     plan = planned(with_task(study_of("cifar10-laptop"), epochs=epochs))

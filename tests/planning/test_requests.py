@@ -140,7 +140,9 @@ def test_each_objective_reserves_for_itself():
     pair = ("R1112_trained_s0", "R1112_trained_s0", range(6), range(6))
     minutes = {objective: requests.pair_minutes(laptop, objective, *pair) for objective in ("task", "similarity")}
     for objective, asked_for in minutes.items():
-        stitches = laptop.study.stitches.model_copy(update={other: None for other in minutes if other != objective})
+        stitches = laptop.study.stitches.model_copy(
+            update={other: None for other in (*minutes, "remapped") if other != objective}
+        )
         alone = planned(
             laptop.study.model_copy(update={"stitches": stitches, "measures": type(laptop.study.measures)()})
         )

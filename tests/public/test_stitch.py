@@ -165,8 +165,11 @@ def many(splits):
     [
         (lambda s: {"epochs": "x"}, r"^epochs: 'x' is text: expected a number$"),
         (lambda s: {"epoch": 1}, r"epoch.*did you mean 'epochs'"),
-        (lambda s: {"protocol": "fst"}, r"protocol 'fst' of task: expected fast or paper"),
-        (lambda s: {"objective": "tasks"}, r"objective 'tasks': expected similarity or task"),
+        (lambda s: {"protocol": "fst"}, r"protocol 'fst' of task: expected adam, fast or paper"),
+        (
+            lambda s: {"objective": "tasks"},
+            r"objective 'tasks': expected functional, penultimate, remapped, similarity, soft or task",
+        ),
         (lambda s: {"layers": (["relu.max_pol2d"], None)}, r"no layer .* \(did you mean 'relu\.max_pool2d'"),
         (lambda s: {"layers": ([7], None)}, r"has no layer 7: it has 3, 0 to 2"),
         (lambda s: {"train": (s["train"][0][:9], s["train"][1])}, r"^train: labels are int64 \(1437,\): expected 9"),

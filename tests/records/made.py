@@ -30,6 +30,7 @@ def column(receiver_layer, accuracies, **changes):
         "sender_layers": tuple(range(cells)),
         "test_accuracy": accuracies,
         "test_loss": np.zeros(cells),
+        "agreement": accuracies / 2,
         "train_accuracy": np.zeros((cells, 1)),
         "train_loss": np.zeros((cells, 1)),
         "predictions": np.zeros((cells, 10), np.uint8),

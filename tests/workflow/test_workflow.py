@@ -467,6 +467,14 @@ def test_another_training_of_one_architecture_re_runs_that_and_its_stitches(fini
     assert planned(finished, study) == {"train_network": 1, "stitch_pair": 5, **AFTER_STITCHES}
 
 
+def test_other_images_to_train_one_architecture_on_re_run_that_and_its_stitches(finished):
+    shuffled = STUDY["networks"]["training"] | {"changes": {"labels": "shuffled"}}
+    study = changed(networks={"architectures": [{"model": "R1111", "training": shuffled}, "R1112"]})
+    assert planned(finished, study) == {"train_network": 1, "stitch_pair": 5, **AFTER_STITCHES}
+    study["networks"]["architectures"][0]["training"] = STUDY["networks"]["training"] | {"changes": None}
+    assert planned(finished, study) == {}
+
+
 def test_blocks_of_layers_give_the_tables_of_whole_pairs(finished, tmp_path):
     folder = checkout(tmp_path)
     result = snakemake(folder, study=changed(jobs={"layers_per_job": 3}))

@@ -1,13 +1,23 @@
 """Where images come from: each source becomes one data set file (`modelstitch.data.datasets`).
 
 `settings` is the study's `dataset` section: `{"source": "digits"}`, `{"source": "cifar10", "folder": "data"}`,
-`{"source": "imagefolder", "path": "images.tar.xz"}`.
+`{"source": "imagefolder", "path": "images.tar.xz", "resize": None}`.
 """
 
 from pathlib import Path
 
 from modelstitch.data import datasets
-from modelstitch.data.sources import cifar, digits, imagefolder
+from modelstitch.data.sources import cifar, digits, download, imagefolder, mnist, stl10, svhn
+
+# Each has `files` (where they belong), `archives` (what they are, as published) and `prepare`.
+PUBLISHED = {
+    "cifar10": cifar,
+    "cifar100": cifar,
+    "svhn": svhn,
+    "mnist": mnist,
+    "fashion-mnist": mnist,
+    "stl10": stl10,
+}
 
 
 def prepare(settings: dict, path: Path | str) -> None:
@@ -19,25 +29,40 @@ def prepare(settings: dict, path: Path | str) -> None:
     match settings["source"]:
         case "digits":
             digits.prepare(path)
-        case "cifar10" | "cifar100":
-            cifar.prepare(settings, path)
         case "imagefolder":
-            imagefolder.prepare(settings["path"], path)
+            imagefolder.prepare(settings["path"], path, settings.get("resize"))
+        case source:
+            PUBLISHED[source].prepare(settings, path)
+
+
+def published_files(settings: dict) -> list[Path]:
+    """Files of a published source, there or not; none of `digits` and of image folders."""
+    source = settings["source"]
+    return PUBLISHED[source].files(settings) if source in PUBLISHED else []
+
+
+def fetch(settings: dict, file: Path | str) -> None:
+    """Make one of the `published_files` be there, verified.
+
+    Raises:
+        ModelstitchError: see `download.fetch`.
+    """
+    file = Path(file)
+    archives = PUBLISHED[settings["source"]].archives(settings["source"])
+    (archive,) = (archive for archive in archives if archive.filename == file.name)
+    download.fetch(archive, file.parent)
 
 
 def input_files(settings: dict) -> list[Path]:
-    """Files that the data set is made of: the archive; nothing for `digits` and for a folder (see `fingerprint`)."""
-    match settings["source"]:
-        case "cifar10" | "cifar100":
-            return [cifar.archive_path(settings)]
-        case "imagefolder" if not Path(settings["path"]).is_dir():
-            return [Path(settings["path"])]
-    return []
+    """Files that the data set is made of: archives; nothing for `digits` and for a folder (see `fingerprint`)."""
+    if settings["source"] == "imagefolder" and not Path(settings["path"]).is_dir():
+        return [Path(settings["path"])]
+    return published_files(settings)
 
 
 def glance(settings: dict) -> datasets.Sizes | None:
     """Sizes of an image folder as far as they can be told at once; None for all other sources, and where they can't."""
-    return imagefolder.glance(settings["path"]) if settings["source"] == "imagefolder" else None
+    return imagefolder.glance(settings["path"], settings.get("resize")) if settings["source"] == "imagefolder" else None
 
 
 def fingerprint(settings: dict) -> str:

@@ -1,6 +1,5 @@
 """CIFAR-10 and CIFAR-100 in the published archives, read by torchvision (Krizhevsky 2009)."""
 
-import tarfile
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,18 +17,14 @@ if TYPE_CHECKING:
 FILENAMES = {"cifar10": "cifar-10-python.tar.gz", "cifar100": "cifar-100-python.tar.gz"}
 
 
-def archive_path(settings: dict) -> Path:
+def files(settings: dict) -> list[Path]:
     """Where the archive is, or will be downloaded to."""
-    return Path(settings["folder"]) / FILENAMES[settings["source"]]
+    return [Path(settings["folder"]) / FILENAMES[settings["source"]]]
 
 
-def fetch(settings: dict) -> Path:
-    """Path of the verified archive, downloaded unless it is there.
-
-    Raises:
-        ModelstitchError: see `download.fetch`.
-    """
-    return download.fetch(archive_of(reader_of(settings["source"])), settings["folder"])
+def archives(source: str) -> list[download.Archive]:
+    """What `files` are, as published."""
+    return [archive_of(reader_of(source))]
 
 
 def prepare(settings: dict, path: Path | str) -> None:
@@ -65,7 +60,8 @@ def read(reader: "type[CIFAR10]", archive: Path) -> tuple[datasets.Split, datase
         ModelstitchError: if a batch is missing or has another MD5.
     """
     with tempfile.TemporaryDirectory(prefix="modelstitch-") as folder:
-        _unpack(reader, archive, Path(folder))
+        names = [name for name, _ in reader.train_list + reader.test_list] + [reader.meta["filename"]]
+        download.unpack(archive, [f"{reader.base_folder}/{name}" for name in names], folder)
         try:
             train, test = reader(folder, train=True), reader(folder, train=False)
         except RuntimeError as error:
@@ -74,22 +70,6 @@ def read(reader: "type[CIFAR10]", archive: Path) -> tuple[datasets.Split, datase
                 "replace the archive"
             ) from error
     return _split(train), _split(test), tuple(train.classes)
-
-
-def _unpack(reader: "type[CIFAR10]", archive: Path, folder: Path) -> None:
-    names = [name for name, _ in reader.train_list + reader.test_list] + [reader.meta["filename"]]
-    missing = {f"{reader.base_folder}/{name}" for name in names}
-    (folder / reader.base_folder).mkdir()
-    try:
-        with tarfile.open(archive, "r|gz") as tar:
-            for member in tar:
-                if member.name in missing and member.isreg():
-                    (folder / member.name).write_bytes(tar.extractfile(member).read())
-                    missing.remove(member.name)
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise ModelstitchError(f"{archive}: can't be unpacked into {folder}: {error}") from error
-    if missing:
-        raise ModelstitchError(f"{archive}: lacks {', '.join(sorted(missing))}: replace the archive")
 
 
 def _split(images: "CIFAR10") -> datasets.Split:

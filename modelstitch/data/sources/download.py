@@ -1,13 +1,16 @@
-"""Fetch a published archive: checked by its MD5, resumed where it stopped, put in place only when whole."""
+"""Fetch a published file: checked by its MD5, resumed where it stopped, put in place only when whole."""
 
 import fcntl
 import hashlib
 import http
 import http.client
 import os
+import shutil
+import tarfile
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -71,6 +74,29 @@ def fetch(archive: Archive, folder: Path | str) -> Path:
     except OSError as error:
         raise ModelstitchError(f"{path}: can't be written: {error.strerror or error}") from error
     return path
+
+
+def unpack(archive: Path, names: Iterable[str], folder: Path | str) -> None:
+    """Unpack these members of a `.tar.gz` into a folder, and no other.
+
+    Raises:
+        ModelstitchError: if the archive lacks one of them or is damaged, or the folder can't be written.
+    """
+    missing = set(names)
+    try:
+        with tarfile.open(archive, "r|gz") as tar:
+            for member in tar:
+                if member.name in missing and member.isreg():
+                    path = Path(folder, member.name)
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    with tar.extractfile(member) as content, open(path, "wb") as file:
+                        shutil.copyfileobj(content, file)
+                    missing.remove(member.name)
+                if not missing:
+                    return
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise ModelstitchError(f"{archive}: can't be unpacked into {folder}: {error}") from error
+    raise ModelstitchError(f"{archive}: lacks {', '.join(sorted(missing))}: replace the archive")
 
 
 def md5_of(path: Path | str) -> str:

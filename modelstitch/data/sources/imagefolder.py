@@ -27,6 +27,8 @@ from modelstitch.data import datasets
 from modelstitch.errors import ModelstitchError
 
 SPLITS = ("train", "test")
+# By the folder's name: many data sets call their test images validation.
+SPLIT_OF = {"train": "train", "test": "test", "val": "test", "valid": "test", "validation": "test"}
 OPENERS: dict[str, Callable[[Path], BinaryIO]] = {
     ".tar": partial(open, mode="rb"),
     ".tar.gz": gzip.open,
@@ -57,33 +59,42 @@ class Place(NamedTuple):
     file: str
 
 
-def prepare(source: Path | str, path: Path | str) -> None:
+def prepare(source: Path | str, path: Path | str, resize: int | None = None) -> None:
     """Write the images as a data set that has the name of the directory or archive.
+
+    Args:
+        source, resize: as of `read`.
+        path: of the data set's file.
 
     Raises:
         ModelstitchError: see `read`; nothing is written then.
     """
     source = Path(source)
     name = source.resolve().name.removesuffix(_suffix(source))
-    datasets.write(path, name, *read(source))
+    datasets.write(path, name, *read(source, resize))
 
 
-def read(source: Path | str) -> tuple[datasets.Split, datasets.Split, tuple[str, ...]]:
+def read(source: Path | str, resize: int | None = None) -> tuple[datasets.Split, datasets.Split, tuple[str, ...]]:
     """Training images, test images and class names; by class, then by file name, whatever the order in the archive.
 
     One channel if every image is grayscale, else three; an alpha channel is dropped, 16 bits become 8. A common top
     folder (`cifar10/train/...`) is allowed. Hidden files, and files outside `train/` and `test/`, are passed over.
 
+    Args:
+        source: a directory or an archive; `test/` may be called `val/`, `valid/` or `validation/`.
+        resize: side of the images in pixels, see `resized`; None: all have one size, which they keep.
+
     Raises:
         ModelstitchError: naming the source and the member: one that leaves the folder, a link or a device, a file that
-            is no image or is damaged, more than `MAX_PIXELS` or `MAX_BYTES`, images of different sizes, class folders
-            that are empty or differ between `train/` and `test/`, a damaged archive.
+            is no image or is damaged, more than `MAX_PIXELS` or `MAX_BYTES`, images of different sizes that are not
+            resized, two folders of test images, class folders that are empty or differ between `train/` and `test/`,
+            a damaged archive.
     """
     source = Path(source)
     places = _survey(source)
     classes = sorted({place.class_name for place in places.values()})
     order = {split: sorted(place for place in places.values() if place.split == split) for split in SPLITS}
-    images = _decode_all(source, places, order)
+    images = _decode_all(source, places, order, resize)
     train, test = (
         datasets.Split(images[split], np.array([classes.index(place.class_name) for place in order[split]]))
         for split in SPLITS
@@ -105,7 +116,26 @@ def fingerprint(folder: Path | str) -> str:
     return hashlib.sha256("".join(sorted(lines)).encode(errors="surrogateescape")).hexdigest()
 
 
-def glance(source: Path | str) -> datasets.Sizes | None:
+def resized(pixels: np.ndarray, side: int) -> np.ndarray:
+    """The central square of an image, scaled to `side` x `side` by Pillow's bilinear filter, which is antialiased.
+
+    Args:
+        pixels: uint8 (1 or 3, H, W).
+        side: in pixels.
+
+    Returns:
+        uint8 (1 or 3, side, side).
+    """
+    height, width = pixels.shape[1:]
+    edge = min(height, width)
+    top, left = (height - edge) / 2, (width - edge) / 2
+    image = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
+    image = image.resize((side, side), Image.Resampling.BILINEAR, box=(left, top, left + edge, top + edge))
+    scaled = np.asarray(image)
+    return scaled[None] if scaled.ndim == 2 else scaled.transpose(2, 0, 1)
+
+
+def glance(source: Path | str, resize: int | None = None) -> datasets.Sizes | None:
     """Sizes of the data set as far as they can be told at once: of a folder all of them, of an archive the image's.
 
     What an archive does not tell is taken for CIFAR's. None where there is no readable image; `read` tells why.
@@ -115,11 +145,11 @@ def glance(source: Path | str) -> datasets.Sizes | None:
     try:
         for member in _members(source):
             parts = PurePosixPath(member.name).parts
-            depth = next((depth for depth, part in enumerate(parts[:2]) if part in SPLITS), None)
+            depth = _depth(parts)
             if member.kind != "file" or depth is None or _is_clutter(parts) or len(parts) != depth + 3:
                 continue
-            image = image or _decode(source, member, None).shape
-            counts[parts[depth]] += 1
+            image = image or _decode(source, member, None, resize).shape
+            counts[SPLIT_OF[parts[depth]]] += 1
             classes.add(parts[depth + 1])
             if not source.is_dir():
                 return datasets.Sizes(image, 50_000, 10_000, 10)
@@ -133,6 +163,7 @@ def _survey(source: Path) -> dict[str, Place]:
     places: dict[str, Place] = {}
     folders: dict[str, set[str]] = {split: set() for split in SPLITS}
     tops: set[str] = set()
+    named: dict[str, str] = {}  # the folder of each split
     taken: set[Place] = set()
     outside = []
     for member in _members(source):
@@ -143,7 +174,7 @@ def _survey(source: Path) -> dict[str, Place]:
             _refuse(source, member, f"is a {member.kind}, expected images and folders")
         if not parts or _is_clutter(parts):
             continue
-        depth = next((depth for depth, part in enumerate(parts[:2]) if part in SPLITS), None)
+        depth = _depth(parts)
         if depth is None:
             if member.kind == "file":
                 outside.append(member.name)
@@ -151,12 +182,15 @@ def _survey(source: Path) -> dict[str, Place]:
         tops.add("".join(parts[:depth]))
         if len(tops) > 1:
             _refuse(source, member, f"stands in a second pair of {SPLITS[0]}/ and {SPLITS[1]}/, expected one")
-        split, *inside = parts[depth:]
+        folder, *inside = parts[depth:]
+        split = SPLIT_OF[folder]
+        if named.setdefault(split, folder) != folder:
+            _refuse(source, member, f"stands beside {named[split]}/, expected one folder of test images")
         if member.kind == "folder" and len(inside) <= 1:
             folders[split].update(inside)
             continue
         if member.kind == "folder" or len(inside) != 2:
-            _refuse(source, member, f"is not where an image is expected ({split}/<class>/<image>)")
+            _refuse(source, member, f"is not where an image is expected ({folder}/<class>/<image>)")
         if member.size > MAX_BYTES:
             _refuse(source, member, f"has {member.size:,} bytes, more than the {MAX_BYTES:,} of an image")
         place = Place(split, *inside)
@@ -166,28 +200,36 @@ def _survey(source: Path) -> dict[str, Place]:
             _refuse(source, member, "is there twice")
         taken.add(place)
         places[member.name] = place
-    _check_classes(source, places, folders)
+    _check_classes(source, places, folders, named)
     if outside:
         more = f" and {len(outside) - 3:,} more" if len(outside) > 3 else ""
-        progress.say(f"{source}: passed over, outside train/ and test/: {', '.join(outside[:3])}{more}")
+        progress.say(f"{source}: passed over, outside train/ and {named['test']}/: {', '.join(outside[:3])}{more}")
     return places
 
 
-def _check_classes(source: Path, places: dict[str, Place], folders: dict[str, set[str]]) -> None:
+def _depth(parts: tuple[str, ...]) -> int | None:
+    """Where among the parts of a member's name the folder of its split stands, at the top or below one folder."""
+    return next((depth for depth, part in enumerate(parts[:2]) if part in SPLIT_OF), None)
+
+
+def _check_classes(source: Path, places: dict[str, Place], folders: dict[str, set[str]], named: dict[str, str]) -> None:
     found = {split: {place.class_name for place in places.values() if place.split == split} for split in SPLITS}
     for split in SPLITS:
         if not found[split]:
             raise ModelstitchError(f"{source}: no image in {split}/: expected {split}/<class>/<image>")
     for split, other in (SPLITS, SPLITS[::-1]):
         for name in sorted(folders[split] - found[split]):
-            raise ModelstitchError(f"{source}: {split}/{name}/ has no image: add some or remove the folder")
+            raise ModelstitchError(f"{source}: {named[split]}/{name}/ has no image: add some or remove the folder")
         for name in sorted(found[split] - found[other] - folders[other]):
             raise ModelstitchError(
-                f"{source}: class {name!r} is in {split}/ but not in {other}/: expected the same classes in both"
+                f"{source}: class {name!r} is in {named[split]}/ but not in {named[other]}/: "
+                "expected the same classes in both"
             )
 
 
-def _decode_all(source: Path, places: dict[str, Place], order: dict[str, list[Place]]) -> dict[str, np.ndarray]:
+def _decode_all(
+    source: Path, places: dict[str, Place], order: dict[str, list[Place]], resize: int | None
+) -> dict[str, np.ndarray]:
     """Images of each split in their order, uint8 (N, C, H, W)."""
     index = {place: position for split in SPLITS for position, place in enumerate(order[split])}
     wanted = (member for member in _members(source) if member.name in places and member.kind == "file")
@@ -195,7 +237,7 @@ def _decode_all(source: Path, places: dict[str, Place], order: dict[str, list[Pl
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS is stricter
         for member in progress.track(wanted, f"{source.name}: images", total=len(places)):
-            pixels = _decode(source, member, first)
+            pixels = _decode(source, member, first, resize)
             if first is None:
                 first = (member.name, pixels.shape[1:])
                 images = {split: np.empty((len(order[split]), 3, *pixels.shape[1:]), np.uint8) for split in SPLITS}
@@ -208,15 +250,21 @@ def _decode_all(source: Path, places: dict[str, Place], order: dict[str, list[Pl
     return {split: images[split][:, :1].copy() for split in SPLITS} if grayscale else images
 
 
-def _decode(source: Path, member: Member, first: tuple[str, tuple[int, int]] | None) -> np.ndarray:
-    """One image, uint8 (1 or 3, H, W), of the size of the `first` (its name and size) when there is one."""
+def _decode(source: Path, member: Member, first: tuple[str, tuple[int, int]] | None, resize: int | None) -> np.ndarray:
+    """One image, uint8 (1 or 3, H, W), resized or of the size of the `first` (its name and size) when there is one."""
     try:
         with Image.open(io.BytesIO(member.read())) as image:
             size = image.height, image.width
             if image.height * image.width > MAX_PIXELS:
                 _refuse(source, member, f"is {_by(size)}, more than the {MAX_PIXELS:,} pixels of an image")
+            if resize is not None:
+                return resized(_pixels(image), resize)
             if first is not None and size != first[1]:
-                _refuse(source, member, f"is {_by(size)}, but {first[0]!r} is {_by(first[1])}: expected one size")
+                _refuse(
+                    source,
+                    member,
+                    f"is {_by(size)}, but {first[0]!r} is {_by(first[1])}: expected one size, or `resize`",
+                )
             return _pixels(image)
     except ModelstitchError:
         raise

@@ -1,4 +1,4 @@
-"""What stitches are made for: one file per objective, found by its name in the study's `stitches`.
+"""What stitches are made for: one file per objective, found by its name, without a permutation's number.
 
 An objective's module has `fit(sender, receiver, geometries, images, settings, seed, label)`, which gives a `Fit`;
 `operations(settings, work, images)`, what it costs on so many training images; and `images_seen(settings, images)`, on
@@ -8,10 +8,12 @@ how many of them stitches are trained, repetitions counted.
 import importlib
 from types import ModuleType
 
+from modelstitch.config.stitches import kind_of
+
 
 def module_name(name: str) -> str:
     """Of the module: `modelstitch.fitting.objectives.task`."""
-    return f"{__name__}.{name.replace('-', '_')}"
+    return f"{__name__}.{kind_of(name)}"
 
 
 def objective_of(name: str) -> ModuleType:

@@ -2,8 +2,8 @@
 
 A protocol that takes steps has
 
-- `begin(settings, sender, receiver, geometries, images, seed)`: the stitches before their first step, what moves them,
-  and what teaches them (`Beginning`);
+- `begin(settings, sender, receiver, geometries, images, seed, classes)`: the stitches before their first step, what
+  moves them, and what teaches them (`Beginning`); `classes` are as in `StitchedPair`;
 - `rate(settings, step, steps, steps_per_epoch)`: the learning rate of a step;
 - `operations(settings, work, images, steps)`: what it costs beside the passes of the networks, for the forecast.
 

@@ -16,6 +16,8 @@ from modelstitch.schedule import warmup_cosine
 from modelstitch.stitches.geometry import Cell, Geometry
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from modelstitch.data.images import DeviceImages
     from modelstitch.fitting.beginning import Beginning
     from modelstitch.networks.frozen import FrozenNetwork
@@ -28,6 +30,7 @@ def begin(
     geometries: Mapping[Cell, Geometry],
     images: DeviceImages,
     seed: Sequence[object],
+    classes: Tensor | None = None,
 ) -> Beginning:
     """Random stitches, or those of least squares over some training images."""
     from modelstitch.fitting.beginning import Beginning, new_stitches, some_moments, start_nearest

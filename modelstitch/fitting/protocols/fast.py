@@ -13,6 +13,8 @@ from modelstitch.fitting.work import PairWork, moments_bytes
 from modelstitch.stitches.geometry import Cell, Geometry, Part
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from modelstitch.data.images import DeviceImages
     from modelstitch.fitting.beginning import Beginning
     from modelstitch.networks.frozen import FrozenNetwork
@@ -28,6 +30,7 @@ def begin(
     geometries: Mapping[Cell, Geometry],
     images: DeviceImages,
     seed: Sequence[object],
+    classes: Tensor | None = None,
 ) -> Beginning:
     """Stitches from the settings' start, moved by Muon and taught by both networks, by moments of some training images.
 
@@ -48,7 +51,8 @@ def begin(
         reliability(receiver, images, chosen),
     )
     teacher = Teacher(sender, receiver, reliabilities, len(stitches), images.device)
-    optimiser = WhitenedMuon(stitches, moments, stretch(reliabilities[1]))
+    knows = reliabilities[1] if classes is None else 0.0  # of other labels than its own a receiver knows nothing
+    optimiser = WhitenedMuon(stitches, moments, stretch(knows))
     return Beginning(stitches, optimiser, teacher if teacher.share else None)
 
 

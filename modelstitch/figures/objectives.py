@@ -1,0 +1,86 @@
+"""Picture of all objectives side by side: the average matrix of each, of the same pairs."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from modelstitch.analysis.controls import OVER_REMAPPED, with_excess
+from modelstitch.analysis.depth import average
+from modelstitch.config.stitches import Stitches, kind_of
+from modelstitch.figures.canvas import (
+    BAR_SPACE,
+    FAILED,
+    HEADING,
+    INK,
+    LABEL,
+    MARGIN,
+    SMALL,
+    SOFT,
+    canvas,
+    chance_of,
+    draw_bar,
+    number,
+    text_width,
+    write_title,
+)
+
+PANEL, POINTS = 1.9, 256  # inches, as all that follow, and points of a panel
+LEFT, ABOVE, GAP = 0.55, 0.45, 0.35
+PAIR = ["sender", "receiver"]
+
+
+def draw(cells: pd.DataFrame, networks: pd.DataFrame, colormap: str) -> Figure:
+    """A row of average matrices for each two recipes, a panel for each objective, of the pairs that all of them have.
+
+    Each is on axes of relative depth, with its mean accuracy and how often it predicts what the receiver does.
+    Empty where no pair has them all.
+
+    Args:
+        cells, networks: the tables.
+        colormap: of the accuracies.
+    """
+    rows = [
+        (recipes, shared)
+        for recipes, chosen in with_excess(cells).groupby(["sender_recipe", "receiver_recipe"], sort=False)
+        if len(shared := in_all(chosen))
+    ]
+    panels = [sorted(shared.groupby("objective"), key=lambda panel: _place(panel[0])) for _, shared in rows]
+    across = max(map(len, panels), default=1)
+    pitch = max(PANEL, text_width("mean .00, agreement .00", SMALL)) + GAP
+    top, down = 0.86, ABOVE + 0.3 + PANEL
+    bottom = top + len(rows) * (down + GAP)
+    axes = canvas(2 * MARGIN + LEFT + across * pitch, bottom + BAR_SPACE - GAP)
+    write_title(axes, "All objectives", "average matrices · sender layers down, receiver layers to the right, by depth")
+    for row, ((recipes, shared), objectives) in enumerate(zip(rows, panels, strict=True)):
+        upper = top + row * (down + GAP)
+        pairs = shared.groupby(PAIR).ngroups
+        heading = f"{' → '.join(recipes)} · {pairs} pair{'s' * (pairs > 1)}"
+        axes.text(MARGIN, upper + 0.16, heading, size=HEADING, color=INK, weight="bold", va="baseline")
+        for column, (objective, matrix) in enumerate(objectives):
+            x, y = MARGIN + LEFT + column * pitch, upper + 0.3 + ABOVE
+            name = "task less remapped" if objective == OVER_REMAPPED else objective
+            axes.text(x, y - 0.24, name, size=LABEL, color=INK, va="baseline")
+            words = f"mean {number(matrix.accuracy.mean())}"
+            if objective != OVER_REMAPPED:
+                words += f", agreement {number(matrix.agreement.mean())}"
+            axes.text(x, y - 0.07, words, size=SMALL, color=SOFT, va="baseline")
+            axes.add_patch(Rectangle((x, y), PANEL, PANEL, zorder=-1, **FAILED))
+            values = np.ma.masked_invalid(average(matrix, POINTS))
+            extent = (x, x + PANEL, y + PANEL, y)
+            axes.imshow(values, extent=extent, cmap=colormap, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+    hatched = bool(cells.accuracy.isna().any())
+    draw_bar(axes, MARGIN + LEFT, bottom - GAP, 2 * pitch, chance_of(networks), colormap, hatched)
+    return axes.figure
+
+
+def _place(objective: str) -> tuple[int, str]:
+    """By which panels are sorted: as the study's sections, what is over the control last."""
+    sections = list(Stitches.model_fields)
+    return len(sections) if objective == OVER_REMAPPED else sections.index(kind_of(objective)), objective
+
+
+def in_all(cells: pd.DataFrame) -> pd.DataFrame:
+    """The cells of those pairs that every objective of the table has."""
+    count = cells.groupby(PAIR).objective.transform("nunique")
+    return cells[count == cells.objective.nunique()]

@@ -1,0 +1,82 @@
+"""Fitting stitches by steps through the receiver's frozen suffix: what objectives that run it share.
+
+Torch is imported where it is used: planning a study asks what this costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from modelstitch.config.stitches import TrainedStitches
+from modelstitch.fitting.protocols import protocol_of
+from modelstitch.fitting.work import PairWork
+from modelstitch.schedule import count_steps
+from modelstitch.stitches.geometry import Cell, Geometry
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from modelstitch.data.images import DeviceImages
+    from modelstitch.fitting.alignment import Alignment
+    from modelstitch.fitting.beginning import Fit
+    from modelstitch.fitting.distillation import ReceiverTeacher
+    from modelstitch.networks.frozen import FrozenNetwork
+
+
+def fit(
+    sender: FrozenNetwork,
+    receiver: FrozenNetwork,
+    geometries: Mapping[Cell, Geometry],
+    images: DeviceImages,
+    settings: TrainedStitches,
+    seed: Sequence[object],
+    label: str,
+    *,
+    classes: Tensor | None = None,
+    teacher: ReceiverTeacher | None = None,
+    alignment: Alignment | None = None,
+) -> Fit:
+    """Stitches trained by the settings' protocol, for the task where nothing else is said.
+
+    Args:
+        sender, receiver: the frozen networks.
+        geometries: of the cells' stitches.
+        images: the training images.
+        settings: the protocol and its numbers.
+        seed: what random numbers are seeded with.
+        label: names the work in its progress.
+        classes: as in `StitchedPair`.
+        teacher: in place of the protocol's.
+        alignment: what moves the stitches in place of the cross-entropy.
+
+    Raises:
+        ModelstitchError: if there are fewer training images than one batch, or the device has too little memory.
+    """
+    from modelstitch.engine.pair import StitchedPair
+    from modelstitch.fitting.beginning import Fit
+    from modelstitch.fitting.training import train
+
+    begin = protocol_of(settings.protocol).begin
+    stitches, optimiser, own_teacher = begin(settings, sender, receiver, geometries, images, seed, classes)
+    pair = StitchedPair(sender, receiver, stitches, classes)
+    moved_by = {"teacher": None if alignment else teacher or own_teacher, "alignment": alignment}
+    loss, accuracy = train(pair, images, settings, optimiser, (*seed, "order"), label, **moved_by)
+    return Fit(pair.stitches, loss, accuracy, images_seen(settings, len(images)), classes)
+
+
+def images_seen(settings: TrainedStitches, images: int) -> int:
+    """How many images stitches are trained on, repetitions counted."""
+    return count_steps(settings.epochs, settings.batch, images) * settings.batch
+
+
+def operations(settings: TrainedStitches, work: PairWork, images: int) -> int:
+    """Of training these cells on a set of so many images."""
+    seen = images_seen(settings, images)
+    beside = protocol_of(settings.protocol).operations(settings, work, seen, seen // settings.batch)
+    return seen * work.passes_operations(passes=2) + beside
+
+
+def operations_beside_receiver(settings: TrainedStitches, work: PairWork, images: int) -> int:
+    """The same, and the receiver's own pass over each image."""
+    return operations(settings, work, images) + images_seen(settings, images) * work.receiver.total_operations

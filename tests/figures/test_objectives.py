@@ -1,0 +1,35 @@
+"""All objectives side by side: the same pairs, in the order of the study's sections."""
+
+import numpy as np
+import pandas as pd
+
+from modelstitch.figures import objectives
+from tests.figures.drawn import make_tables, texts
+
+
+def tables():
+    cells, networks = make_tables(["R1111", "R1112"], combinations=[("trained", "trained"), ("random", "trained")])
+    cells["agreement"] = cells.accuracy / 2
+    cells["relative_accuracy"] = np.nan
+    return cells, networks
+
+
+def test_each_objective_has_a_panel_with_its_means():
+    cells, networks = tables()
+    remapped = cells[cells.sender_recipe == "trained"].assign(objective="remapped", accuracy=0.25, agreement=0.125)
+    task = cells.assign(excess_over_remapped=np.where(cells.sender_recipe == "trained", cells.accuracy - 0.25, np.nan))
+    figure = objectives.draw(pd.concat([remapped, cells.assign(objective="similarity"), task]), networks, "viridis")
+    drawn = texts(figure)
+    wanted = ["task", "similarity", "remapped", "task less remapped", "task", "similarity"]
+    assert [text for text in drawn if text in set(wanted)] == wanted
+    assert "mean .25, agreement .12" in drawn
+    assert "trained → trained · 4 pairs" in drawn and "random → trained · 4 pairs" in drawn
+
+
+def test_a_pair_that_an_objective_lacks_is_in_no_panel():
+    cells, networks = tables()
+    cells = cells[cells.sender_recipe == "trained"]
+    one = cells[(cells.sender == "R1111_trained_s0") & (cells.receiver == "R1111_trained_s0")].copy()
+    figure = objectives.draw(pd.concat([cells, one.assign(objective="soft")]), networks, "viridis")
+    assert "trained → trained · 1 pair" in texts(figure)
+    assert sum(text.startswith("mean") for text in texts(figure)) == 2
