@@ -35,7 +35,7 @@ from modelstitch.fitting.objectives import similarity
 from modelstitch.fitting.protocols.least_squares import BATCH
 from modelstitch.stitches.families.linear import LinearMap, Stitch, solve
 from modelstitch.stitches.geometry import Cell
-from modelstitch.stitches.normal_equations import Moments
+from modelstitch.stitches.normal_equations import RIDGE, Moments
 
 
 def main() -> None:
@@ -49,7 +49,7 @@ def main() -> None:
         for images in (pair.train, pair.test)
     )
     ways = {
-        "closed form": {cell: solve(moments, cell) for cell in pair.cells},
+        "closed form": {cell: solve(moments, cell, RIDGE) for cell in pair.cells},
         **{
             f"closed form, decay {decay:g}": {cell: decayed(moments, cell, decay) for cell in pair.cells}
             for decay in arguments.decays

@@ -12,6 +12,7 @@ import yaml
 from snakemake.utils import update_config
 
 from modelstitch.analysis.controls import OVER_REMAPPED
+from modelstitch.config.families import label
 from modelstitch.config.networks import LIBRARY
 from modelstitch.config.stitches import REMAPPED, is_control
 from modelstitch.config.study import check_repeated_keys, load_study
@@ -242,3 +243,22 @@ def task_from(wildcards):
     """The settings of the objective `task` with a budget's epochs and start."""
     changes = {"keep_stitches": False, "epochs": float(wildcards.epochs), "start": wildcards.start}
     return STUDY.stitches.task.model_copy(update=changes).model_dump(mode="json", exclude={"pairs"})
+
+
+def capacity_family(wildcards):
+    """The section of the family that a rule's wildcard names."""
+    return next(one for one in STUDY.measures.capacity.families if label(one) == wildcards.family)
+
+
+def capacity_settings(wildcards):
+    """How `measures.capacity` trains the stitches of a family."""
+    return STUDY.measures.capacity.training(STUDY.stitches.task, capacity_family(wildcards))
+
+
+def capacity_code(wildcards):
+    """Of a job that loads both networks, and fits by other names than those of the study's objectives."""
+    settings = capacity_settings(wildcards)
+    modules = {source_module(architecture_of(wildcards[role]).model) for role in ("sender", "receiver")}
+    modules |= {objective_module(wildcards.objective), protocol_module(settings.protocol)}
+    modules.add(family_module(settings.family.name))
+    return code_of("stitch_pair.py", modules=tuple(sorted(modules)))

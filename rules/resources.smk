@@ -42,8 +42,23 @@ def memory_of(cells):
     return lambda wildcards, attempt: requests.pair_mb(PLAN, *cells(wildcards)) * attempt
 
 
+def memory_of_joining(wildcards, attempt):
+    family = STUDY.stitches.objectives()[wildcards.objective].family
+    return requests.joining_mb(PLAN, wildcards.sender, wildcards.receiver, family) * attempt
+
+
 def minutes_of(cells):
     return lambda wildcards, attempt: requests.pair_minutes(PLAN, *cells(wildcards)) * attempt
+
+
+def memory_of_capacity(wildcards, attempt):
+    plan = PLAN.with_task(capacity_settings(wildcards))
+    return requests.pair_mb(plan, *cells_of_task(wildcards)) * attempt
+
+
+def minutes_of_capacity(wildcards, attempt):
+    plan = PLAN.with_task(capacity_settings(wildcards))
+    return requests.pair_minutes(plan, *cells_of_task(wildcards)) * attempt
 
 
 def minutes_of_budget(wildcards, attempt):

@@ -90,7 +90,7 @@ else:
         conda:
             "../envs/modelstitch.yaml"
         resources:
-            mem_mb=lambda wildcards, attempt: attempt * requests.joining_mb(PLAN, wildcards.sender, wildcards.receiver),
+            mem_mb=memory_of_joining,
             runtime=30,
         params:
             objective="{objective}",

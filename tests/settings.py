@@ -2,7 +2,7 @@
 
 from modelstitch.config.networks import Architecture, Training
 from modelstitch.config.section import Augmentation
-from modelstitch.config.stitches import FastStitches, PaperStitches
+from modelstitch.config.stitches import AdamStitches, FastStitches, PaperStitches
 from modelstitch.identifiers import NetworkId
 from modelstitch.networks import making
 from modelstitch.networks.network import Network
@@ -34,6 +34,7 @@ AUGMENTATION = Augmentation(flip=True, shift=2, cutout=4)
 STITCHES = PaperStitches(
     protocol="paper", learning_rate=0.01, momentum=0.9, weight_decay=0.01, warmup_epochs=0.5, **COMMON
 )
+ADAM = AdamStitches(protocol="adam", learning_rate=0.001, weight_decay=0.0, statistics_images=203, **COMMON)
 FAST = FastStitches(protocol="fast", learning_rate=0.1, statistics_images=150, **COMMON)
 
 

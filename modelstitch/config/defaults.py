@@ -9,6 +9,14 @@ from modelstitch.config.stitches import Stitches, StitchSettings, objective_sett
 from modelstitch.errors import ModelstitchError
 
 COMMON = {"sender_layers": "all", "receiver_layers": "all", "keep_stitches": False, "precision": "float32"}
+ADAM = {
+    "epochs": 30,
+    "batch": 256,
+    "learning_rate": 0.001,
+    "weight_decay": 0.00001,
+    "statistics_images": 500,
+    "augmentation": {"flip": True, "shift": 4, "cutout": 0},
+}  # arXiv 2412.11299, and the images of arXiv 2505.20142
 PROTOCOLS: dict[tuple[str, str], dict[str, Any]] = {
     ("task", "fast"): {
         "epochs": 3,
@@ -26,6 +34,7 @@ PROTOCOLS: dict[tuple[str, str], dict[str, Any]] = {
         "warmup_epochs": 1,
         "augmentation": {"flip": True, "shift": 2, "cutout": 4},
     },
+    ("task", "adam"): ADAM,
     ("similarity", "least-squares"): {"ridge": 0.0001},
     ("similarity", "paper"): {
         "epochs": 30,
@@ -36,6 +45,7 @@ PROTOCOLS: dict[tuple[str, str], dict[str, Any]] = {
         "warmup_epochs": 10,
         "augmentation": {"flip": True, "shift": 2, "cutout": 4},
     },
+    ("similarity", "adam"): ADAM,
 }
 
 

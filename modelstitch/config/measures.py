@@ -5,8 +5,10 @@ from typing import Annotated, get_args
 
 from pydantic import AfterValidator, Field, ValidationInfo
 
+from modelstitch.config.families import Family
 from modelstitch.config.messages import mistake
 from modelstitch.config.section import UNIQUE, Section
+from modelstitch.config.stitches import AdamStitches, Start, StitchSettings
 
 
 def _fewer_than_images(value: int, info: ValidationInfo) -> int:
@@ -69,6 +71,29 @@ class StatisticalSimilarity(Section):
     neighbours: Neighbours = Field(ge=1, description="k of mutual k nearest neighbours, fewer than `images`")
 
 
+class Capacity(Section):
+    """Accuracy of some pairs by what their stitches can express: the matrix of every family, by the protocol adam."""
+
+    pairs: Annotated[tuple[NamedPair, ...], *UNIQUE] = Field(description="the ordered pairs, by their networks")
+    families: Annotated[tuple[Family, ...], *UNIQUE] = Field(
+        description="what stitches can express, a matrix for each: [{name: bias}, {name: linear}]"
+    )
+    epochs: float = Field(gt=0, description="passes over the training images; 0.25 is a quarter of them")
+    learning_rate: float = Field(gt=0, description="peak learning rate")
+    weight_decay: float = Field(ge=0, description="weight decay of AdamW (decoupled), not of vectors such as a bias")
+    statistics_images: int = Field(
+        ge=1, description="training images that a start by least squares is computed from; all where there are fewer"
+    )
+    start: Start = Field(description="of every stitch: least-squares, or random")
+
+    def training(self, task: StitchSettings, family: Family) -> AdamStitches:
+        """How stitches of a family are trained: as the study's for the task, but for the protocol and its numbers."""
+        kept = task.model_dump(include={"batch", "augmentation", "precision", "sender_layers", "receiver_layers"})
+        own = self.model_dump(exclude={"pairs", "families"})
+        values = {"protocol": "adam", "family": family.model_dump(), "keep_stitches": False}
+        return AdamStitches.model_validate(kept | own | values)
+
+
 class Measures(Section):
     """What else is measured; each section may be left out."""
 
@@ -81,6 +106,7 @@ class Measures(Section):
     statistical_similarity: StatisticalSimilarity | None = Field(
         default=None, description="CKA, CCA and others beside accuracy"
     )
+    capacity: Capacity | None = Field(default=None, description="accuracy by what a stitch can express")
 
 
 def section_of(name: str) -> type[Section]:

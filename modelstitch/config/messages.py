@@ -178,10 +178,12 @@ def _section(place: Place, model: type[BaseModel]) -> type[BaseModel]:
     """The model at one of pydantic's places; a variant's name is the only value of a field of it."""
     found = [model]
     for part in place:
+        if isinstance(part, int):
+            continue
         if len(found) > 1:
             key = next(key for key in found[0].model_fields if _tells_apart(key, found))
             found = [variant for variant in found if part in _values(variant, key)]
-        elif isinstance(part, str):
+        else:
             found = _models_in(found[0].model_fields[part].annotation)
     return found[0]
 

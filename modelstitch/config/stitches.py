@@ -1,12 +1,12 @@
 """How stitches are made: a section for each objective, in the variant of its protocol."""
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from modelstitch.config.families import Family, Linear
-from modelstitch.config.messages import mistake
+from modelstitch.config.families import FREE_MAPS, LINEAR, WITHOUT_CLOSED_FORM, Family
+from modelstitch.config.messages import listed, mistake
 from modelstitch.config.pairs import Pairs
 from modelstitch.config.section import PRECISION, UNIQUE, Augmentation, Precision, Section, read
 
@@ -32,7 +32,7 @@ Layers = Annotated[
 class StitchSettings(Section):
     """What stitches of every objective and protocol need."""
 
-    family: Family = Field(default=Linear(name="linear"), description="what a stitch can express")
+    family: Family = Field(default=LINEAR, description="what a stitch can express")
     precision: Precision = Field(description=PRECISION)
     sender_layers: Layers = Field(description="rows of the matrix: all, or a list of layers; 0 is the first")
     receiver_layers: Layers = Field(description="columns of the matrix: all, or a list of layers; 0 is the first")
@@ -76,6 +76,25 @@ class FastStitches(TrainedStitches):
     )
     start: Start = Field(default="least-squares", description="least-squares, or random")
 
+    @field_validator("family")
+    @classmethod
+    def _free_maps(cls, family: Family) -> Family:
+        if not isinstance(family, FREE_MAPS):
+            names = listed([name for kind in FREE_MAPS for name in get_args(kind.model_fields["name"].annotation)])
+            raise mistake((("name",), f"{family.name}: fast moves {names}: expected one of them, or protocol adam"))
+        return family
+
+
+class AdamStitches(TrainedStitches):
+    """AdamW, with a rate that falls by a cosine to 0: what most publications after the paper take, for any family."""
+
+    protocol: Literal["adam"] = Field(description="how a stitch is trained")
+    weight_decay: float = Field(ge=0, description="weight decay of AdamW (decoupled), not of vectors such as a bias")
+    statistics_images: int = Field(
+        ge=1, description="training images that a start by least squares is computed from; all where there are fewer"
+    )
+    start: Start = Field(default="random", description="of stitches for the task: random, or least-squares")
+
 
 class LeastSquares(StitchSettings):
     """The stitch of least mean squared error to the expected representation, in closed form: one pass, no step."""
@@ -85,6 +104,13 @@ class LeastSquares(StitchSettings):
         ge=0, description="added to the covariance of what a stitch sees, as a share of its mean variance"
     )
 
+    @field_validator("family")
+    @classmethod
+    def _closed_form(cls, family: Family) -> Family:
+        if isinstance(family, WITHOUT_CLOSED_FORM):
+            raise mistake((("name",), f"{family.name} has no closed form: expected protocol adam or paper"))
+        return family
+
 
 class Remapped(Section):
     """The control of the task: stitches trained on labels whose classes are exchanged, none left in its place."""
@@ -93,8 +119,8 @@ class Remapped(Section):
     pairs: Pairs | None = Field(description="which of the study's pairs of recipes; null is all")
 
 
-TaskStitches = Annotated[PaperStitches | FastStitches, Field(discriminator="protocol")]
-SimilarityStitches = Annotated[PaperStitches | LeastSquares, Field(discriminator="protocol")]
+TaskStitches = Annotated[PaperStitches | FastStitches | AdamStitches, Field(discriminator="protocol")]
+SimilarityStitches = Annotated[PaperStitches | LeastSquares | AdamStitches, Field(discriminator="protocol")]
 
 
 class Stitches(Section):
@@ -134,7 +160,7 @@ class Stitches(Section):
 
     @model_validator(mode="after")
     def _only_the_task_has_a_start(self) -> "Stitches":
-        if isinstance(self.similarity, PaperStitches) and self.similarity.start != "random":
+        if isinstance(self.similarity, TrainedStitches) and self.similarity.start != "random":
             raise mistake((("similarity", "start"), f"{self.similarity.start}: only stitches for the task start so"))
         return self
 

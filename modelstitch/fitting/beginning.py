@@ -14,7 +14,7 @@ from modelstitch.optimisers import Optimiser
 from modelstitch.seeds import seed_of
 from modelstitch.stitches.families import family_of
 from modelstitch.stitches.geometry import Cell, Geometry
-from modelstitch.stitches.normal_equations import Moments
+from modelstitch.stitches.normal_equations import RIDGE, Moments
 
 STATISTICS_BATCH = 100
 
@@ -70,22 +70,27 @@ def new_stitches(geometries: Mapping[Cell, Geometry], family: Any, seed: Sequenc
 
 
 def trainable(stitch: Any, device: str) -> Any:
-    """The stitch on a device, with gradients."""
-    tensors = {name: tensor.detach().to(device).requires_grad_() for name, tensor in stitch.tensors.items()}
-    return stitch.of(stitch.geometry, tensors)
+    """The stitch on a device, its parameters with gradients."""
+    moved = stitch.of(stitch.geometry, {name: each.detach().to(device) for name, each in stitch.tensors.items()})
+    for parameter in moved.parameters:
+        parameter.requires_grad_()
+    return moved
 
 
 @torch.no_grad()
-def start_nearest(stitches: Stitches, moments: Moments, family: Any) -> None:
+def start_nearest(stitches: Stitches, moments: Moments, family: Any, start: str = "least-squares") -> None:
     """Begin every stitch as the one of least squares, in place.
 
-    A network that overflows has no least squares: its stitches stay as they are.
+    From another start only those of its tensors are so that training doesn't move, such as a permutation. A network
+    that overflows has no least squares: its stitches stay as they are.
     """
     module = family_of(family.name)
     for cell, stitch in stitches.items():
-        nearest = module.solve(moments, cell, settings=family).tensors
-        if all(tensor.isfinite().all() for tensor in nearest.values()):
-            for name, tensor in stitch.tensors.items():
+        nearest = module.solve(moments, cell, RIDGE, family).tensors
+        if not all(tensor.isfinite().all() for tensor in nearest.values()):
+            continue
+        for name, tensor in stitch.tensors.items():
+            if start == "least-squares" or not tensor.requires_grad:
                 tensor.copy_(nearest[name])
 
 

@@ -39,7 +39,9 @@ class WhitenedMuon(Optimiser):
 
     def __init__(self, stitches: Mapping[Cell, Any], moments: Moments, stretch: float = 1.0) -> None:
         if not all(hasattr(stitch, "maps") for stitch in stitches.values()):
-            raise ModelstitchError("protocol fast moves linear maps: expected the family linear, or the protocol paper")
+            raise ModelstitchError(
+                "protocol fast moves linear maps: expected family linear, convolution or resized, or protocol adam"
+            )
         super().__init__([tensor for stitch in stitches.values() for tensor in stitch.parameters])
         self.stretch = stretch
         whitenings = moments.whitenings(WHITENING_RIDGE, self.parameters[0].dtype)

@@ -21,7 +21,7 @@ from modelstitch.networks.evaluation import predict as predict_alone
 from modelstitch.networks.frozen import freeze
 from modelstitch.networks.network import INPUT, Network
 from modelstitch.records import Column, Layers, PairRecord, predictions_dtype
-from modelstitch.stitches.families import on_device
+from modelstitch.stitches.families import geometry_of, on_device
 from modelstitch.stitches.geometry import Cell, geometries
 from modelstitch.versions import installed_versions
 
@@ -65,7 +65,7 @@ def train_pair(
     frozen = [freeze(network, settings.precision, device) for network in (sender, receiver)]
     rows = _chosen(sender, sender_layers)
     columns = _chosen(receiver, receiver_layers)
-    shapes = geometries(frozen[0].shapes, frozen[1].shapes, rows, columns)
+    shapes = geometries(frozen[0].shapes, frozen[1].shapes, rows, columns, geometry_of(settings.family))
     names = (sender.name, receiver.name)
     precision = str(frozen[0].dtype).removeprefix("torch.")
     seed = (study_seed, *names, objective)

@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from modelstitch.config.families import LINEAR, Family
+from modelstitch.config.stitches import AdamStitches, PaperStitches
 from modelstitch.networks.description import Description
+from modelstitch.stitches.families import family_of, geometry_of, has_statistics
 from modelstitch.stitches.geometry import Cell, Geometry, geometries
 
 
@@ -16,6 +19,7 @@ class PairWork:
         sender, receiver: the networks.
         sender_recipe, receiver_recipe: how they got their weights: a random network teaches nothing.
         sender_layers, receiver_layers: of the cells; receiver layer -1 is its input.
+        family: the section of the cells' stitches.
     """
 
     sender: Description
@@ -24,35 +28,51 @@ class PairWork:
     receiver_recipe: str
     sender_layers: Sequence[int]
     receiver_layers: Sequence[int]
+    family: Family = LINEAR
 
     @cached_property
     def geometries(self) -> dict[Cell, Geometry]:
         """Of the cells' stitches."""
-        return geometries(self.sender.shapes, self.receiver.shapes, self.sender_layers, self.receiver_layers)
+        layers = self.sender_layers, self.receiver_layers
+        return geometries(self.sender.shapes, self.receiver.shapes, *layers, geometry_of(self.family))
+
+    @property
+    def stitch_operations(self) -> int:
+        """Operations of one forward pass of every stitch for one image."""
+        return sum(stitch_operations(geometry, self.family) for geometry in self.geometries.values())
+
+    @property
+    def stitch_numbers(self) -> list[int]:
+        """What each stitch has of weights, biases and the like."""
+        return [stitch_numbers(geometry, self.family) for geometry in self.geometries.values()]
 
     def passes_operations(self, passes: int) -> int:
         """Operations of all cells on one image, the sender's pass shared.
 
         A frozen suffix costs a forward pass and as much again for the gradient of its input; a stitch, whose input
-        needs no gradient, a forward pass and the gradient of its weights.
+        needs no gradient, a forward pass and the gradient of its weights. What a family does beside that, such as a
+        hidden layer's gradient, is not counted: a forecast measures how long these operations take on its machine.
 
         Args:
             passes: 2 for a step of training, 1 for an evaluation.
         """
-        cells = sum(
-            self.receiver.suffix_operations(j) + stitch_operations(at) for (_, j), at in self.geometries.items()
-        )
+        cells = sum(self.receiver.suffix_operations(j) for _, j in self.geometries) + self.stitch_operations
         return self.sender.prefix_operations(max(self.sender_layers)) + passes * cells
 
 
-def stitch_operations(geometry: Geometry) -> int:
-    """Operations of a linear stitch's forward pass for one image."""
-    return sum(2 * part.places * part.inputs * part.outputs for part in geometry.parts)
+def stitch_operations(geometry: Geometry, family: Family = LINEAR) -> int:
+    """Operations of a stitch's forward pass for one image."""
+    return family_of(family.name).operations(geometry, family)
 
 
-def stitch_numbers(geometry: Geometry) -> int:
-    """Weights and biases of a linear stitch."""
-    return sum((part.inputs + 1) * part.outputs for part in geometry.parts)
+def stitch_numbers(geometry: Geometry, family: Family = LINEAR) -> int:
+    """What a stitch has of weights, biases and the like."""
+    return family_of(family.name).numbers(geometry, family)
+
+
+def needs_moments(settings: AdamStitches | PaperStitches) -> bool:
+    """Whether stitches begin by least squares, or have tensors that are taken from it whatever their start."""
+    return settings.start == "least-squares" or has_statistics(settings.family)
 
 
 def moments_bytes(work: PairWork) -> int:

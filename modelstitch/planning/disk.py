@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from modelstitch.fitting.work import stitch_numbers
+from modelstitch.config.families import LINEAR, Family
 from modelstitch.identifiers import NetworkId
 from modelstitch.planning.study import PlannedStudy
 
@@ -40,10 +40,11 @@ def stitches(
     receiver: str | NetworkId,
     sender_layers: Sequence[int],
     receiver_layers: Sequence[int],
+    family: Family = LINEAR,
 ) -> int:
-    """The trained stitches of these cells, float32."""
-    work = plan.work(sender, receiver, sender_layers, receiver_layers)
-    return sum(4 * stitch_numbers(geometry) + 2 * TENSOR_BYTES + STITCH_BYTES for geometry in work.geometries.values())
+    """The trained stitches of these cells, of a family, float32."""
+    work = plan.work(sender, receiver, sender_layers, receiver_layers, family)
+    return sum(4 * numbers + 2 * TENSOR_BYTES + STITCH_BYTES for numbers in work.stitch_numbers)
 
 
 def tables(plan: PlannedStudy, pairs: int, cells: int) -> int:

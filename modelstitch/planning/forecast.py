@@ -1,5 +1,6 @@
 """What a study will take: counts from shapes (`operations`, `disk`, `requests`), and time by a measurement here."""
 
+import itertools
 import os
 import time
 from collections.abc import Sequence
@@ -7,8 +8,7 @@ from typing import NamedTuple
 
 import torch
 
-from modelstitch.config.stitches import is_control
-from modelstitch.fitting.work import stitch_operations
+from modelstitch.config.stitches import REMAPPED, is_control
 from modelstitch.hardware import choose_device
 from modelstitch.identifiers import NetworkId
 from modelstitch.planning import disk, operations, requests
@@ -128,11 +128,13 @@ def network_job(plan: PlannedStudy, speed: Speed, network: NetworkId) -> Job:
 def pair_jobs(plan: PlannedStudy, speed: Speed, cells: PairCells) -> list[Job]:
     """Training and evaluating a pair's cells: one job, or one per block of receiver layers, and one to join them."""
     objective, sender, receiver, rows, columns = cells
+    family = plan.study.stitches.objectives()[objective].family
     size = plan.study.jobs.layers_per_job or len(columns)
     jobs = []
     for first in range(0, len(columns), size):
         block = (sender, receiver, rows, columns[first : first + size])
-        training, evaluation = operations.training(plan, objective, *block), operations.evaluation(plan, *block)
+        training = operations.training(plan, objective, *block)
+        evaluation = operations.evaluation(plan, *block, family)
         count = len(rows) * len(columns[first : first + size])
         seconds = (
             rate(speed.preparation, cells.key) * count / (len(rows) * len(columns))
@@ -142,10 +144,10 @@ def pair_jobs(plan: PlannedStudy, speed: Speed, cells: PairCells) -> list[Job]:
         memory = requests.pair_mb(plan, objective, *block)
         jobs.append(Job(speed.start + seconds, training + evaluation, count, memory=memory))
     if plan.study.jobs.layers_per_job:
-        jobs.append(Job(speed.start, memory=requests.joining_mb(plan, sender, receiver)))
+        jobs.append(Job(speed.start, memory=requests.joining_mb(plan, sender, receiver, family)))
     kept = disk.record(plan, rows, columns)
     if any(settings.keep_stitches for settings in plan.study.stitches.objectives().values()):
-        kept += disk.stitches(plan, sender, receiver, rows, columns)
+        kept += disk.stitches(plan, sender, receiver, rows, columns, family)
     return [*jobs[:-1], jobs[-1]._replace(bytes=kept)]
 
 
@@ -158,22 +160,23 @@ def measure_jobs(plan: PlannedStudy, speed: Speed) -> list[Job]:
         objective, sender, receiver, rows, columns = cells
         if is_control(objective):
             continue
+        family = study.stitches.objectives()[objective].family
         memory, count = requests.pair_mb(plan, *cells), len(rows) * len(columns)
         seconds_per_operation = rate(speed.evaluation, cells.key)
         if objective == "similarity" and "task" in study.objectives():
-            work = plan.work(sender, receiver, rows, columns)
+            work = plan.work(sender, receiver, rows, columns, family)
             both = work.sender.total_operations + work.receiver.total_operations
-            flops = test_images * (both + sum(map(stitch_operations, work.geometries.values())))
+            flops = test_images * (both + work.stitch_operations)
             jobs.append(Job(start + seconds_per_operation * flops, flops, memory=memory))
         if measures.hacking:
             images = min(measures.hacking.images, test_images)
-            flops = 3 * images * operations.evaluation(plan, sender, receiver, rows, columns) // test_images
+            flops = 3 * images * operations.evaluation(plan, sender, receiver, rows, columns, family) // test_images
             seconds = seconds_per_operation * flops + HACKING_SECONDS * images * count
             jobs.append(Job(start + seconds, flops, memory=memory))
         if measures.generated_images:
             into_input = (sender, receiver, rows, [-1])
             training = operations.training(plan, objective, *into_input)
-            evaluation = operations.evaluation(plan, *into_input)
+            evaluation = operations.evaluation(plan, *into_input, family)
             seconds = training * rate(speed.training, cells.key) + evaluation * seconds_per_operation
             jobs.append(Job(start + seconds, training + evaluation, len(rows), memory=memory))
             metrics = METRIC_SECONDS * min(measures.generated_images.images, test_images) * len(rows)
@@ -192,7 +195,8 @@ def measure_jobs(plan: PlannedStudy, speed: Speed) -> list[Job]:
     for pair in measures.training_budget.pairs if measures.training_budget else ():
         layers = plan.sender_layers("task", pair.sender), plan.receiver_layers("task", pair.receiver)
         cells = PairCells("task", pair.sender, pair.receiver, *layers)
-        training, evaluation = operations.training(plan, *cells), operations.evaluation(plan, *cells[1:])
+        training = operations.training(plan, *cells)
+        evaluation = operations.evaluation(plan, *cells[1:], study.stitches.task.family)
         for epochs in measures.training_budget.epochs:
             flops = round(training * epochs / study.stitches.task.epochs)
             seconds = (
@@ -202,6 +206,22 @@ def measure_jobs(plan: PlannedStudy, speed: Speed) -> list[Job]:
             )
             memory = requests.pair_mb(plan, *cells)
             jobs += [Job(start + seconds, flops + evaluation, memory=memory)] * 2  # from two starts
+    return [*jobs, *capacity_jobs(plan, speed)]
+
+
+def capacity_jobs(plan: PlannedStudy, speed: Speed) -> list[Job]:
+    """Stitches of every family for the pairs of `measures.capacity`, at the speed of the study's own for the task."""
+    measure, jobs = plan.study.measures.capacity, []
+    objectives = [name for name in ("task", REMAPPED) if name in plan.study.objectives()]
+    for pair, family in itertools.product(measure.pairs, measure.families) if measure else ():
+        with_family = plan.with_task(measure.training(plan.study.stitches.task, family))
+        layers = plan.sender_layers("task", pair.sender), plan.receiver_layers("task", pair.receiver)
+        cells = PairCells("task", pair.sender, pair.receiver, *layers)
+        training = operations.training(with_family, *cells)
+        evaluation = operations.evaluation(with_family, *cells[1:], family)
+        seconds = training * rate(speed.training, cells.key) + evaluation * rate(speed.evaluation, cells.key)
+        memory = requests.pair_mb(with_family, *cells)
+        jobs += [Job(speed.start + seconds, training + evaluation, memory=memory)] * len(objectives)
     return jobs
 
 

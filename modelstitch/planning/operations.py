@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from modelstitch.config.families import LINEAR, Family
 from modelstitch.fitting.objectives import objective_of
 from modelstitch.identifiers import NetworkId
 from modelstitch.planning.study import PlannedStudy
@@ -31,7 +32,7 @@ def training(
 ) -> int:
     """Making these cells' stitches for an objective."""
     settings = plan.study.stitches.objectives()[objective]
-    work = plan.work(sender, receiver, sender_layers, receiver_layers)
+    work = plan.work(sender, receiver, sender_layers, receiver_layers, settings.family)
     return objective_of(objective).operations(settings, work, plan.sizes.train_images)
 
 
@@ -41,7 +42,8 @@ def evaluation(
     receiver: str | NetworkId,
     sender_layers: Sequence[int],
     receiver_layers: Sequence[int],
+    family: Family = LINEAR,
 ) -> int:
-    """Evaluating these cells on the whole test set."""
-    work = plan.work(sender, receiver, sender_layers, receiver_layers)
+    """Evaluating these cells, whose stitches are of a family, on the whole test set."""
+    work = plan.work(sender, receiver, sender_layers, receiver_layers, family)
     return plan.sizes.test_images * work.passes_operations(passes=1)

@@ -6,9 +6,9 @@ The one memory model; `speed` measures times on a machine.
 import math
 from collections.abc import Sequence
 
+from modelstitch.config.families import LINEAR, Family
 from modelstitch.engine.grouping import CPU_BYTES, Suffix, group_bytes
 from modelstitch.fitting.protocols import protocol_of
-from modelstitch.fitting.work import stitch_numbers
 from modelstitch.identifiers import NetworkId
 from modelstitch.networks.description import Description
 from modelstitch.planning import operations
@@ -60,10 +60,10 @@ def pair_mb(
 ) -> int:
     """These cells of a pair: a batch in the sender, a group in the receiver, the stitches and what moves them."""
     settings = plan.study.stitches.objectives()[objective]
-    work = plan.work(sender, receiver, sender_layers, receiver_layers)
+    work = plan.work(sender, receiver, sender_layers, receiver_layers, settings.family)
     batch = max(getattr(settings, "batch", 0), FEWEST_EVALUATED)
     sent = 2 * 4 * batch * sum(layer.size for layer in work.sender.shapes.values())
-    stitches = 4 * STATES * sum(map(stitch_numbers, work.geometries.values()))
+    stitches = 4 * STATES * sum(work.stitch_numbers)
     beside = protocol_of(settings.protocol).memory_bytes(settings, work)
     networks = sum(4 * COPIES * one.parameters + WINOGRAD_BYTES * one.winograd for one in (work.sender, work.receiver))
     total = sent + stitches + beside + networks + 2 * _largest_group(work.receiver, work.receiver_layers)
@@ -80,7 +80,8 @@ def pair_minutes(
 ) -> int:
     """These cells of a pair, trained for an objective and evaluated."""
     cells = (sender, receiver, sender_layers, receiver_layers)
-    count = operations.training(plan, objective, *cells) + operations.evaluation(plan, *cells)
+    family = plan.study.stitches.objectives()[objective].family
+    count = operations.training(plan, objective, *cells) + operations.evaluation(plan, *cells, family)
     return _minutes(plan, count, [plan.description(network) for network in (sender, receiver)])
 
 
@@ -120,11 +121,11 @@ def similarity_mb(plan: PlannedStudy, sender: str | NetworkId, receiver: str | N
     return max(network_mb(plan, network) for network in (sender, receiver)) + 4 * numbers // MIB
 
 
-def joining_mb(plan: PlannedStudy, sender: str | NetworkId, receiver: str | NetworkId) -> int:
+def joining_mb(plan: PlannedStudy, sender: str | NetworkId, receiver: str | NetworkId, family: Family = LINEAR) -> int:
     """Joining the blocks of a pair: its stitches twice."""
     layers = (range(plan.layers(network)) for network in (sender, receiver))
-    numbers = sum(map(stitch_numbers, plan.work(sender, receiver, *layers).geometries.values()))
-    return PROCESS_MB["cpu"] + math.ceil(2 * 4 * numbers / MIB)
+    numbers = plan.work(sender, receiver, *layers, family).stitch_numbers
+    return PROCESS_MB["cpu"] + math.ceil(2 * 4 * sum(numbers) / MIB)
 
 
 def _largest_group(receiver: Description, layers: Sequence[int]) -> int:

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from modelstitch import hardware
-from modelstitch.config.stitches import FastStitches, LeastSquares, section_of
+from modelstitch.config.stitches import AdamStitches, FastStitches, LeastSquares, section_of
 from modelstitch.config.study import Study
 from modelstitch.data.datasets import Dataset, Sizes, Split
 from modelstitch.data.images import DeviceImages
@@ -39,6 +39,7 @@ from modelstitch.networks.network import Network
 from modelstitch.optimisers import Optimiser
 from modelstitch.planning.study import PlannedStudy
 from modelstitch.seeds import seed_of
+from modelstitch.stitches.families import geometry_of
 from modelstitch.stitches.geometry import geometries
 
 # Seconds: a measurement lasts this long at least, where the study has so much work; networks, then pairs of
@@ -303,7 +304,8 @@ def prepare_pair(plan: PlannedStudy, cells: PairCells, dataset: Dataset, device:
     hardware.prepare(device, hardware.choose_precision(settings.precision, device))
     networks = [random_network(plan, name, dataset) for name in cells.architectures]
     frozen = [freeze(network, settings.precision, device) for network in networks]
-    shapes = geometries(frozen[0].shapes, frozen[1].shapes, cells.sender_layers, cells.receiver_layers)
+    layers = cells.sender_layers, cells.receiver_layers
+    shapes = geometries(frozen[0].shapes, frozen[1].shapes, *layers, geometry_of(settings.family))
     if isinstance(settings, LeastSquares):
         stitches = new_stitches(shapes, settings.family, (), device)
         return PreparedPair(StitchedPair(*frozen, stitches), optimiser=None, seconds=0.0)
@@ -312,7 +314,7 @@ def prepare_pair(plan: PlannedStudy, cells: PairCells, dataset: Dataset, device:
     stitches, optimiser, _ = protocol_of(settings.protocol).begin(settings, *frozen, shapes, images, (0,))
     seconds = clock() - begun
     optimiser.rate = 1e-6
-    if isinstance(settings, FastStitches):
+    if isinstance(settings, FastStitches | AdamStitches):
         wanted = min(settings.statistics_images, plan.sizes.train_images)
         seconds *= wanted / min(wanted, len(images))
     return PreparedPair(StitchedPair(*frozen, stitches), optimiser, seconds)
@@ -322,7 +324,7 @@ def pair_runs(plan: PlannedStudy, cells: PairCells, dataset: Dataset, device: st
     """What is measured of a pair's cells once they are prepared."""
     pair, optimiser, _ = prepared
     objective, settings = objective_of(cells.objective), plan.study.stitches.objectives()[cells.objective]
-    work = plan.work(cells.sender, cells.receiver, cells.sender_layers, cells.receiver_layers)
+    work = plan.work(cells.sender, cells.receiver, cells.sender_layers, cells.receiver_layers, settings.family)
 
     def train(images: int) -> int:
         some = DeviceImages(dataset, first(dataset.train, images), device)

@@ -1,9 +1,10 @@
 """A study as its planning sees it: its networks described, its data set's sizes, and the work of each pair."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from modelstitch.config.stitches import section_of
+from modelstitch.config.families import LINEAR, Family
+from modelstitch.config.stitches import StitchSettings, section_of
 from modelstitch.config.study import Study
 from modelstitch.data.datasets import Sizes
 from modelstitch.errors import ModelstitchError
@@ -60,11 +61,17 @@ class PlannedStudy:
         receiver: str | NetworkId,
         sender_layers: Sequence[int],
         receiver_layers: Sequence[int],
+        family: Family = LINEAR,
     ) -> PairWork:
-        """The work of some cells of a pair."""
+        """The work of some cells of a pair, with stitches of a family."""
         recipes = (NetworkId.parse(str(network)).recipe for network in (sender, receiver))
         networks = (self.description(network) for network in (sender, receiver))
-        return PairWork(*networks, *recipes, sender_layers, receiver_layers)
+        return PairWork(*networks, *recipes, sender_layers, receiver_layers, family)
+
+    def with_task(self, settings: StitchSettings) -> "PlannedStudy":
+        """The study, its stitches for the task made by other settings."""
+        stitches = self.study.stitches.model_copy(update={"task": settings})
+        return replace(self, study=self.study.model_copy(update={"stitches": stitches}))
 
     def check_layers(self, source: str) -> None:
         """Refuse layers that an architecture hasn't got.

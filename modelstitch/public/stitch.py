@@ -49,7 +49,7 @@ def stitch(
         objective: `task`, cross-entropy through the receiver; `remapped`, its control, on labels whose classes are
             exchanged; `similarity`, squared error to its layer's output; or `soft`, `functional`, `penultimate`
             (docs/protocols.md).
-        protocol: `least-squares` or `paper` for similarity, `fast` or `paper` for all others.
+        protocol: `least-squares`, `paper` or `adam` for similarity, `fast`, `paper` or `adam` for all others.
         layers: the sender's and the receiver's, each a list of indices or names, or None for all.
         device: `auto`, `cpu` or `cuda`.
         seed: of the stitches' start and of the images' order.

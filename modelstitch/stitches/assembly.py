@@ -12,7 +12,8 @@ def inputs(values: Tensor, geometry: Geometry) -> list[Tensor]:
     if geometry.all_tokens and geometry.resize is None:
         return [values]
     grid, extra = geometry.source.split(values)
-    seen = patches(grid if geometry.resize is None else resized(grid, geometry.resize), geometry.kernel)
+    sized = grid if geometry.resize is None else resized(grid, geometry.resize, geometry.interpolation)
+    seen = patches(sized, geometry.kernel, geometry.margin)
     if geometry.all_tokens:
         return [torch.cat((extra, seen.flatten(1, 2)), dim=1)]
     if not geometry.target.extra:
@@ -58,15 +59,25 @@ def assemble(given: list[Tensor], geometry: Geometry) -> Tensor:
     return torch.cat((given[1].unflatten(2, (target.extra, -1))[:, 0], tokens), dim=1) if target.extra else tokens
 
 
-def resized(grid: Tensor, size: tuple[int, int]) -> Tensor:
-    """A grid (N, C, H, W) of another size: by means where it divides, else bilinear."""
-    if all(before % after == 0 for before, after in zip(grid.shape[2:], size, strict=True)):
+def resized(grid: Tensor, size: tuple[int, int], interpolation: str | None = None) -> Tensor:
+    """A grid (N, C, H, W) of another size: `bilinear`, `nearest`, or by means where it divides, else bilinear."""
+    if interpolation == "nearest":
+        return F.interpolate(grid, size, mode="nearest")
+    if not interpolation and all(before % after == 0 for before, after in zip(grid.shape[2:], size, strict=True)):
         return F.adaptive_avg_pool2d(grid, size)
     return F.interpolate(grid, size, mode="bilinear", align_corners=False)
 
 
-def patches(grid: Tensor, kernel: tuple[int, int]) -> Tensor:
-    """Patches of a grid (N, C, H, W) that lie side by side: (N, h, w, k * k * C), in the order row, column, channel."""
+def patches(grid: Tensor, kernel: tuple[int, int], margin: int = 0) -> Tensor:
+    """Patches of a grid (N, C, H, W) that lie side by side: (N, h, w, k * k * C), in the order row, column, channel.
+
+    With a margin they are larger by that on each side, and overlap; beyond the grid's border are zeros.
+    """
+    if margin:
+        padded = F.pad(grid, [margin] * 4)
+        for dimension, step in enumerate(kernel, start=2):
+            padded = padded.unfold(dimension, step + 2 * margin, step)
+        return padded.permute(0, 2, 3, 4, 5, 1).flatten(3)
     places = grid.permute(0, 2, 3, 1)
     if kernel == (1, 1):
         return places

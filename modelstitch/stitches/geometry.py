@@ -3,14 +3,15 @@
 From a grid that is k times larger, k x k patches with stride k; from one of the same size, place by place; from a
 smaller one, place by place and nearest upsampling, which equals upsampling first and is up to k**2 times cheaper (arXiv
 2303.11277). Sizes of which neither divides the other: bilinear resizing, then place by place (arXiv 2412.11299). The
-grid of a Transformer's tokens is one as that of a map; a vector is a grid of one place.
+grid of a Transformer's tokens is one as that of a map; a vector is a grid of one place. A family may say otherwise:
+with a margin around each place, or another way to resize.
 
 No torch is imported here: planning a study asks for shapes.
 """
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from modelstitch.networks.representations import Representation
@@ -43,6 +44,8 @@ class Geometry(NamedTuple):
         resize: height and width that the source's grid is resized to before anything else; None: as it is.
         kernel: height and width of the patches, and their stride; 1 x 1 is place by place.
         scale: upsampling at the end, of height and width.
+        margin: how many places around a patch are seen with it, zeros beyond the border.
+        interpolation: how the grid is resized, `bilinear` or `nearest`; None: by means where it divides, else bilinear.
     """
 
     source: Representation
@@ -50,6 +53,8 @@ class Geometry(NamedTuple):
     resize: tuple[int, int] | None
     kernel: tuple[int, int]
     scale: tuple[int, int]
+    margin: int = 0
+    interpolation: str | None = None
 
     @classmethod
     def between(cls, source: Representation, target: Representation) -> "Geometry":
@@ -75,7 +80,7 @@ class Geometry(NamedTuple):
     @property
     def all_tokens(self) -> bool:
         """Whether extra tokens go to extra tokens by the map of all others."""
-        same_places = self.kernel == self.scale == (1, 1)
+        same_places = self.kernel == self.scale == (1, 1) and not self.margin
         return self.source.extra == self.target.extra > 0 and same_places
 
     @property
@@ -86,7 +91,8 @@ class Geometry(NamedTuple):
         every place beside the place itself.
         """
         source, target = self.source, self.target
-        patch, places = math.prod(self.kernel) * source.channels, math.prod(self.grid)
+        patch = math.prod(side + 2 * self.margin for side in self.kernel) * source.channels
+        places = math.prod(self.grid)
         if self.all_tokens:
             return (Part(places + target.extra, patch, target.channels),)
         if not target.extra:
@@ -99,7 +105,7 @@ class Geometry(NamedTuple):
         if part:
             return ("extra",)
         beside = self.source.extra > 0 and not self.target.extra
-        return self.resize, self.kernel, self.scale, self.grid, self.all_tokens, beside
+        return *self[2:], self.grid, self.all_tokens, beside
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for a file's header."""
@@ -109,6 +115,8 @@ class Geometry(NamedTuple):
             "resize": self.resize,
             "kernel": self.kernel,
             "scale": self.scale,
+            "margin": self.margin,
+            "interpolation": self.interpolation,
         }
 
     @classmethod
@@ -116,7 +124,8 @@ class Geometry(NamedTuple):
         """The geometry whose `as_json` these are."""
         ends = (Representation(**values[end]) for end in ("source", "target"))
         resize = values["resize"] and tuple(values["resize"])
-        return cls(*ends, resize, tuple(values["kernel"]), tuple(values["scale"]))
+        more = values.get("margin", 0), values.get("interpolation")  # of files from before these were
+        return cls(*ends, resize, tuple(values["kernel"]), tuple(values["scale"]), *more)
 
 
 def _pooling(kernel: tuple[int, int], channels: int) -> int:
@@ -138,7 +147,14 @@ def geometries(
     targets: Mapping[int, Representation],
     sender_layers: Iterable[int],
     receiver_layers: Iterable[int],
+    between: Callable[[Representation, Representation], Geometry] = Geometry.between,
 ) -> dict[Cell, Geometry]:
-    """Geometry of every cell of some layers, `in_order`, from what both networks' layers give."""
+    """Geometry of every cell of some layers, `in_order`, from what both networks' layers give.
+
+    Args:
+        sources, targets: what the layers of sender and receiver give.
+        sender_layers, receiver_layers: of the cells.
+        between: the family's geometry from one representation to another.
+    """
     cells = in_order(itertools.product(sender_layers, receiver_layers))
-    return {(i, j): Geometry.between(sources[i], targets[j]) for i, j in cells}
+    return {(i, j): between(sources[i], targets[j]) for i, j in cells}

@@ -40,8 +40,8 @@ def test_without_a_protocol_it_is_the_default_studys():
     ("objective", "protocol", "expected"),
     [
         ("tasks", None, "objective 'tasks': expected functional, penultimate, remapped, similarity, soft or task"),
-        ("task", "least-squares", "protocol 'least-squares' of task: expected fast or paper"),
-        ("similarity", "fast", "protocol 'fast' of similarity: expected least-squares or paper"),
+        ("task", "least-squares", "protocol 'least-squares' of task: expected adam, fast or paper"),
+        ("similarity", "fast", "protocol 'fast' of similarity: expected adam, least-squares or paper"),
     ],
 )
 def test_another_objective_or_protocol_is_refused(objective, protocol, expected):

@@ -23,6 +23,9 @@ STUDY_FILES = sorted(CONFIG.glob("*.yaml"))
 
 LEAST_SQUARES = {"protocol": "least-squares", "ridge": 0.001, "precision": "auto", "keep_stitches": False}
 LEAST_SQUARES |= {"sender_layers": "all", "receiver_layers": "all"}
+FAST = {"protocol": "fast", "epochs": 1, "batch": 32, "learning_rate": 0.1, "statistics_images": 100}
+FAST |= {"augmentation": {"flip": False, "shift": 0, "cutout": 0}, "precision": "auto", "keep_stitches": False}
+FAST |= {"sender_layers": "all", "receiver_layers": "all"}
 SOURCES = "digits, cifar10, cifar100, svhn, mnist, fashion-mnist, stl10 or imagefolder"
 IMAGEFOLDER = {"source": "imagefolder", "path": "data/images.tar.xz"}
 YAML_WORDS = "(YAML reads yes, no, on and off as true and false)"
@@ -248,7 +251,11 @@ def budget(sender, receiver, epochs=(1,)):
             "stitches.task.batch: '256' is text: expected a whole number (YAML reads it as text: write 256)",
         ),
         ("stitches.task.batch", "many", "stitches.task.batch: 'many' is text: expected a whole number"),
-        ("stitches.task.protocol", "quick", "stitches.task.protocol: 'quick' is not known: expected paper or fast"),
+        (
+            "stitches.task.protocol",
+            "quick",
+            "stitches.task.protocol: 'quick' is not known: expected paper, fast or adam",
+        ),
         (
             "stitches.task.start",
             "best",
@@ -257,7 +264,8 @@ def budget(sender, receiver, epochs=(1,)):
         (
             "stitches.task.family",
             {"name": "linaer"},
-            "stitches.task.family.name: 'linaer' is not known: expected linear (did you mean 'linear'?)",
+            "stitches.task.family.name: 'linaer' is not known: expected linear, low-rank, orthogonal, permutation, "
+            "convolution, resized, bias, batch-norm or mlp (did you mean 'linear'?)",
         ),
         (
             "stitches.task.family",
@@ -285,7 +293,29 @@ def budget(sender, receiver, epochs=(1,)):
             "stitches: no objective: expected at least one of task, similarity, soft, "
             "functional, penultimate, remapped",
         ),
-        ("stitches.similarity", {}, "stitches.similarity.protocol: missing key: expected paper or least-squares"),
+        ("stitches.similarity", {}, "stitches.similarity.protocol: missing key: expected paper, least-squares or adam"),
+        (
+            "stitches.similarity",
+            LEAST_SQUARES | {"family": {"name": "mlp", "hidden": 8}},
+            "stitches.similarity.family.name: mlp has no closed form: expected protocol adam or paper",
+        ),
+        (
+            "stitches.task",
+            FAST | {"family": {"name": "orthogonal"}},
+            "stitches.task.family.name: orthogonal: fast moves linear, convolution or resized: expected one of them, "
+            "or protocol adam",
+        ),
+        (
+            "stitches.task.family",
+            {"name": "convolution", "kernel": 4},
+            "stitches.task.family.kernel: 4 is even: expected an odd number, so that a place is in the middle",
+        ),
+        (
+            "stitches.task.family",
+            {"name": "low-rank"},
+            "stitches.task.family.rank: missing key: largest rank of the map; one that is no less than its size limits "
+            "nothing",
+        ),
         (
             "stitches.similarity",
             {key: value for key, value in LEAST_SQUARES.items() if key != "ridge"},
@@ -301,7 +331,8 @@ def budget(sender, receiver, epochs=(1,)):
         (
             "stitches.similarity",
             LEAST_SQUARES | {"family": {}},
-            "stitches.similarity.family.name: missing key: what a stitch can express",
+            "stitches.similarity.family.name: missing key: expected linear, low-rank, orthogonal, permutation, "
+            "convolution, resized, bias, batch-norm or mlp",
         ),
         (
             "pairs.1.sender",
@@ -383,6 +414,21 @@ def budget(sender, receiver, epochs=(1,)):
             },
             "measures.training_budget.pairs[0]: R1111_trained_s0 → R1112_random_s0 is not stitched for the task: see "
             "`pairs`",
+        ),
+        (
+            "measures",
+            {
+                "capacity": {
+                    "pairs": [{"sender": "R1111_trained_s0", "receiver": "R1112_random_s0"}],
+                    "families": [{"name": "bias"}, {"name": "mlp"}],
+                    "epochs": 1,
+                    "learning_rate": 0.001,
+                    "weight_decay": 0,
+                    "statistics_images": 100,
+                    "start": "random",
+                }
+            },
+            "measures.capacity.families[1].hidden: missing key: units of the hidden layer",
         ),
         (
             "measures",

@@ -6,17 +6,18 @@ import torch
 import torch.nn.functional as F
 from sklearn.metrics import cohen_kappa_score
 
+from modelstitch.config.families import BatchNorm, Convolution, Orthogonal, Permutation, Resized
 from modelstitch.data.images import DeviceImages
 from modelstitch.errors import ModelstitchError
 from modelstitch.fitting import distillation
 from modelstitch.fitting.objectives import task
 from modelstitch.fitting.pair import train_pair
-from modelstitch.fitting.protocols import fast, paper
+from modelstitch.fitting.protocols import adam, fast, paper
 from modelstitch.networks.frozen import FrozenNetwork
 from modelstitch.schedule import count_steps
 from modelstitch.stitches.geometry import Geometry
 from tests import naive
-from tests.settings import FAST, small_resnet, stitch_settings
+from tests.settings import ADAM, FAST, small_resnet, stitch_settings
 
 
 def test_the_papers_rates_warm_up_and_follow_a_cosine():
@@ -148,6 +149,41 @@ def test_fit_asks_the_receiver_in_every_step(few_digits, trained):
     images = DeviceImages(few_digits, few_digits.train)
     task.fit(FrozenNetwork(trained), receiver, last_cell(trained), images, FAST, (0,), "")
     assert len(asked) == 1 + count_steps(FAST.epochs, FAST.batch, len(images))  # once for its reliability
+
+
+@pytest.mark.parametrize(
+    "family", [Convolution(name="convolution", kernel=3), Resized(name="resized", mode="bilinear")]
+)
+def test_the_fast_protocol_moves_linear_maps_of_other_geometries(digits, trained, family):
+    record = fast_pair(trained, trained, digits, [1], [1, 2], family=family).record
+    for column in record.columns:
+        assert column.test_accuracy[0] > 0.7 and column.train_loss[0, -1] < 1
+
+
+def test_the_fast_protocol_refuses_maps_of_other_parameters(few_digits, trained):
+    with pytest.raises(ModelstitchError, match="expected family linear, convolution or resized, or protocol adam"):
+        fast_pair(trained, trained, few_digits, family=Orthogonal(name="orthogonal"))
+
+
+@pytest.mark.parametrize("settings", [stitch_settings(warmup_epochs=0), ADAM], ids=["paper", "adam"])
+@pytest.mark.parametrize("family", [Permutation(name="permutation"), BatchNorm(name="batch-norm")])
+def test_what_training_does_not_move_comes_from_least_squares_whatever_the_start(few_digits, trained, settings, family):
+    """A permutation to the same layer of the same network is the identity; a mean is that of the training images."""
+    settings = settings.model_copy(update={"family": family, "start": "random"})
+    cells = {"sender_layers": [4], "receiver_layers": [4]}
+    stitch = train_pair(trained, trained, few_digits, settings, study_seed=0, **cells).stitches[4, 4]
+    frozen, images = FrozenNetwork(trained), DeviceImages(few_digits, few_digits.train)
+    values = frozen.representations(images.scaled(slice(None)))[4].movedim(1, -1).flatten(0, -2)
+    if family.name == "permutation":
+        alive = values.std(dim=0) > 1e-3
+        assert torch.equal(stitch.parts[0].source[alive], torch.arange(values.shape[1])[alive])
+    else:
+        torch.testing.assert_close(stitch.parts[0].mean, values.mean(dim=0), rtol=1e-3, atol=1e-4)
+
+
+def test_the_rates_of_adam_follow_a_cosine():
+    rates = [adam.rate(ADAM, step, 4, 8) for step in range(5)]
+    assert rates == pytest.approx([0.001 * (1 + np.cos(np.pi * step / 4)) / 2 for step in range(5)])
 
 
 def test_a_network_that_overflows_starts_at_random_and_spoils_no_other_cell(few_digits, trained):

@@ -5,7 +5,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from modelstitch.config.section import Augmentation
+from modelstitch.config.families import Family, label
+from modelstitch.config.section import Augmentation, read
 from modelstitch.config.stitches import LeastSquares
 from modelstitch.data.images import DeviceImages
 from modelstitch.fitting.beginning import moments_of, trainable
@@ -14,6 +15,7 @@ from modelstitch.fitting.objectives import similarity
 from modelstitch.fitting.pair import train_pair
 from modelstitch.networks.frozen import FrozenNetwork
 from modelstitch.networks.representations import Representation
+from modelstitch.stitches.families import geometry_of
 from modelstitch.stitches.families.linear import initialise
 from modelstitch.stitches.geometry import Geometry
 from tests.settings import stitch_settings
@@ -51,13 +53,26 @@ def test_the_error_before_upsampling_is_that_after_it(source, target):
         torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-6)
 
 
-def test_the_closed_forms_loss_is_the_error_of_its_stitches(few_digits, trained, random_networks):
+FAMILIES = [
+    {"name": "linear"},
+    {"name": "low-rank", "rank": 2},
+    {"name": "orthogonal"},
+    {"name": "permutation"},
+    {"name": "convolution", "kernel": 3},
+    {"name": "resized", "mode": "nearest"},
+    {"name": "bias"},
+    {"name": "batch-norm"},
+]
+
+
+@pytest.mark.parametrize("family", [read(Family, each) for each in FAMILIES], ids=label)
+def test_the_closed_forms_loss_is_the_error_of_its_stitches(few_digits, trained, random_networks, family):
     receiver = random_networks[0]
     frozen = FrozenNetwork(trained), FrozenNetwork(receiver)
     shapes = [network.shapes for network in frozen]
-    cells = {(i, j): Geometry.between(shapes[0][i], shapes[1][j]) for j in range(6) for i in range(5)}
+    cells = {(i, j): geometry_of(family)(shapes[0][i], shapes[1][j]) for j in range(0, 6, 2) for i in range(0, 5, 2)}
     images = DeviceImages(few_digits, few_digits.train)
-    fit = similarity.fit(*frozen, cells, images, CLOSED, (0,), "stitches")
+    fit = similarity.fit(*frozen, cells, images, CLOSED.model_copy(update={"family": family}), (0,), "stitches")
     maps = [network.representations(images.scaled(slice(None))) for network in frozen]
     for (cell, stitch), loss in zip(fit.stitches.items(), fit.loss[0], strict=True):
         expected = F.mse_loss(stitch(maps[0][cell[0]]), maps[1][cell[1]]).item()

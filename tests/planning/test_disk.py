@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from modelstitch import records
+from modelstitch.config.families import Family
+from modelstitch.config.section import read
 from modelstitch.data import datasets
 from modelstitch.data.datasets import Sizes, Split
 from modelstitch.fitting.pair import layers_of
@@ -12,6 +14,7 @@ from modelstitch.networks import making, weights
 from modelstitch.planning import disk
 from modelstitch.records import Column, PairRecord
 from modelstitch.stitches import files
+from modelstitch.stitches.families import family_of, geometry_of
 from modelstitch.stitches.families.linear import initialise
 from modelstitch.stitches.geometry import geometries
 from tests.planning.plans import planned, study_of
@@ -86,6 +89,16 @@ def test_bytes_of_stitches_are_those_of_their_file(plan, networks, tmp_path):
     stitches = {cell: initialise(geometry, seed=0) for cell, geometry in geometries(*shapes, *LAYERS).items()}
     files.write(tmp_path / "stitches", stitches, "linear")
     near(disk.stitches(plan, *PAIR, *LAYERS), tmp_path / "stitches")
+
+
+@pytest.mark.parametrize("values", [{"name": "low-rank", "rank": 3}, {"name": "permutation"}, {"name": "orthogonal"}])
+def test_bytes_of_stitches_are_those_of_their_file_whatever_the_family(plan, networks, tmp_path, values):
+    family = read(Family, values)
+    shapes = [dict(enumerate(layer.representation for layer in network.layers)) for network in networks]
+    cells = geometries(*shapes, *LAYERS, geometry_of(family))
+    begun = {cell: family_of(family.name).initialise(geometry, 0, family) for cell, geometry in cells.items()}
+    files.write(tmp_path / "stitches", begun, family.name)
+    near(disk.stitches(plan, *PAIR, *LAYERS, family), tmp_path / "stitches")
 
 
 def test_bytes_of_tables_and_figures_grow_with_cells_pairs_and_formats():

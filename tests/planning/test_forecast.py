@@ -186,6 +186,18 @@ def test_sizes_are_those_of_the_data_set_where_it_is_there_and_else_told_as_assu
     assert networks[:3] == ["networks", "2", f"{flops / 1e9:,.0f}"]
 
 
+def test_every_family_of_a_pair_costs_its_training_by_what_it_multiplies():
+    names = [{"sender": "R1111_trained_s0", "receiver": "R1111_trained_s0"}]
+    families = [{"name": "linear"}, {"name": "mlp", "hidden": 1000}]
+    numbers = {"epochs": 1.0, "learning_rate": 0.001, "weight_decay": 0.0, "statistics_images": 500, "start": "random"}
+    plan = planned(study_of("paper-laptop", measures={"capacity": {"pairs": names, "families": families} | numbers}))
+    linear, wide = stages(plan, SPEED, dataset_jobs=1, table_jobs=6)[3].jobs[-2:]
+    work = plan.work(*SELF)
+    seen = plan.study.stitches.task.batch * (50_000 // plan.study.stitches.task.batch)
+    assert linear.flops == seen * work.passes_operations(2) + 10_000 * work.passes_operations(1)
+    assert wide.flops > linear.flops and wide.memory > linear.memory
+
+
 def test_what_is_measured_costs_its_jobs():
     names = [
         {"sender": "R1111_trained_s0", "receiver": receiver} for receiver in ("R1111_trained_s0", "R1112_trained_s0")

@@ -111,7 +111,7 @@ from modelstitch.fitting.objectives import objective_of
 from modelstitch.fitting.protocols import protocol_of
 from modelstitch.planning import operations, requests
 objectives = [objective_of(name) for name in {study.objectives()}]
-protocols = [protocol_of(name) for name in ("paper", "fast", "least-squares")]
+protocols = [protocol_of(name) for name in ("paper", "fast", "adam", "least-squares")]
 sys.exit("torch" in sys.modules)
 """
     assert subprocess.run([sys.executable, "-c", command], cwd=ROOT).returncode == 0

@@ -165,7 +165,7 @@ def many(splits):
     [
         (lambda s: {"epochs": "x"}, r"^epochs: 'x' is text: expected a number$"),
         (lambda s: {"epoch": 1}, r"epoch.*did you mean 'epochs'"),
-        (lambda s: {"protocol": "fst"}, r"protocol 'fst' of task: expected fast or paper"),
+        (lambda s: {"protocol": "fst"}, r"protocol 'fst' of task: expected adam, fast or paper"),
         (
             lambda s: {"objective": "tasks"},
             r"objective 'tasks': expected functional, penultimate, remapped, similarity, soft or task",

@@ -66,7 +66,7 @@ def test_every_representation_leads_to_every_other():
     ],
 )
 def test_what_is_resized_cut_into_patches_or_upsampled(source, target, resize, kernel, scale):
-    assert Geometry.between(source, target)[2:] == (resize, kernel, scale)
+    assert Geometry.between(source, target)[2:] == (resize, kernel, scale, 0, None)
 
 
 @pytest.mark.parametrize(

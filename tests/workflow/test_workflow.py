@@ -221,6 +221,15 @@ def default(tmp_path_factory) -> tuple[Path, dict]:
         "statistical_similarity": {"images": 100, "permutations": 5, "neighbours": 3},
         "generated_images": {"images": 20, "shown": 3},
         "training_budget": {"epochs": [0.05, 0.1], "pairs": [{"sender": TRAINED, "receiver": TRAINED}]},
+        "capacity": {
+            "pairs": [{"sender": TRAINED, "receiver": TRAINED}],
+            "families": [{"name": "permutation"}, {"name": "low-rank", "rank": 2}, {"name": "mlp", "hidden": 4}],
+            "epochs": 0.1,
+            "learning_rate": 0.001,
+            "weight_decay": 0.0,
+            "statistics_images": 200,
+            "start": "least-squares",
+        },
     }
     result = snakemake(folder, study=study)
     assert result.returncode == 0, result.stderr
@@ -599,6 +608,7 @@ def test_the_report_has_what_a_study_measures(default):
     shown = reported(folder, study, frozenset({"training_budget_cells", "hacking_suffix"}))
     captions = {path.removeprefix("results/digits/"): entry["caption"] for path, entry in shown.items()}
     assert "after more and more training" in captions["figures/training_budget.png"]
+    assert "can serve any labelling" in captions["figures/capacity.png"] and "tables/capacity.csv" in captions
     assert "PSNR" in captions[f"figures/generated_images/{TRAINED}/{TRAINED}.png"]
     assert "Mahalanobis" in captions["tables/hacking.csv"] and "probe" in captions["tables/probes.csv"]
     assert "The paper's two tables" in captions["tables/distance_summary.csv"].replace("&#x27;", "'")

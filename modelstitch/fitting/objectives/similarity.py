@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from modelstitch.config.stitches import LeastSquares, PaperStitches
+from modelstitch.config.stitches import LeastSquares, TrainedStitches
 from modelstitch.fitting.protocols import protocol_of
-from modelstitch.fitting.work import PairWork, stitch_operations
+from modelstitch.fitting.work import PairWork
 from modelstitch.schedule import count_steps
 from modelstitch.stitches.geometry import Cell, Geometry
 
@@ -25,7 +25,7 @@ def fit(
     receiver: FrozenNetwork,
     geometries: Mapping[Cell, Geometry],
     images: DeviceImages,
-    settings: PaperStitches | LeastSquares,
+    settings: TrainedStitches | LeastSquares,
     seed: Sequence[object],
     label: str,
 ) -> Fit:
@@ -54,21 +54,21 @@ def fit(
     return Fit(stitches, loss, accuracy, images_seen(settings, len(images)))
 
 
-def images_seen(settings: PaperStitches | LeastSquares, images: int) -> int:
+def images_seen(settings: TrainedStitches | LeastSquares, images: int) -> int:
     """How many images stitches are trained on, repetitions counted."""
     if isinstance(settings, LeastSquares):
         return images
     return count_steps(settings.epochs, settings.batch, images) * settings.batch
 
 
-def image_operations(settings: PaperStitches | LeastSquares, work: PairWork) -> int:
+def image_operations(settings: TrainedStitches | LeastSquares, work: PairWork) -> int:
     """Of an image: both networks, no suffix, and what the protocol does with it."""
     both = work.sender.total_operations + work.receiver.total_operations
     if isinstance(settings, LeastSquares):
         return both + protocol_of(settings.protocol).image_operations(work)
-    return both + sum(2 * stitch_operations(geometry) for geometry in work.geometries.values())
+    return both + 2 * work.stitch_operations
 
 
-def operations(settings: PaperStitches | LeastSquares, work: PairWork, images: int) -> int:
+def operations(settings: TrainedStitches | LeastSquares, work: PairWork, images: int) -> int:
     """Of making these cells' stitches by a set of so many images."""
     return images_seen(settings, images) * image_operations(settings, work)

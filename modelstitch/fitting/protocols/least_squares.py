@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from modelstitch.config.stitches import LeastSquares
-from modelstitch.fitting.work import PairWork, moments_bytes, stitch_operations
+from modelstitch.fitting.work import PairWork, moments_bytes
 from modelstitch.progress import track
 from modelstitch.stitches.geometry import Cell, Geometry
 
@@ -42,19 +42,21 @@ def solve(
     moments = moments_of(sender, receiver, geometries, batches, torch.float64)
     family = family_of(settings.family.name)
     stitches = {cell: family.solve(moments, cell, settings.ridge, settings.family) for cell in geometries}
-    loss = np.array([[moments.mean_squared_error(cell, stitch.maps) for cell, stitch in stitches.items()]])
+    loss = np.array([[moments.mean_squared_error(cell, stitch.linear.maps) for cell, stitch in stitches.items()]])
     return Fit(stitches, loss, np.full_like(loss, np.nan), len(images))
 
 
 def image_operations(work: PairWork) -> int:
     """Of an image, beside both networks: a stitch's inputs squared, and their products with what it should give.
 
+    Whatever the family: each is found from the normal equations.
+
     In float64, which takes twice the time.
     """
     total = 0
     for geometry in work.geometries.values():
-        squares = sum(2 * part.places * part.inputs**2 for part in geometry.parts)
-        total += 2 * (stitch_operations(geometry) + squares)
+        products = sum(2 * part.places * part.inputs * (part.inputs + part.outputs) for part in geometry.parts)
+        total += 2 * products
     return total
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from modelstitch.config.stitches import PaperStitches
-from modelstitch.fitting.work import PairWork, moments_bytes
+from modelstitch.fitting.work import PairWork, moments_bytes, needs_moments
 from modelstitch.schedule import warmup_cosine
 from modelstitch.stitches.geometry import Cell, Geometry
 
@@ -35,9 +35,9 @@ def begin(
     from modelstitch.optimisers import SGD
 
     stitches = new_stitches(geometries, settings.family, seed, images.device)
-    if settings.start == "least-squares":
+    if needs_moments(settings):
         moments, _ = some_moments(sender, receiver, geometries, images, len(images), seed)
-        start_nearest(stitches, moments, settings.family)
+        start_nearest(stitches, moments, settings.family, settings.start)
     parameters = [tensor for stitch in stitches.values() for tensor in stitch.parameters]
     return Beginning(stitches, SGD(parameters, settings.momentum, settings.weight_decay))
 
@@ -53,5 +53,5 @@ def operations(settings: PaperStitches, work: PairWork, images: int, steps: int)
 
 
 def memory_bytes(settings: PaperStitches, work: PairWork) -> int:
-    """Beside the stitches: the normal equations of another start."""
-    return moments_bytes(work) if settings.start == "least-squares" else 0
+    """Beside the stitches: the normal equations, where they are needed."""
+    return moments_bytes(work) if needs_moments(settings) else 0

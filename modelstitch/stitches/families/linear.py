@@ -1,18 +1,23 @@
-"""Linear stitches: one linear map with bias at each place, as in the paper a convolution (arXiv 2303.11277)."""
+"""Linear stitches: one linear map with bias at each place, as in the paper a convolution (arXiv 2303.11277).
+
+Torch is imported where it is used, in every family: planning a study asks for geometry and cost.
+"""
+
+from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
-
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+from typing import TYPE_CHECKING, NamedTuple
 
 from modelstitch.config.families import Linear
-from modelstitch.stitches.assembly import assemble, inputs
+from modelstitch.networks.representations import Representation
 from modelstitch.stitches.geometry import Cell, Geometry
-from modelstitch.stitches.normal_equations import RIDGE, Moments
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from modelstitch.stitches.normal_equations import Moments
 
 NAMES = ("", "extra.")  # of a geometry's parts, in a file
 
@@ -33,17 +38,30 @@ class Stitch:
 
     def __call__(self, values: Tensor) -> Tensor:
         """What stands for the receiver's representation, (N, *target.shape), in the precision of `values`."""
+        from modelstitch.stitches.assembly import assemble
+
         return assemble(self.at_places(values), self.geometry)
 
     def at_places(self, values: Tensor) -> list[Tensor]:
         """What each part gives, before any upsampling: (N, ..., O)."""
-        source, target, resize, kernel, _ = self.geometry
+        import torch.nn.functional as F
+
+        from modelstitch.stitches.assembly import inputs
+
+        source, target, resize, kernel, _, margin, _ = self.geometry
         maps = [LinearMap(part.weight.to(values.dtype), part.bias.to(values.dtype)) for part in self.maps]
         if (source.layout, target.extra, resize, kernel) == ("map", 0, None, (1, 1)):
             weight, bias = maps[0]
-            return [F.conv2d(values, weight[:, :, None, None], bias).permute(0, 2, 3, 1)]
+            side = 1 + 2 * margin
+            kernels = weight.unflatten(1, (side, side, -1)).permute(0, 3, 1, 2) if margin else weight[:, :, None, None]
+            return [F.conv2d(values, kernels, bias, padding=margin).permute(0, 2, 3, 1)]
         # Of patches: a strided convolution, whose gradient takes up to three times as long.
         return [F.linear(seen, *part) for seen, part in zip(inputs(values, self.geometry), maps, strict=True)]
+
+    @property
+    def linear(self) -> Stitch:
+        """Itself: every family that is linear in what it sees has the linear stitch that it equals."""
+        return self
 
     @property
     def parameters(self) -> list[Tensor]:
@@ -60,14 +78,31 @@ class Stitch:
         }
 
     @classmethod
-    def of(cls, geometry: Geometry, tensors: Mapping[str, Tensor]) -> "Stitch":
+    def of(cls, geometry: Geometry, tensors: Mapping[str, Tensor]) -> Stitch:
         """The stitch whose `tensors` these are."""
         names = NAMES[: len(geometry.parts)]
         return cls(geometry, tuple(LinearMap(tensors[f"{name}weight"], tensors[f"{name}bias"]) for name in names))
 
 
+def between(source: Representation, target: Representation, settings: Linear | None = None) -> Geometry:
+    """The geometry from any representation to any other."""
+    return Geometry.between(source, target)
+
+
+def numbers(geometry: Geometry, settings: Linear | None = None) -> int:
+    """Weights and biases."""
+    return sum((part.inputs + 1) * part.outputs for part in geometry.parts)
+
+
+def operations(geometry: Geometry, settings: Linear | None = None) -> int:
+    """Operations of a forward pass for one image."""
+    return sum(2 * part.places * part.inputs * part.outputs for part in geometry.parts)
+
+
 def initialise(geometry: Geometry, seed: int, settings: Linear | None = None) -> Stitch:
     """A stitch with weights and biases uniform in ±1/sqrt(inputs), torch's own start for a convolution."""
+    import torch
+
     generator = torch.Generator().manual_seed(seed)
     maps = []
     for part in geometry.parts:
@@ -84,7 +119,7 @@ def initialise(geometry: Geometry, seed: int, settings: Linear | None = None) ->
     return Stitch(geometry, tuple(maps))
 
 
-def solve(moments: Moments, cell: Cell, ridge: float = RIDGE, settings: Linear | None = None) -> Stitch:
+def solve(moments: Moments, cell: Cell, ridge: float, settings: Linear | None = None) -> Stitch:
     """The stitch of least mean squared error; NaN where the moments are not finite."""
     geometry = moments.geometries[cell]
     parts = range(len(geometry.parts))
