@@ -176,6 +176,15 @@ def measure_jobs(plan: PlannedStudy, speed: Speed) -> list[Job]:
             jobs.append(Job(start + seconds, training + evaluation, len(rows), memory=memory))
             metrics = METRIC_SECONDS * min(measures.generated_images.images, test_images) * len(rows)
             jobs.append(Job(start + 2 * evaluation * seconds_per_operation + metrics, 2 * evaluation, memory=memory))
+    if measures.stitch_spectra:
+        for objective, pair in {pair: (name, pair) for name, pair in reversed(study.stitched_pairs())}.values():
+            rows, columns = plan.sender_layers(objective, pair.sender), plan.receiver_layers(objective, pair.receiver)
+            cells = PairCells(objective, *pair, rows, columns)
+            images = min(measures.stitch_spectra.images, test_images)
+            gradients = images * plan.sizes.classes * plan.description(pair.receiver).total_operations
+            flops = gradients + images * operations.evaluation(plan, *cells[1:]) // test_images
+            memory = requests.spectra_mb(plan, objective, *pair)
+            jobs.append(Job(start + flops * rate(speed.evaluation, cells.key), flops, memory=memory))
     if measures.probes:
         for sender in dict.fromkeys(pair.sender for pair in study.ordered_pairs()):
             images = min(measures.probes.images, train_images)
