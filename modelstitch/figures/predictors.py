@@ -21,7 +21,7 @@ WORDS = {
     "remapped_accuracy": "remapped accuracy",
 }
 OUTCOMES = {"accuracy": "accuracy", OVER_REMAPPED: "accuracy over remapped"}
-WIDTH, LINE, GAP, LEFT, TOP, BELOW, LEGEND = 3.2, 0.34, 0.35, 1.95, 0.75, 0.75, 0.35  # inches
+WIDTH, LINE, GAP, LEFT, TOP, BELOW, LEGEND = 3.2, 0.34, 0.35, 1.95, 0.75, 0.8, 0.35  # inches
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -74,8 +74,10 @@ def _draw_panel(
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set(color=FAINT, linewidth=0.5)
     about = shown.iloc[0]
-    text = f"{OUTCOMES[about.outcome]} · all: {', '.join(words)} · {about.cells} cells of {about.pairs} pairs"
-    page.text(left, top - 0.1, text, size=SMALL, color=SOFT, va="baseline")
+    style = {"size": SMALL, "color": SOFT, "va": "baseline"}
+    page.text(left, top - 0.1, f"{OUTCOMES[about.outcome]} · all: {', '.join(words)}", **style)
+    counts = f"{about.cells} cells of {about.pairs} pairs, {about.folds} folds"
+    page.text(left + WIDTH, top + height + 0.36, counts, ha="right", **style)
 
 
 def _write_legend(page: Axes, top: float) -> None:
@@ -86,6 +88,11 @@ def _write_legend(page: Axes, top: float) -> None:
         Line2D([], [], color=SOFT, linewidth=5, alpha=0.35, label="lost without it"),
         Line2D([], [], color=SOFT, linewidth=1, linestyle=(0, (4, 2)), label="all"),
     ]
-    _, height = page.figure.get_size_inches()
-    place = {"loc": "upper left", "bbox_to_anchor": (0, 1 - top / height), "borderaxespad": 0.4}
+    width, height = page.figure.get_size_inches()
+    place = {
+        "loc": "upper left",
+        "bbox_to_anchor": (MARGIN / width, 1 - top / height),
+        "borderaxespad": 0,
+        "borderpad": 0,
+    }
     page.legend(handles=handles, frameon=False, fontsize=SMALL, labelcolor=SOFT, ncols=len(handles), **place)

@@ -9,6 +9,7 @@ from sklearn.linear_model import Ridge
 
 from modelstitch import records
 from modelstitch.analysis.cells import cells as cells_table
+from modelstitch.figures import predictors as figures
 from modelstitch.fitting.pair import train_pair
 from modelstitch.measures import predictors
 from tests.settings import stitch_settings
@@ -121,6 +122,21 @@ def test_one_pair_of_networks_explains_nothing():
     table = table[(table.sender == NAMES[0]) & (table.receiver == NAMES[0])]
     found = predictors.measure(table, folds=5)
     assert found.empty and tuple(found) == predictors.COLUMNS
+
+
+def test_a_figure_has_a_panel_for_each_group_and_outcome():
+    table = planted([1, 0.5, 0]).assign(excess_over_remapped=lambda rows: rows.accuracy - 0.1)
+    found = predictors.measure(table, folds=2)
+    _, *panels = figures.draw(found).axes
+    assert len(panels) == 2
+    assert [text.get_text() for text in panels[0].get_yticklabels()] == [figures.WORDS[name] for name in PLANTED]
+    alone = found[(found.model == "ridge") & (found.predictors == "alone") & (found.outcome == "accuracy")]
+    circles = [line.get_xdata()[0] for line in panels[0].lines if line.get_marker() == "o"]
+    assert set(alone.r2) <= set(circles)
+
+
+def test_a_figure_of_nothing_is_empty():
+    assert len(figures.draw(pd.DataFrame(columns=list(predictors.COLUMNS))).axes) == 1
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,15 @@
 """What stitches learned, on maps and receivers of which it is known."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from modelstitch.config.measures import StitchSpectra
 from modelstitch.data.images import DeviceImages, drawn
 from modelstitch.errors import ModelstitchError
+from modelstitch.figures import canvas
+from modelstitch.figures import stitch_spectra as figures
 from modelstitch.fitting.pair import train_pair
 from modelstitch.measures import stitch_spectra
 from modelstitch.networks.frozen import FrozenNetwork
@@ -14,6 +17,7 @@ from modelstitch.seeds import seed_of
 from modelstitch.stitches.families.linear import LinearMap, Stitch
 from modelstitch.stitches.geometry import Geometry
 from tests.devices import exhausted, limited
+from tests.figures.drawn import boxes, texts
 from tests.measures import pairs
 from tests.settings import stitch_settings
 
@@ -202,3 +206,26 @@ def test_exhausted_memory_halves_the_batches_and_changes_no_number(
     monkeypatch.setattr(Stitch, "__call__", exhausted)
     with pytest.raises(ModelstitchError, match=r"^the device's memory is exhausted: lower the networks' size$"):
         stitch_spectra.measure_pair(*pair, **stitches)
+
+
+def test_a_figure_has_a_matrix_for_each_number_and_two_recipes(measured):
+    random = measured.assign(sender_recipe="random", sender="R1111_random_s0")
+    numbers = {"trained": measured, "random": random}
+    for objective, count in (("task", 5), ("similarity", 6)):
+        figure = figures.draw(pd.concat(numbers.values()), objective, "viridis")
+        boxes(figure)
+        shown = figure.axes[0].images[:-1]  # the last is the scale
+        assert len(shown) == 2 * count
+        words = texts(figure)
+        assert "trained → calibrated" in words and "random → calibrated" in words
+        for row in numbers.values():
+            own = row[row.objective == objective]
+            assert f"mean {canvas.number((own.effective_rank / own.full_rank).mean())}" in words
+    first = measured[(measured.objective == "task") & (measured.sender_layer == 0) & (measured.receiver_layer == 0)]
+    shown = figures.draw(measured, "task", "viridis").axes[0].images[1].get_array()
+    assert shown[0, 0] == pytest.approx(first.orthogonal_distance.iloc[0])
+
+
+def test_a_number_that_is_missing_everywhere_is_left_out_of_the_figure(measured):
+    figure = figures.draw(measured.assign(effective_rank=np.nan), "task", "viridis")
+    assert "effective rank ÷ full rank" not in texts(figure) and len(figure.axes[0].images) == 5

@@ -189,10 +189,12 @@ def test_what_is_measured_costs_its_jobs():
     names = [
         {"sender": "R1111_trained_s0", "receiver": receiver} for receiver in ("R1111_trained_s0", "R1112_trained_s0")
     ]
-    plan = planned(study_of("paper-laptop", measures={"training_budget": {"epochs": [0.25, 4.0], "pairs": names}}))
+    measures = {"training_budget": {"epochs": [0.25, 4.0], "pairs": names}, "stitch_spectra": {"images": 200}}
+    plan = planned(study_of("paper-laptop", measures=measures))
     measuring = stages(plan, SPEED, dataset_jobs=1, table_jobs=6)[3]
-    # Distances of 16 pairs; hacking, stitches into the input and their images of 32; probes of 4 networks; 2 x 2 x 2.
-    assert (measuring.name, len(measuring.jobs)) == ("measures", 16 + 32 + 2 * 32 + 4 + 8)
+    # Distances of 16 pairs; hacking, stitches into the input and their images of 32; spectra of 16 pairs; probes of 4
+    # networks; 2 x 2 x 2.
+    assert (measuring.name, len(measuring.jobs)) == ("measures", 16 + 32 + 2 * 32 + 16 + 4 + 8)
     training, evaluation = operations.training(plan, "task", *SELF), operations.evaluation(plan, *SELF)
     assert [job.flops for job in measuring.jobs[-8:-4]] == [training + evaluation] * 2 + [
         16 * training + evaluation
