@@ -61,7 +61,7 @@ def draw(cells: pd.DataFrame, objective: str, colormap: str) -> Figure:
     shown = rows_with(cells, objective=objective)
     panels = [panel for panel in PANELS if shown[panel.column].notna().any()]
     recipes = sorted(set(zip(shown.sender_recipe, shown.receiver_recipe, strict=True)), key=_order)
-    step = ABOVE + SIZE + 0.3
+    step = ABOVE + SIZE + 0.45
     bottom = TOP + len(recipes) * step
     axes = canvas(LEFT + MARGIN + len(panels) * (SIZE + GAP), bottom + BAR_SPACE)
     write_title(
@@ -78,7 +78,7 @@ def draw(cells: pd.DataFrame, objective: str, colormap: str) -> Figure:
             hatched |= _draw_matrix(axes, left, top, group.assign(accuracy=values), colormap)
             axes.text(left, top - 0.1, panel.words, size=SMALL, color=INK, va="baseline")
             mean = number(values.mean())
-            axes.text(left + SIZE, top + SIZE + 0.17, f"mean {mean}", size=SMALL, color=SOFT, ha="right", va="baseline")
+            axes.text(left + SIZE, top + SIZE + 0.34, f"mean {mean}", size=SMALL, color=SOFT, ha="right", va="baseline")
         _write_depths(axes, top)
     room = len(panels) * (SIZE + GAP)
     draw_bar(axes, LEFT, bottom, room, None, colormap, hatched, words="each number")
