@@ -47,6 +47,20 @@ class GeneratedImages(Section):
     )
 
 
+class StitchSpectra(Section):
+    """What a stitch learned: singular values, nearness to orthogonal and to a permutation, where its energy goes."""
+
+    images: int = Field(
+        ge=2, description="test images that sensitivity and energy are measured on; all where there are fewer"
+    )
+
+
+class Predictors(Section):
+    """One regression over all cells of the study: what predicts the accuracy of a cell?"""
+
+    folds: int = Field(ge=2, description="of cross-validation over pairs of networks; as many as pairs where fewer")
+
+
 class NamedPair(Section):
     """One ordered pair of the study."""
 
@@ -102,6 +116,8 @@ class Measures(Section):
     generated_images: GeneratedImages | None = Field(
         default=None, description="images from stitches into the receiver's input"
     )
+    stitch_spectra: StitchSpectra | None = Field(default=None, description="what a stitch learned")
+    predictors: Predictors | None = Field(default=None, description="what predicts the accuracy of a cell?")
     training_budget: TrainingBudget | None = Field(default=None, description="the matrix as its training grows")
     statistical_similarity: StatisticalSimilarity | None = Field(
         default=None, description="CKA, CCA and others beside accuracy"

@@ -121,6 +121,14 @@ class Study(Section):
 
     @field_validator("measures")
     @classmethod
+    def _predictors_of_the_task(cls, measures: Measures, info: ValidationInfo) -> Measures:
+        stitches = info.data.get("stitches")
+        if measures.predictors and stitches is not None and stitches.task is None:
+            raise mistake((("predictors",), "expected stitches.task, whose cells it explains, or no predictors"))
+        return measures
+
+    @field_validator("measures")
+    @classmethod
     def _measured_pairs(cls, measures: Measures, info: ValidationInfo) -> Measures:
         """Pairs of networks that the study makes, trained for an objective that it has."""
         named = {

@@ -181,6 +181,13 @@ def measure_jobs(plan: PlannedStudy, speed: Speed) -> list[Job]:
             jobs.append(Job(start + seconds, training + evaluation, len(rows), memory=memory))
             metrics = METRIC_SECONDS * min(measures.generated_images.images, test_images) * len(rows)
             jobs.append(Job(start + 2 * evaluation * seconds_per_operation + metrics, 2 * evaluation, memory=memory))
+    if measures.stitch_spectra:
+        for cells in {cells[1:3]: cells for cells in cells_of(plan)}.values():
+            images = min(measures.stitch_spectra.images, test_images)
+            gradients = images * plan.sizes.classes * plan.description(cells.receiver).total_operations
+            flops = gradients + images * operations.evaluation(plan, *cells[1:]) // test_images
+            memory = requests.spectra_mb(plan, *cells[:3])
+            jobs.append(Job(start + flops * rate(speed.evaluation, cells.key), flops, memory=memory))
     if measures.probes:
         for sender in dict.fromkeys(pair.sender for pair in study.ordered_pairs()):
             images = min(measures.probes.images, train_images)

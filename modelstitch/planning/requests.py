@@ -29,6 +29,7 @@ STATES = 4  # weights, gradients, and what an optimiser remembers
 # Wide convolutions (`winograd`): 36 weights in float32 for each of two directions, and 9 in float64.
 WINOGRAD_BYTES = 2 * 36 * 4 + 9 * 8
 FEWEST_EVALUATED = 500
+SPECTRA_BATCH = 50  # of `measures.stitch_spectra`
 
 
 def dataset_mb(plan: PlannedStudy) -> int:
@@ -119,6 +120,14 @@ def similarity_mb(plan: PlannedStudy, sender: str | NetworkId, receiver: str | N
     )
     numbers = (plan.layers(sender) + 8) * images**2 + 4 * features * images
     return max(network_mb(plan, network) for network in (sender, receiver)) + 4 * numbers // MIB
+
+
+def spectra_mb(plan: PlannedStudy, objective: str, sender: str | NetworkId, receiver: str | NetworkId) -> int:
+    """Gradients of the logits at every layer of the receiver, and each layer in float64, beside a pair's own."""
+    layers = plan.sender_layers(objective, sender), plan.receiver_layers(objective, receiver)
+    description = plan.description(receiver)
+    held = sum(description.kept) + 6 * sum(shape.size for shape in description.shapes.values())
+    return pair_mb(plan, objective, sender, receiver, *layers) + math.ceil(4 * SPECTRA_BATCH * held / MIB)
 
 
 def joining_mb(plan: PlannedStudy, sender: str | NetworkId, receiver: str | NetworkId, family: Family = LINEAR) -> int:

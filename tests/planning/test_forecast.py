@@ -204,13 +204,14 @@ def test_what_is_measured_costs_its_jobs():
     ]
     measures = {
         "training_budget": {"epochs": [0.25, 4.0], "pairs": names},
+        "stitch_spectra": {"images": 200},
         "statistical_similarity": {"images": 1000, "permutations": 100, "neighbours": 10},
     }
     plan = planned(study_of("paper-laptop", measures=measures))
     measuring = stages(plan, SPEED, dataset_jobs=1, table_jobs=6)[3]
     # Distances of 16 pairs; hacking, stitches into the input and their images of 32; probes of 4 networks; similarities
-    # of 16 pairs; budgets of 2 x 2 x 2.
-    assert (measuring.name, len(measuring.jobs)) == ("measures", 16 + 32 + 2 * 32 + 4 + 16 + 8)
+    # of 16 pairs, spectra of as many; budgets of 2 x 2 x 2.
+    assert (measuring.name, len(measuring.jobs)) == ("measures", 16 + 32 + 2 * 32 + 4 + 16 + 16 + 8)
     training, evaluation = operations.training(plan, "task", *SELF), operations.evaluation(plan, *SELF)
     assert [job.flops for job in measuring.jobs[-8:-4]] == [training + evaluation] * 2 + [
         16 * training + evaluation

@@ -220,6 +220,8 @@ def default(tmp_path_factory) -> tuple[Path, dict]:
         "hacking": {"images": 100, "neighbours": 3},
         "statistical_similarity": {"images": 100, "permutations": 5, "neighbours": 3},
         "generated_images": {"images": 20, "shown": 3},
+        "stitch_spectra": {"images": 50},
+        "predictors": {"folds": 2},
         "training_budget": {"epochs": [0.05, 0.1], "pairs": [{"sender": TRAINED, "receiver": TRAINED}]},
         "capacity": {
             "pairs": [{"sender": TRAINED, "receiver": TRAINED}],
@@ -612,7 +614,10 @@ def test_the_report_has_what_a_study_measures(default):
     assert "PSNR" in captions[f"figures/generated_images/{TRAINED}/{TRAINED}.png"]
     assert "Mahalanobis" in captions["tables/hacking.csv"] and "probe" in captions["tables/probes.csv"]
     assert "The paper's two tables" in captions["tables/distance_summary.csv"].replace("&#x27;", "'")
+    assert "orthogonal" in captions["tables/stitch_spectra.csv"] and "R²" in captions["tables/predictors.csv"]
     assert {
+        "figures/stitch_spectra_similarity.png",
+        "figures/predictors.png",
         "figures/hacking_task.png",
         "figures/hacking_similarity.png",
         "figures/statistical_similarity_task.png",

@@ -1,0 +1,227 @@
+"""What predicts the accuracy of a cell? One regression over all cells of a study, cross-validated over pairs.
+
+The paper leaves open why a triangle appears (arXiv 2303.11277). Here it is asked in numbers: how much of the accuracy
+do what the sender's layer holds, what least squares reaches, depth, the stitch's size and the remapped control explain,
+each alone and beside the others? The answer is of correlations: nothing here was changed to see what follows.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from sklearn.base import RegressorMixin, clone
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from modelstitch import records
+from modelstitch.analysis.controls import OVER_REMAPPED
+from modelstitch.fitting.work import stitch_numbers
+from modelstitch.networks.representations import Representation
+from modelstitch.stitches.geometry import Geometry
+
+CELL = ["sender", "receiver", "sender_layer", "receiver_layer"]
+RECIPES = ["sender_recipe", "receiver_recipe"]
+ALL = "all"
+PROBE, LAST_COLUMN = "probe_accuracy", "last_column_accuracy"
+REMAPPED = "remapped_accuracy"
+PREDICTORS = (PROBE, LAST_COLUMN, "least_squares_error", "sender_later", "sender_earlier", "capacity", REMAPPED)
+OUTCOMES = ("accuracy", OVER_REMAPPED)
+FEWEST_LEAF = 10  # cells in a leaf of a tree: a pair of Small ResNets has 25 or more
+MODELS = {
+    "ridge": make_pipeline(StandardScaler(), Ridge(alpha=1.0)),
+    "trees": HistGradientBoostingRegressor(
+        max_iter=50, max_leaf_nodes=8, min_samples_leaf=FEWEST_LEAF, early_stopping=False, random_state=0
+    ),
+}
+COLUMNS = (
+    *RECIPES,
+    "outcome",
+    "model",
+    "predictors",
+    "predictor",
+    "r2",
+    "r2_std",
+    "drop",
+    "drop_std",
+    "coefficient",
+    "cells",
+    "pairs",
+    "folds",
+)
+
+
+class Scores(NamedTuple):
+    """R² of each fold's held-out pairs, (folds,)."""
+
+    folds: np.ndarray
+
+    @property
+    def summary(self) -> dict[str, float]:
+        """Mean and standard deviation over folds."""
+        return {"r2": self.folds.mean(), "r2_std": self.folds.std()}
+
+
+def capacities(paths: Sequence[Path | str]) -> pd.DataFrame:
+    """Of each cell of the records the numbers that a linear stitch has: `CELL` and `capacity`, their decimal logarithm.
+
+    Raises:
+        ModelstitchError: as `records.read`.
+    """
+    rows = []
+    for record in map(records.read, paths):
+        shapes = [_shapes(layers) for layers in (record.sender, record.receiver)]
+        pair = [record.attributes[role] for role in ("sender", "receiver")]
+        for column in record.columns:
+            j = column.receiver_layer
+            rows += [
+                (*pair, i, j, np.log10(stitch_numbers(Geometry.between(shapes[0][i], shapes[1][j]))))
+                for i in column.sender_layers
+            ]
+    return pd.DataFrame(rows, columns=[*CELL, "capacity"])
+
+
+def _shapes(layers: records.Layers) -> list[Representation]:
+    return [
+        Representation(*map(int, shape[:3]), layout, int(shape[3]))
+        for shape, layout in zip(layers.shapes, layers.layouts, strict=True)
+    ]
+
+
+def observations(
+    cells: pd.DataFrame,
+    sizes: pd.DataFrame,
+    probes: pd.DataFrame | None = None,
+    distances: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """One row per cell of the task with a result: `CELL`, `RECIPES`, `OUTCOMES`, and those `PREDICTORS` that there are.
+
+    - `probe_accuracy`: of a linear probe on the sender's layer. Without probes `last_column_accuracy` in its place: of
+      the stitch to the receiver's last layer, whose own cells are then left out, since it is their accuracy.
+    - `least_squares_error`: of the stitch of least squared error, over the expected variance; of `distances`.
+    - `sender_later`, `sender_earlier`: the difference in relative depth, sender less receiver, where it is positive,
+      and with its sign turned where it is negative; 0 elsewhere.
+    - `capacity`: decimal logarithm of how many numbers a linear stitch has.
+    - `remapped_accuracy`: of the same cell on remapped labels, mean over permutations.
+
+    Args:
+        cells: the cells table.
+        sizes: as of `capacities`.
+        probes, distances: the tables of these measures, where the study has them.
+    """
+    task = cells[cells.objective == "task"].dropna(subset=["accuracy"])
+    task = task.merge(sizes, on=CELL, how="left", validate="one_to_one")
+    later = task.sender_depth - task.receiver_depth
+    task = task.assign(sender_later=later.clip(lower=0), sender_earlier=(-later).clip(lower=0))
+    if task[OVER_REMAPPED].notna().any():
+        task[REMAPPED] = task.accuracy - task[OVER_REMAPPED]
+    sender_layer = ["sender", "receiver", "sender_layer"]
+    if probes is not None:
+        task = task.merge(probes[[*sender_layer, PROBE]], on=sender_layer, how="left", validate="many_to_one")
+    else:
+        last = task.receiver_layer == task.receiver_layer_count - 1
+        column = task.loc[last, [*sender_layer, "accuracy"]].rename(columns={"accuracy": LAST_COLUMN})
+        task = task[~last].merge(column, on=sender_layer, how="left", validate="many_to_one")
+    if distances is not None:
+        errors = distances[[*CELL, "ES_over_variance"]].rename(columns={"ES_over_variance": "least_squares_error"})
+        task = task.merge(errors, on=CELL, how="left", validate="one_to_one")
+    found = [name for name in PREDICTORS if name in task and task[name].notna().any()]
+    return task[[*CELL, *RECIPES, *OUTCOMES, *found]]
+
+
+def measure(table: pd.DataFrame, folds: int) -> pd.DataFrame:
+    """How well the predictors explain each outcome, with `COLUMNS`, of all pairs and of those of each two recipes.
+
+    For each outcome and model: a row of `all` predictors, one of each `alone`, and one `without` each, with the `drop`
+    in R² and the standardised `coefficient` of a ridge regression on all. An outcome or predictor that pairs of some
+    recipes lack is left out of a group with these, and cells without a number that others have; a group of fewer than
+    two pairs of networks has no row. What is over the remapped accuracy isn't predicted by it.
+
+    Args:
+        table: as of `observations`.
+        folds: of cross-validation, as many as pairs where there are fewer. Both directions of a pair of networks are in
+            one fold.
+    """
+    groups = [((ALL, ALL), table)] if table[RECIPES].drop_duplicates().shape[0] > 1 else []
+    groups += list(table.groupby(RECIPES, sort=False))
+    rows = []
+    for recipes, group in groups:
+        columns = [name for name in (*OUTCOMES, *PREDICTORS) if name in group]
+        counts = group.groupby(RECIPES)[columns].count()
+        everywhere = [name for name in columns if (counts[name] > 0).all()]
+        for outcome in (name for name in OUTCOMES if name in everywhere):
+            names = [name for name in PREDICTORS if name in everywhere]
+            names = [name for name in names if (outcome, name) != (OVER_REMAPPED, REMAPPED)]
+            known = group.dropna(subset=[outcome, *names])
+            about = dict(zip(RECIPES, recipes, strict=True)) | {"outcome": outcome}
+            rows += [about | row for row in explained(known, outcome, names, folds)]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def explained(table: pd.DataFrame, outcome: str, names: Sequence[str], folds: int) -> Iterator[dict[str, object]]:
+    """The rows of one outcome, of a table without missing values; none for fewer than two pairs of networks."""
+    pairs = pair_of(table)
+    count = pairs.nunique()
+    if count < 2:
+        return
+    folds = min(folds, count)
+    about = {"cells": len(table), "pairs": count, "folds": folds}
+    for model, regressor in MODELS.items():
+
+        def scores(chosen: Sequence[str], regressor: RegressorMixin = regressor) -> Scores:
+            return cross_validated(regressor, table[list(chosen)], table[outcome], pairs, folds)
+
+        every = scores(names)
+        row = {"model": model, **about}
+        yield row | {"predictors": "all", "predictor": ALL} | every.summary
+        coefficients = _coefficients(table[list(names)], table[outcome]) if model == "ridge" else {}
+        for name in names:
+            yield row | {"predictors": "alone", "predictor": name} | scores([name]).summary
+        for name in names:
+            others = scores([other for other in names if other != name])
+            drop = every.folds - others.folds
+            yield (
+                row
+                | {"predictors": "without", "predictor": name}
+                | others.summary
+                | {"drop": drop.mean(), "drop_std": drop.std(), "coefficient": coefficients.get(name, np.nan)}
+            )
+
+
+def pair_of(table: pd.DataFrame) -> pd.Series:
+    """Which two networks a cell joins, in either direction."""
+    return table[["sender", "receiver"]].apply(lambda row: " ".join(sorted(row)), axis=1)
+
+
+def cross_validated(
+    regressor: RegressorMixin, values: pd.DataFrame, outcome: pd.Series, groups: pd.Series, folds: int
+) -> Scores:
+    """R² of each fold: 1 less the mean squared error on held-out groups over the variance of the outcome.
+
+    The variance is that of all cells, not of the fold's: some pairs hardly vary, and would make a small error large.
+
+    Args:
+        regressor: is fitted anew for each fold.
+        values: predictors (N, P); without any, the mean of the other folds predicts.
+        outcome: (N,).
+        groups: (N,), none of which is in two folds.
+        folds: how many.
+    """
+    errors = []
+    for train, test in GroupKFold(folds).split(values, outcome, groups):
+        predicted = outcome.iloc[train].mean()
+        if values.shape[1]:
+            predicted = clone(regressor).fit(values.iloc[train], outcome.iloc[train]).predict(values.iloc[test])
+        errors.append(np.square(outcome.iloc[test] - predicted).mean())
+    variance = outcome.var(ddof=0)
+    return Scores(1 - np.array(errors) / variance if variance > 0 else np.full(folds, np.nan))
+
+
+def _coefficients(values: pd.DataFrame, outcome: pd.Series) -> dict[str, float]:
+    """Of ridge regression on all cells: standard deviations of the outcome for one of the predictor."""
+    fitted = clone(MODELS["ridge"]).fit(values, (outcome - outcome.mean()) / (outcome.std(ddof=0) or 1))
+    return dict(zip(values, fitted[-1].coef_, strict=True))

@@ -1,0 +1,119 @@
+"""What a stitch learned: singular values, nearness to orthogonal and to a permutation, where its energy goes."""
+
+SPECTRA = STUDY.measures.stitch_spectra
+SPECTRA_TABLE = f"{RESULTS}/tables/stitch_spectra.csv"
+SPECTRA_FIGURE = in_report(
+    f"{RESULTS}/figures/stitch_spectra_{{objective}}",
+    "../../report/stitch_spectra_figure.rst",
+    "What stitches learned",
+    figure="spectra by depth",
+    objective="{objective}",
+)
+PAIR_SPECTRA = [
+    f"{RESULTS}/measures/stitch_spectra/{pair.sender}/{pair.receiver}.csv"
+    for pair in dict.fromkeys(pair for _, pair in STITCHED)
+]
+STITCHED_FOR = {(objective, str(pair.sender), str(pair.receiver)) for objective, pair in STITCHED}
+
+
+def objectives_of(wildcards):
+    """What a pair is stitched for."""
+    return [one for one in OBJECTIVES if (one, wildcards.sender, wildcards.receiver) in STITCHED_FOR]
+
+
+def stitches_of_pair(wildcards):
+    """The stitches of a pair, by objective."""
+    return {one: str(STITCHES).format(objective=one, **wildcards) for one in objectives_of(wildcards)}
+
+
+def spectra_mb(wildcards, attempt):
+    networks = wildcards.sender, wildcards.receiver
+    return attempt * max(requests.spectra_mb(PLAN, objective, *networks) for objective in objectives_of(wildcards))
+
+
+if SPECTRA:
+    MEASURED += [SPECTRA_TABLE, *expand(map(str, SPECTRA_FIGURE), objective=OBJECTIVES)]
+
+    rule measure_stitch_spectra:
+        input:
+            unpack(stitches_of_pair),
+            dataset=DATASET,
+            sender=NETWORKS / "{sender}.safetensors",
+            receiver=NETWORKS / "{receiver}.safetensors",
+        output:
+            cells=RESULTS / "measures/stitch_spectra/{sender}/{receiver}.csv",
+        log:
+            RESULTS / "logs/measure_stitch_spectra/{sender}/{receiver}.log",
+        benchmark:
+            RESULTS / "benchmarks/measure_stitch_spectra/{sender}/{receiver}.tsv"
+        conda:
+            "../../envs/modelstitch.yaml"
+        threads: STUDY.jobs.threads
+        resources:
+            mem_mb=spectra_mb,
+            runtime=times_attempt(60),
+            gpu=GPUS,
+            device=DEVICE,
+        params:
+            measure="stitch_spectra",
+            settings=SPECTRA.model_dump(mode="json"),
+            seed=STUDY.seed,
+            precision=lambda wildcards: STUDY.stitches.objectives()[objectives_of(wildcards)[0]].precision,
+            objectives=objectives_of,
+            sender_cuts=cuts_of("sender"),
+            receiver_cuts=cuts_of("receiver"),
+            code=lambda wildcards: code_of_pair(
+                "measure_pair.py",
+                wildcards=wildcards,
+                objectives=objectives_of(wildcards),
+                modules=("modelstitch.measures.stitch_spectra",),
+            ),
+        script:
+            "../../workflow_scripts/measure_pair.py"
+
+    rule gather_stitch_spectra:
+        input:
+            cells=PAIR_SPECTRA,
+        output:
+            cells=report(
+                SPECTRA_TABLE,
+                caption="../../report/stitch_spectra.rst",
+                category="Tables",
+                labels={"table": "stitch spectra"},
+            ),
+        log:
+            RESULTS / "logs/gather_stitch_spectra.log",
+        benchmark:
+            RESULTS / "benchmarks/gather_stitch_spectra.tsv"
+        conda:
+            "../../envs/modelstitch.yaml"
+        resources:
+            mem_mb=4000,
+            runtime=60,
+        params:
+            pairs=digest_of(PAIR_SPECTRA),
+            code=code_of("gather_tables.py"),
+        script:
+            "../../workflow_scripts/gather_tables.py"
+
+    rule draw_stitch_spectra:
+        input:
+            cells=SPECTRA_TABLE,
+        output:
+            SPECTRA_FIGURE,
+        log:
+            RESULTS / "logs/draw_stitch_spectra/{objective}.log",
+        benchmark:
+            RESULTS / "benchmarks/draw_stitch_spectra/{objective}.tsv"
+        conda:
+            "../../envs/modelstitch.yaml"
+        resources:
+            mem_mb=4000,
+            runtime=60,
+        params:
+            measure="stitch_spectra",
+            arguments={"colormap": COLORMAP},
+            pairs=digest_of(PAIR_SPECTRA),
+            code=code_of("draw_measure.py", modules=("modelstitch.figures.stitch_spectra",)),
+        script:
+            "../../workflow_scripts/draw_measure.py"

@@ -1,0 +1,14 @@
+"""Measure what predicts the accuracy of a cell."""
+
+import job
+
+from modelstitch.analysis import tables
+from modelstitch.measures import predictors
+
+job.begin(snakemake)
+observed = predictors.observations(
+    tables.read(snakemake.input.cells),
+    predictors.capacities(snakemake.input.records),
+    **{name: tables.read(path) for name, path in snakemake.input.items() if name in ("probes", "distances")},
+)
+tables.write_csv(predictors.measure(observed, snakemake.params.folds), snakemake.output.table)
