@@ -199,9 +199,11 @@ def measure_jobs(plan: PlannedStudy, speed: Speed) -> list[Job]:
             count = plan.layers(sender) * plan.layers(receiver) * (similarity.permutations + 1)
             memory = requests.similarity_mb(plan, sender, receiver)
             jobs.append(Job(start + SIMILARITY_SECONDS * images * count, memory=memory))
+    remapped = {tuple(map(str, pair)) for objective, pair in study.stitched_pairs() if objective == REMAPPED}
     for pair in measures.training_budget.pairs if measures.training_budget else ():
         layers = plan.sender_layers("task", pair.sender), plan.receiver_layers("task", pair.receiver)
         cells = PairCells("task", pair.sender, pair.receiver, *layers)
+        objectives = 1 + ((pair.sender, pair.receiver) in remapped)
         training = operations.training(plan, *cells)
         evaluation = operations.evaluation(plan, *cells[1:], study.stitches.task.family)
         for epochs in measures.training_budget.epochs:
@@ -212,7 +214,7 @@ def measure_jobs(plan: PlannedStudy, speed: Speed) -> list[Job]:
                 + evaluation * rate(speed.evaluation, cells.key)
             )
             memory = requests.pair_mb(plan, *cells)
-            jobs += [Job(start + seconds, flops + evaluation, memory=memory)] * 2  # from two starts
+            jobs += [Job(start + seconds, flops + evaluation, memory=memory)] * 2 * objectives  # from two starts
     return [*jobs, *capacity_jobs(plan, speed)]
 
 

@@ -191,7 +191,9 @@ def test_every_family_of_a_pair_costs_its_training_by_what_it_multiplies():
     families = [{"name": "linear"}, {"name": "mlp", "hidden": 1000}]
     numbers = {"epochs": 1.0, "learning_rate": 0.001, "weight_decay": 0.0, "statistics_images": 500, "start": "random"}
     plan = planned(study_of("paper-laptop", measures={"capacity": {"pairs": names, "families": families} | numbers}))
-    linear, wide = stages(plan, SPEED, dataset_jobs=1, table_jobs=6)[3].jobs[-2:]
+    # Each for the task, then on remapped labels.
+    linear, again, wide, _ = stages(plan, SPEED, dataset_jobs=1, table_jobs=6)[3].jobs[-4:]
+    assert again == linear
     work = plan.work(*SELF)
     seen = plan.study.stitches.task.batch * (50_000 // plan.study.stitches.task.batch)
     assert linear.flops == seen * work.passes_operations(2) + 10_000 * work.passes_operations(1)
@@ -210,9 +212,9 @@ def test_what_is_measured_costs_its_jobs():
     plan = planned(study_of("paper-laptop", measures=measures))
     measuring = stages(plan, SPEED, dataset_jobs=1, table_jobs=6)[3]
     # Distances of 16 pairs; hacking, stitches into the input and their images of 32; probes of 4 networks; similarities
-    # of 16 pairs, spectra of as many; budgets of 2 x 2 x 2.
-    assert (measuring.name, len(measuring.jobs)) == ("measures", 16 + 32 + 2 * 32 + 4 + 16 + 16 + 8)
+    # of 16 pairs, spectra of as many; budgets of 2 x 2 x 2, twice.
+    assert (measuring.name, len(measuring.jobs)) == ("measures", 16 + 32 + 2 * 32 + 4 + 16 + 16 + 2 * 8)
     training, evaluation = operations.training(plan, "task", *SELF), operations.evaluation(plan, *SELF)
-    assert [job.flops for job in measuring.jobs[-8:-4]] == [training + evaluation] * 2 + [
+    assert [job.flops for job in measuring.jobs[-16:-8]] == [training + evaluation] * 4 + [
         16 * training + evaluation
-    ] * 2
+    ] * 4
