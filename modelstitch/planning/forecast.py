@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 
-from modelstitch.config.stitches import is_control
+from modelstitch.config.stitches import is_measured
 from modelstitch.fitting.work import stitch_operations
 from modelstitch.hardware import choose_device
 from modelstitch.identifiers import NetworkId
@@ -154,7 +154,7 @@ def measure_jobs(plan: PlannedStudy, speed: Speed) -> list[Job]:
     jobs = []
     for cells in cells_of(plan):
         objective, sender, receiver, rows, columns = cells
-        if is_control(objective):
+        if not is_measured(objective):
             continue
         memory, count = requests.pair_mb(plan, *cells), len(rows) * len(columns)
         seconds_per_operation = rate(speed.evaluation, cells.key)

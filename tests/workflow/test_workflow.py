@@ -215,6 +215,11 @@ def test_another_objective_makes_its_stitches_and_those_that_it_is_compared_with
     assert planned(finished, study) == more | AFTER_STITCHES | {"draw_overviews": 2, "draw_depths": 2}
 
 
+def test_repeated_stitches_make_their_own_and_measure_nothing_more(finished):
+    study = changed(stitches={"task": {"repeats": 2}})
+    assert planned(finished, study) == {"stitch_pair": 8} | AFTER_STITCHES
+
+
 @pytest.fixture(scope="module")
 def default(tmp_path_factory) -> tuple[Path, dict]:
     """The default study in miniature, run, with the objective `similarity` beside its own and everything measured."""
