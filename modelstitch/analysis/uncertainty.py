@@ -53,7 +53,7 @@ def uncertainty(cells: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([table, networks, stitches], axis="columns")[list(COLUMNS)]
 
 
-def wilson(accuracy: np.ndarray, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def wilson(accuracy: np.ndarray, images: np.ndarray | int) -> tuple[np.ndarray, np.ndarray]:
     """Wilson's score interval (95 %) of shares of so many test images: low and high ends.
 
     Of a share near 0 or 1, or of few images, it covers the truth as often as it says, unlike the normal one (Brown, Cai
