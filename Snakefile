@@ -39,6 +39,8 @@ rule all:
         KEPT_STITCHES,
         TABLES.values(),
         TRIANGLE,
+        UNCERTAINTY,
+        COMPARISONS.values(),
         FAILURES,
         PUBLISHED.values(),
         MATRICES,

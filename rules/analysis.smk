@@ -6,6 +6,8 @@ TABLES = {
     "networks": RESULTS / "tables/networks.csv",
 }
 TRIANGLE = RESULTS / "tables/triangle.csv"
+UNCERTAINTY = RESULTS / "tables/uncertainty.csv"
+COMPARISONS = {name: RESULTS / f"tables/{name}.csv" for name in ("comparisons", "comparison_summary")}
 FAILURES = RESULTS / "tables/failures.csv"
 PUBLISHED = {name: RESULTS / f"tables/{name}.csv" for name in ("published", "published_cells")}
 NETWORKS_NEEDED = STUDY.networks_needed()
@@ -161,3 +163,57 @@ rule measure_triangle:
         code=code_of("measure_triangle.py"),
     script:
         "../workflow_scripts/measure_triangle.py"
+
+
+rule measure_uncertainty:
+    input:
+        cells=TABLES["cells_parquet"],
+    output:
+        report(
+            UNCERTAINTY,
+            caption="../report/uncertainty.rst",
+            category="Tables",
+            labels={"table": "uncertainty"},
+        ),
+    log:
+        RESULTS / "logs/measure_uncertainty.log",
+    benchmark:
+        RESULTS / "benchmarks/measure_uncertainty.tsv"
+    conda:
+        "../envs/modelstitch.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        records=digest_of(RECORDS),
+        code=code_of("measure_uncertainty.py"),
+    script:
+        "../workflow_scripts/measure_uncertainty.py"
+
+
+rule compare_cells:
+    input:
+        dataset=DATASET,
+        records=RECORDS,
+    output:
+        comparisons=COMPARISONS["comparisons"],
+        summary=report(
+            COMPARISONS["comparison_summary"],
+            caption="../report/comparison_summary.rst",
+            category="Tables",
+            labels={"table": "comparisons of cells"},
+        ),
+    log:
+        RESULTS / "logs/compare_cells.log",
+    benchmark:
+        RESULTS / "benchmarks/compare_cells.tsv"
+    conda:
+        "../envs/modelstitch.yaml"
+    resources:
+        mem_mb=max(4000, requests.dataset_mb(PLAN)),
+        runtime=60,
+    params:
+        records=digest_of(RECORDS),
+        code=code_of("compare_cells.py"),
+    script:
+        "../workflow_scripts/compare_cells.py"

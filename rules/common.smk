@@ -14,7 +14,7 @@ from snakemake.utils import update_config
 from modelstitch.analysis.controls import OVER_REMAPPED
 from modelstitch.config.families import label
 from modelstitch.config.networks import LIBRARY
-from modelstitch.config.stitches import REMAPPED, is_control
+from modelstitch.config.stitches import REMAPPED, is_measured
 from modelstitch.config.study import check_repeated_keys, load_study
 from modelstitch.data import sources
 from modelstitch.data.datasets import read_sizes
@@ -99,8 +99,8 @@ SHOWN = list(STITCHED)
 if REMAPPED in OBJECTIVES:
     SHOWN_RECIPES[OVER_REMAPPED] = SHOWN_RECIPES[REMAPPED]
     SHOWN += [(OVER_REMAPPED, pair) for objective, pair in STITCHED if objective == REMAPPED]
-# What is measured beside accuracy; a control is there to be compared with.
-COMPARED = [name for name in OBJECTIVES if not is_control(name)]
+# What is measured beside accuracy; controls and repetitions are there to be compared with.
+COMPARED = [name for name in OBJECTIVES if is_measured(name)]
 STITCHES_MEASURED = [(objective, pair) for objective, pair in STITCHED if objective in COMPARED]
 RECORDS = [str(RECORD).format(objective=objective, **pair._asdict()) for objective, pair in STITCHED]
 KEEP_STITCHES = any(settings.keep_stitches for settings in STUDY.stitches.objectives().values())

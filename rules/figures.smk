@@ -66,6 +66,7 @@ rule draw_pairs:
     input:
         cells=TABLES["cells_parquet"],
         networks=TABLES["networks"],
+        comparisons=COMPARISONS["comparisons"],
     output:
         PAIR_FIGURES,
     log:

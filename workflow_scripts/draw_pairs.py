@@ -6,6 +6,6 @@ from modelstitch.analysis import tables
 from modelstitch.figures import pair
 
 job.begin(snakemake)
-cells, networks = tables.read(snakemake.input.cells), tables.read(snakemake.input.networks)
+cells, networks, comparisons = (tables.read(snakemake.input[name]) for name in ("cells", "networks", "comparisons"))
 params = snakemake.params
-pair.draw_all(cells, networks, params.folder, params.colormap, params.formats)
+pair.draw_all(cells, networks, comparisons, params.folder, params.colormap, params.formats)

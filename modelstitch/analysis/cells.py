@@ -44,6 +44,11 @@ RECORDED = {
     "diverged": "bool",
     "reason": "str",
 }
+ORDER = [
+    "objective",
+    *(f"{role}_{key}" for role in ROLES for key in ("recipe", "architecture", "seed")),
+    *(f"{role}_layer" for role in ROLES),
+]
 COLUMNS = RECORDED | dict.fromkeys([*EXCESSES, *REMAPPED_COLUMNS], "float64")
 
 
@@ -57,9 +62,7 @@ def cells(paths: Sequence[Path | str]) -> pd.DataFrame:
     the last columns those of `controls.over_remapped`.
     """
     rows = [row for path in paths for row in rows_of(records.read(path))]
-    keys = ["objective", *(f"{role}_{key}" for role in ROLES for key in ("recipe", "architecture", "seed"))]
-    keys += [f"{role}_layer" for role in ROLES]
-    table = in_order(pd.DataFrame(rows, columns=list(RECORDED)).astype(RECORDED), keys)
+    table = in_order(pd.DataFrame(rows, columns=list(RECORDED)).astype(RECORDED), ORDER)
     return table.assign(**excesses(table), **over_remapped(table))
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from modelstitch import records
 from modelstitch.analysis.controls import EXCESSES_OVER_RANDOM
-from modelstitch.config.stitches import is_control
+from modelstitch.config.stitches import is_control, kind_of
 
 # Three standard errors of a guess among 10 classes on the 360 test digits, the smallest set that ships.
 NEAR_CHANCE = 0.05
@@ -99,14 +99,14 @@ def _of_cells(cells: pd.DataFrame, first_losses: dict[tuple, float], guess: floa
             continue
         first = first_losses[tuple(where.values())]
         # A squared error has no scale to give a margin in, and one that fell from a random start ends lower.
-        limit = first + (0 if row.objective == "similarity" else LOSS_MARGIN)
-        if row.objective in ("task", "similarity") and row.train_loss > limit:
+        limit = first + (0 if kind_of(row.objective) == "similarity" else LOSS_MARGIN)
+        if kind_of(row.objective) in ("task", "similarity") and row.train_loss > limit:
             words = (
                 f"{cell} the train loss rose from {first:.3f} in the first epoch to {row.train_loss:.3f} in the last"
             )
             yield where | _finding("loss rose", row.train_loss, limit, words)
         loss = min(row.train_loss, row.test_loss)
-        if row.objective == "task" and loss > guess - LOSS_MARGIN:
+        if kind_of(row.objective) == "task" and loss > guess - LOSS_MARGIN:
             words = f"{cell} the loss ends at {loss:.3f}, a guess has {guess:.3f}"
             yield where | _finding("loss of a guess", loss, guess - LOSS_MARGIN, words)
 

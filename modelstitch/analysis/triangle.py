@@ -12,13 +12,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from modelstitch import records
-from modelstitch.accuracy import correct
+from modelstitch.analysis import outcomes
 from modelstitch.analysis.controls import OVER_REMAPPED
 from modelstitch.analysis.depth import relative_depth
 from modelstitch.config.stitches import is_control
 from modelstitch.data import datasets
-from modelstitch.errors import ModelstitchError
 from modelstitch.identifiers import RECIPES, NetworkId
 from modelstitch.seeds import seed_of
 
@@ -239,19 +237,14 @@ def interval(values: np.ndarray) -> tuple[float, float]:
 
 def _read(path: Path | str, dataset: datasets.Dataset, counts: np.ndarray) -> _Pair:
     """A record, with accuracies of images that count so often (B, images)."""
-    record = records.read(path)
-    if record.attributes["dataset_digest"] != dataset.digest:
-        raise ModelstitchError(f"{path}: made of other images than the data set's: delete it and run the study again")
+    cells = outcomes.read(path, dataset)
+    record, (rows, columns) = cells.record, cells.layers.T
     sender, receiver = (NetworkId.parse(record.attributes[role]) for role in ("sender", "receiver"))
-    rows = np.concatenate([column.sender_layers for column in record.columns])
-    columns = np.concatenate([[column.receiver_layer] * len(column.sender_layers) for column in record.columns])
-    hits = np.concatenate([correct(column.predictions, dataset.test.labels) for column in record.columns])
-    kept = ~np.isnan(np.concatenate([column.test_accuracy for column in record.columns]))
     # Sums of whole numbers are exact in float32 up to 16.7 million images.
-    accuracy = (counts @ hits[kept].T.astype(np.float32)).astype(np.float64) / counts.shape[1]
-    slopes = cell_slopes(rows[kept], columns[kept], len(record.sender), len(record.receiver))
-    cells = Accuracies(accuracy, slopes, np.stack([rows[kept], columns[kept]], axis=1))
-    return _Pair(record.attributes["objective"], sender, receiver, cells)
+    accuracy = (counts @ cells.right.T.astype(np.float32)).astype(np.float64) / counts.shape[1]
+    slopes = cell_slopes(rows, columns, len(record.sender), len(record.receiver))
+    accuracies = Accuracies(accuracy, slopes, cells.layers)
+    return _Pair(record.attributes["objective"], sender, receiver, accuracies)
 
 
 def _over_remapped(pairs: Sequence[_Pair]) -> Iterator[_Pair]:

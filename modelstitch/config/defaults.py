@@ -70,9 +70,8 @@ def default_settings(objective: str, protocol: str | None, changes: dict[str, An
         raise ModelstitchError(
             f"protocol {protocol!r} of {objective}: expected {listed(sorted(two for _, two in known))}"
         )
-    taken = [
-        key for key in ("sender_layers", "receiver_layers", "keep_stitches", "pairs", "protocol") if key in changes
-    ]
+    fixed = ("sender_layers", "receiver_layers", "keep_stitches", "pairs", "protocol", "repeats")
+    taken = [key for key in fixed if key in changes]
     if taken:
         raise ModelstitchError(
             f"{taken[0]}: is no setting here: layers are chosen by `layers`, stitches are always kept"

@@ -47,6 +47,13 @@ class TrainedStitches(StitchSettings):
     batch: int = Field(ge=1, description="images per step")
     learning_rate: float = Field(gt=0, description="peak learning rate")
     augmentation: Augmentation = Field(description="random changes of the training images")
+    # No part of what a stitch depends on: it is left out of the settings that a job gets and a record keeps.
+    repeats: int = Field(
+        default=1,
+        ge=1,
+        exclude=True,
+        description="how often each stitch is trained, from other seeds, an objective each",
+    )
 
 
 class PaperStitches(TrainedStitches):
@@ -165,12 +172,23 @@ class Stitches(Section):
         return self
 
     def objectives(self) -> dict[str, StitchSettings]:
-        """The settings of each objective of the study, by its name; each permutation of remapped labels is one."""
-        found = {name: settings for name, settings in self if isinstance(settings, StitchSettings)}
-        for number in range(1, self.remapped.permutations + 1 if self.remapped else 1):
-            name = REMAPPED if number == 1 else f"{REMAPPED}-{number}"
-            found[name] = self.task.model_copy(update={"pairs": self.remapped.pairs})
+        """The settings of each objective of the study, by its name.
+
+        Each repetition is one (`task`, `task-2`, ...), and each permutation of remapped labels.
+        """
+        found = {}
+        for kind, settings in self:
+            if isinstance(settings, StitchSettings):
+                repeats = settings.repeats if isinstance(settings, TrainedStitches) else 1
+                found |= dict.fromkeys(_numbered(kind, repeats), settings)
+        if self.remapped:
+            settings = self.task.model_copy(update={"pairs": self.remapped.pairs})
+            found |= dict.fromkeys(_numbered(REMAPPED, self.remapped.permutations), settings)
         return found
+
+
+def _numbered(kind: str, count: int) -> list[str]:
+    return [kind if number == 1 else f"{kind}-{number}" for number in range(1, count + 1)]
 
 
 def objective_settings(objective: str, values: Any) -> StitchSettings:
@@ -180,13 +198,18 @@ def objective_settings(objective: str, values: Any) -> StitchSettings:
 
 
 def kind_of(objective: str) -> str:
-    """The objective without the number of its permutation: `remapped` for `remapped-2`."""
+    """The objective without the number of its permutation or repetition: `remapped` for `remapped-2`."""
     return re.sub(r"-\d+$", "", objective)
 
 
 def is_control(objective: str) -> bool:
     """Whether an objective is there to be compared with another, not for what its stitches are like."""
     return kind_of(objective) == REMAPPED
+
+
+def is_measured(objective: str) -> bool:
+    """Whether more is measured of an objective's stitches than accuracy: not of controls, nor of repetitions."""
+    return kind_of(objective) == objective and not is_control(objective)
 
 
 def section_of(objective: str) -> str:

@@ -20,7 +20,7 @@ from matplotlib.path import Path as Outline
 
 from modelstitch.analysis.controls import OVER_REMAPPED, with_excess
 from modelstitch.analysis.depth import average
-from modelstitch.config.stitches import REMAPPED, is_control
+from modelstitch.config.stitches import REMAPPED, is_control, is_measured
 from modelstitch.figures.canvas import (
     BAR_SPACE,
     FAILED,
@@ -248,7 +248,7 @@ def draw_all_overviews(
         for sender, receiver in pairs:
             overview = draw_overview(cells, networks, objective, sender, receiver, colormap)
             save(overview, [f"{folder}/overview_{objective}_{sender}_to_{receiver}.{kind}" for kind in formats])
-        if objective != OVER_REMAPPED and not is_control(objective):
+        if objective != OVER_REMAPPED and is_measured(objective):
             controls = draw_controls(cells, networks, objective, colormap)
             save(controls, [f"{folder}/controls_{objective}.{kind}" for kind in formats])
 

@@ -1,6 +1,7 @@
 """Picture of one ordered pair: its matrix, each cell with its accuracy, and the names of the layers."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,16 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Circle, Rectangle
 
-from modelstitch.analysis.controls import with_excess
+from modelstitch.analysis.comparisons import CORRESPONDING, UNDECIDED
+from modelstitch.analysis.controls import OVER_REMAPPED, with_excess
 from modelstitch.analysis.matrices import PAIR
+from modelstitch.config.stitches import REMAPPED, kind_of
 from modelstitch.figures.canvas import (
     BAR_SPACE,
     FAILED,
+    INK,
     LABEL,
     LEAST_BAR,
     MARGIN,
@@ -25,6 +29,7 @@ from modelstitch.figures.canvas import (
     TITLE,
     canvas,
     draw_bar,
+    ink_on,
     number,
     own_accuracy,
     rows_with,
@@ -40,6 +45,24 @@ from modelstitch.identifiers import NetworkId
 from modelstitch.records import PairRecord
 
 CELL = 0.46  # inches, as all that follow
+DOT = 0.028  # radius of a mark
+KEY_SPACE = 0.24  # for what the marks mean, below the colour scale
+KEY_GAP = 0.26  # for a mark before its words
+
+
+@dataclass(frozen=True)
+class Marks:
+    """How the cells of a matrix compare with one other each, bool (rows, columns).
+
+    Attributes:
+        undecided: no significant difference: a dot.
+        reference: those of the matrix that others are compared with: a ring.
+        words: what dot and, where there are any, ring mean.
+    """
+
+    undecided: np.ndarray
+    reference: np.ndarray
+    words: tuple[str, ...]
 
 
 def draw_record(record: PairRecord, colormap: str) -> Figure:
@@ -62,18 +85,33 @@ def draw_record(record: PairRecord, colormap: str) -> Figure:
 
 
 def draw_pair(
-    cells: pd.DataFrame, networks: pd.DataFrame, objective: str, sender: str, receiver: str, colormap: str
+    cells: pd.DataFrame,
+    networks: pd.DataFrame,
+    objective: str,
+    sender: str,
+    receiver: str,
+    colormap: str,
+    comparisons: pd.DataFrame | None = None,
 ) -> Figure:
-    """The matrix of one ordered pair of a study.
+    """The matrix of one ordered pair of a study, with marks where there are comparisons of the pair.
 
     Raises:
         ModelstitchError: if a table lacks the pair or one of its networks.
     """
-    return _draw(rows_with(cells, objective=objective, sender=sender, receiver=receiver), networks, colormap)
+    pair = rows_with(cells, objective=objective, sender=sender, receiver=receiver)
+    if comparisons is not None:
+        compared = (comparisons.objective == _compared(objective)) & (comparisons.sender == sender)
+        comparisons = comparisons[compared & (comparisons.receiver == receiver)]
+    return _draw(pair, networks, comparisons, colormap)
 
 
 def draw_all(
-    cells: pd.DataFrame, networks: pd.DataFrame, folder: Path | str, colormap: str, formats: Sequence[str]
+    cells: pd.DataFrame,
+    networks: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    folder: Path | str,
+    colormap: str,
+    formats: Sequence[str],
 ) -> None:
     """Draw every pair of the table into `<folder>/<objective>/<sender>/<receiver>.<format>`, and its excess.
 
@@ -82,12 +120,37 @@ def draw_all(
     Raises:
         ModelstitchError: if a network is missing from its table, or a file can't be written.
     """
+    compared = dict(list(comparisons.groupby(PAIR)))
     for (objective, sender, receiver), pair in with_excess(cells).groupby(PAIR, sort=False):
         paths = [Path(folder) / objective / sender / f"{receiver}.{kind}" for kind in formats]
-        save(_draw(pair, networks, colormap), paths)
+        save(_draw(pair, networks, compared.get((_compared(objective), sender, receiver)), colormap), paths)
 
 
-def _draw(cells: pd.DataFrame, networks: pd.DataFrame, colormap: str) -> Figure:
+def _compared(objective: str) -> str:
+    """The objective whose cells are compared where a matrix of this one is drawn."""
+    return "task" if objective == OVER_REMAPPED else objective
+
+
+def _marks(
+    comparisons: pd.DataFrame | None, objective: str, rows: Sequence[int], columns: Sequence[int]
+) -> Marks | None:
+    """The marks of one pair's matrix of these layers, by its comparisons; None where there are none."""
+    if comparisons is None:
+        return None
+    over_remapped = objective == OVER_REMAPPED
+    found = comparisons[comparisons.comparison.map(kind_of) == (REMAPPED if over_remapped else CORRESPONDING)]
+    if found.empty:
+        return None
+    undecided = found[found.verdict == UNDECIDED]
+    dots = set(zip(undecided.sender_layer, undecided.receiver_layer, strict=True))
+    rings, words = set(), ("no significant difference from remapped labels",)
+    if not over_remapped:
+        rings = set(zip(found.other_sender_layer, found.receiver_layer, strict=True))
+        words = ("no significant difference from", "corresponding layer")
+    return Marks(*(np.array([[(i, j) in cells for j in columns] for i in rows]) for cells in (dots, rings)), words)
+
+
+def _draw(cells: pd.DataFrame, networks: pd.DataFrame, comparisons: pd.DataFrame | None, colormap: str) -> Figure:
     first = cells.iloc[0]
     with_seed = networks.seed.nunique() > 1
     names, own, labels = [], [], []
@@ -111,6 +174,7 @@ def _draw(cells: pd.DataFrame, networks: pd.DataFrame, colormap: str) -> Figure:
         subtitle=f"{stitches_of(first.objective)} · the networks alone: {' → '.join(own)}",
         colormap=colormap,
         scale=scale_of(first.objective, networks),
+        marks=_marks(comparisons, first.objective, *labels),
     )
 
 
@@ -124,6 +188,7 @@ def draw(
     subtitle: str,
     colormap: str,
     scale: Mapping[str, Any],
+    marks: Marks | None = None,
 ) -> Figure:
     """A matrix of accuracies (rows, columns), NaN where there is no result, with its labels.
 
@@ -133,6 +198,7 @@ def draw(
         title, subtitle: above it.
         colormap: of the accuracies, from 0 to 1.
         scale: of the colours: `chance` and `words` of `draw_bar`.
+        marks: of cells, and what they mean.
     """
     row_labels = [f"{name}  {layer}".strip() for layer, name in rows.items()]
     column_labels = [f"{layer}  {name}".strip() for layer, name in columns.items()]
@@ -141,8 +207,10 @@ def draw(
     left, top = 0.62 + beside, 1.2 + (above if upright else 0.12)
     across, down = CELL * values.shape[1], CELL * values.shape[0]
     widest = max(text_width(title, TITLE, "bold"), text_width(subtitle, LABEL))
-    right = max(left + max(across, LEAST_BAR), MARGIN + widest)
-    axes = canvas(right + MARGIN, top + down + BAR_SPACE)
+    key = sum(KEY_GAP + text_width(words, SMALL) for words in marks.words) if marks else 0
+    right = max(left + max(across, LEAST_BAR, key), MARGIN + widest)
+    below = top + down + BAR_SPACE
+    axes = canvas(right + MARGIN, below + (KEY_SPACE if marks else 0))
     write_title(axes, title, subtitle)
     _draw_cells(axes, left, top, values, diverged, colormap)
     style = {"size": SMALL, "color": SOFT}
@@ -155,6 +223,9 @@ def draw(
     axes.text(left + across / 2, top - 0.17 - (above if upright else 0.12), "receiver layer", va="bottom", **words)
     axes.text(left - beside - 0.28, top + down / 2, "sender layer", va="center", rotation=90, **words)
     draw_bar(axes, left, top + down, max(across, LEAST_BAR), colormap=colormap, **scale)
+    if marks:
+        _draw_marks(axes, left, top, values, marks, colormap)
+        _draw_key(axes, left, below, marks)
     return axes.figure
 
 
@@ -170,3 +241,22 @@ def _draw_cells(axes: Axes, left: float, top: float, values: np.ndarray, diverge
         write_accuracy(axes, x, y, CELL, value, colormap, failure="div" if diverged[row, column] else "n/a")
     if squares:
         axes.add_collection(PolyCollection(squares, facecolors=colours, edgecolors="white", linewidths=0.8))
+
+
+def _draw_marks(axes: Axes, left: float, top: float, values: np.ndarray, marks: Marks, colormap: str) -> None:
+    for row, column in np.argwhere(marks.undecided | marks.reference):
+        place = left + CELL * (column + 1) - 0.07, top + CELL * row + 0.07
+        ink = ink_on(np.array(colormaps[colormap](values[row, column])))
+        axes.add_patch(_mark(place, ink, filled=bool(marks.undecided[row, column])))
+
+
+def _draw_key(axes: Axes, left: float, top: float, marks: Marks) -> None:
+    """What the marks mean, in one line."""
+    for words, filled in zip(marks.words, (True, False), strict=False):
+        axes.add_patch(_mark((left + 0.06, top), INK, filled))
+        axes.text(left + 0.14, top, words, size=SMALL, color=SOFT, va="center_baseline")
+        left += KEY_GAP + text_width(words, SMALL)
+
+
+def _mark(place: tuple[float, float], ink: str, filled: bool) -> Circle:
+    return Circle(place, DOT, facecolor=ink if filled else "none", edgecolor=ink, linewidth=0.8, zorder=3)

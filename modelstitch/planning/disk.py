@@ -11,7 +11,7 @@ from modelstitch.planning.study import PlannedStudy
 # nine tenths of its bits once it is compressed (CIFAR-10, trained pairs; random ones less).
 TENSOR_BYTES, STITCH_BYTES, RECORD_BYTES, COLUMN_BYTES, COMPRESSED = 100, 400, 13_000, 6300, 0.9
 # Tables and matrices: a cell; figures: a pair's heat map and its share of the others, in one format.
-CELL_TABLE_BYTES, FIGURE_BYTES = 420, 60_000
+CELL_TABLE_BYTES, FIGURE_BYTES = 1000, 60_000
 
 
 def dataset(plan: PlannedStudy) -> int:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import torch
 
-from modelstitch.config.stitches import REMAPPED, is_control
+from modelstitch.config.stitches import REMAPPED, is_measured
 from modelstitch.hardware import choose_device
 from modelstitch.identifiers import NetworkId
 from modelstitch.planning import disk, operations, requests
@@ -158,7 +158,7 @@ def measure_jobs(plan: PlannedStudy, speed: Speed) -> list[Job]:
     jobs = []
     for cells in cells_of(plan):
         objective, sender, receiver, rows, columns = cells
-        if is_control(objective):
+        if not is_measured(objective):
             continue
         family = study.stitches.objectives()[objective].family
         memory, count = requests.pair_mb(plan, *cells), len(rows) * len(columns)

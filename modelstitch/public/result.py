@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from modelstitch import records
 from modelstitch.analysis import triangle
+from modelstitch.analysis.uncertainty import wilson
 from modelstitch.figures import pair as pair_figure
 from modelstitch.records import PairRecord
 from modelstitch.stitches.geometry import Cell
@@ -32,6 +33,13 @@ class Result:
     def accuracy(self) -> pd.DataFrame:
         """Test accuracy of every cell, senders' layers down, receivers' to the right; NaN for one without a result."""
         return self._frame("test_accuracy")
+
+    @property
+    def interval(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Low and high ends of the accuracies' 95 % intervals over test images (Wilson's), laid out as they are."""
+        accuracy = self.accuracy
+        ends = wilson(accuracy.to_numpy(), self.record.columns[0].test_images)
+        return tuple(pd.DataFrame(end, accuracy.index, accuracy.columns) for end in ends)
 
     @property
     def relative(self) -> pd.DataFrame:

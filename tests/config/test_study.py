@@ -10,7 +10,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from modelstitch.config.stitches import objective_settings
+from modelstitch.config.stitches import is_measured, objective_settings
 from modelstitch.config.study import Study, check_repeated_keys, load_study, write_schema
 from modelstitch.errors import ModelstitchError
 from modelstitch.identifiers import NetworkId, PairIds
@@ -38,6 +38,22 @@ def trained(architecture, seed=0):
 @pytest.mark.parametrize("path", STUDY_FILES, ids=lambda path: path.stem)
 def test_every_study_file_is_a_complete_study(path):
     load_study(yaml.safe_load(path.read_text()), str(path))
+
+
+def test_repeated_stitches_are_objectives_of_the_same_settings():
+    study = load_study(changed("stitches.task.repeats", 3), "a.yaml")
+    assert study.objectives() == ["task", "task-2", "task-3"]
+    task, *others = study.stitches.objectives().values()
+    assert others == [task, task]
+    once = load_study(yaml.safe_load(STUDY), "a.yaml").stitches.task
+    assert task.model_dump() == once.model_dump()  # so that a job and its record know nothing of others
+    values = changed("stitches.task.repeats", 2)
+    values["stitches"]["remapped"] = {"permutations": 3, "pairs": None}
+    both = load_study(values, "a.yaml")
+    assert both.objectives() == ["task", "task-2", "remapped", "remapped-2", "remapped-3"]
+    assert [name for name in both.objectives() if is_measured(name)] == ["task"]
+    with pytest.raises(ModelstitchError, match=r"stitches\.task\.repeats: 0 is out of range: expected at least 1"):
+        load_study(changed("stitches.task.repeats", 0), "a.yaml")
 
 
 @pytest.mark.parametrize("path", STUDY_FILES, ids=lambda path: path.stem)

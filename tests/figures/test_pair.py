@@ -4,12 +4,15 @@ import dataclasses
 import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib import colormaps
 from matplotlib.image import imread
+from matplotlib.patches import Circle
 
 from modelstitch import records
 from modelstitch.analysis import cells as cells_table
+from modelstitch.analysis.controls import with_excess
 from modelstitch.errors import ModelstitchError
 from modelstitch.figures import canvas, pair
 from tests.figures.drawn import NAMES, boxes, colours, make_tables, texts
@@ -54,7 +57,7 @@ def test_cells_without_a_result_are_hatched_and_labelled():
 
 def test_all_pairs_are_drawn_in_all_formats(tmp_path):
     cells, networks = make_tables(["R1111", "R1112"], combinations=[("trained", "random")])
-    pair.draw_all(cells, networks, tmp_path, "magma", ["png", "svg"])
+    pair.draw_all(cells, networks, compared(), tmp_path, "magma", ["png", "svg"])
     drawn = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*"))
     assert drawn == sorted(
         f"task/{sender}_trained_s0/{receiver}_random_s0.{kind}"
@@ -63,6 +66,72 @@ def test_all_pairs_are_drawn_in_all_formats(tmp_path):
     )
     picture = imread(tmp_path / "task/R1111_trained_s0/R1111_random_s0.png")
     assert picture.shape[0] > 800 and picture.std() > 0.1
+
+
+def compared(*cells, comparison="corresponding", pair=("task", "R1111_trained_s0", "R1112_trained_s0")):
+    """A table of comparisons: sender and receiver layer, sender layer of the other cell, verdict."""
+    rows = [(*pair, *layers, comparison, other, verdict) for *layers, other, verdict in cells]
+    names = ["objective", "sender", "receiver", "sender_layer", "receiver_layer"]
+    return pd.DataFrame(rows, columns=[*names, "comparison", "other_sender_layer", "verdict"])
+
+
+def marks(figure):
+    """Cells (row, column) of a pair's figure by their mark, and those of the key, whose places are no cells."""
+    left, top = min(colours(figure))
+    circles = [patch for patch in figure.axes[0].patches if isinstance(patch, Circle)]
+    found = {"dot": set(), "ring": set()}
+    for circle in circles:
+        column, row = ((place - corner) // pair.CELL for place, corner in zip(circle.center, (left, top), strict=True))
+        found["dot" if circle.get_facecolor()[3] else "ring"].add((int(row), int(column)))
+    return found["dot"], found["ring"]
+
+
+def test_cells_like_the_corresponding_one_have_a_dot_and_that_one_a_ring():
+    cells, networks = make_tables()
+    comparisons = pd.concat(
+        [
+            compared((0, 1, 1, "lower"), (2, 1, 1, "undecided"), (4, 5, 3, "undecided"), (0, 5, 3, "higher")),
+            compared((3, 3, 1, "undecided"), comparison="own_layer"),
+            compared((3, 3, 1, "undecided"), pair=("task", "R1112_trained_s0", "R1111_trained_s0")),
+        ]
+    )
+    names = ("task", "R1111_trained_s0", "R1112_trained_s0", "viridis")
+    figure = pair.draw_pair(cells, networks, *names, comparisons)
+    dots, rings = marks(figure)
+    assert {cell for cell in dots if cell[0] < 5} == {(2, 1), (4, 5)}
+    assert {cell for cell in rings if cell[0] < 5} == {(1, 1), (3, 5)}
+    assert len(dots) == len(rings) == 3  # with those of the key
+    assert texts(figure)[-2:] == ["no significant difference from", "corresponding layer"]
+    boxes(figure)
+
+
+def test_excess_over_remapped_labels_is_marked_where_it_is_none():
+    cells, networks = make_tables()
+    cells = with_excess(cells.assign(excess_over_remapped=0.2))
+    names = ("excess_over_remapped", "R1111_trained_s0", "R1112_trained_s0", "viridis")
+    marked = {"remapped": (0, 1), "remapped-2": (3, 0), "corresponding": (2, 2)}
+    tables = [compared((i, j, i, "undecided"), comparison=name) for name, (i, j) in marked.items()]
+    figure = pair.draw_pair(cells, networks, *names, pd.concat(tables))
+    dots, rings = marks(figure)
+    assert {cell for cell in dots if cell[0] < 5} == {(0, 1), (3, 0)} and not rings
+    assert texts(figure)[-1] == "no significant difference from remapped labels"
+
+
+def test_a_pair_that_was_not_compared_has_no_marks():
+    cells, networks = make_tables()
+    names = ("task", "R1111_trained_s0", "R1111_trained_s0", "viridis")
+    plain = pair.draw_pair(cells, networks, *names)
+    for comparisons in (compared(), compared((0, 0, 1, "undecided"))):
+        figure = pair.draw_pair(cells, networks, *names, comparisons)
+        assert texts(figure) == texts(plain) and marks(figure) == (set(), set())
+        assert figure.get_size_inches().tolist() == plain.get_size_inches().tolist()
+
+
+def test_the_key_of_a_narrow_matrix_is_not_cut_off():
+    cells, networks = make_tables()
+    narrow = cells[cells.receiver_layer.isin([1])]
+    names = ("task", "R1111_trained_s0", "R1112_trained_s0", "viridis")
+    boxes(pair.draw_pair(narrow, networks, *names, compared((0, 1, 1, "undecided"))))
 
 
 def test_seeds_are_named_where_there_are_several():

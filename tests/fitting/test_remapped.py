@@ -50,6 +50,19 @@ def test_a_stem_cannot_serve_other_labels_and_a_last_layer_can(digits, trained):
     assert other[-1, -1] > 0.7
 
 
+def test_a_repetition_of_the_task_starts_elsewhere(few_digits, trained):
+    """And sees the images in another order, so that its stitches are others; the objective is the task's."""
+    weights, losses = {}, {}
+    for objective in ("task", "task-2"):
+        settings = stitch_settings(epochs=2)
+        made = train_pair(trained, trained, few_digits, settings, objective=objective, study_seed=0)
+        weights[objective] = next(iter(made.stitches.values())).tensors["weight"]
+        losses[objective] = made.record.columns[-1].train_loss[:, -1]
+        assert made.record.attributes["objective"] == objective
+    assert not np.allclose(weights["task"], weights["task-2"], atol=0.01)
+    np.testing.assert_allclose(losses["task"], losses["task-2"], rtol=0.3)
+
+
 def test_every_permutation_is_of_the_studys_seed_and_its_number(few_digits, trained):
     def classes(objective, seed):
         settings = stitch_settings(epochs=0.1)

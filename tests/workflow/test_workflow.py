@@ -77,7 +77,15 @@ SIMILARITY = {
     "keep_stitches": False,
 }
 FIGURES = {"draw_pairs": 1, "draw_overviews": 1, "draw_depths": 1}
-TABLES = {"measure_triangle": 1, "make_tables": 1, "make_matrices": 1, "find_failures": 1, "compare_published": 1}
+TABLES = {
+    "measure_triangle": 1,
+    "measure_uncertainty": 1,
+    "compare_cells": 1,
+    "make_tables": 1,
+    "make_matrices": 1,
+    "find_failures": 1,
+    "compare_published": 1,
+}
 AFTER_STITCHES = {**TABLES, **FIGURES}
 TRAINED = "R1111_trained_s0"
 # Networks that the workflow described (`planning.describe`): kept for every test, in files whose names are digests.
@@ -205,6 +213,11 @@ def test_another_objective_makes_its_stitches_and_those_that_it_is_compared_with
     study["stitches"]["similarity"] = SIMILARITY
     more = {"stitch_pair": 2 * 8, "measure_distances": 8, "summarise_distances": 1}
     assert planned(finished, study) == more | AFTER_STITCHES | {"draw_overviews": 2, "draw_depths": 2}
+
+
+def test_repeated_stitches_make_their_own_and_measure_nothing_more(finished):
+    study = changed(stitches={"task": {"repeats": 2}})
+    assert planned(finished, study) == {"stitch_pair": 8} | AFTER_STITCHES
 
 
 @pytest.fixture(scope="module")
@@ -576,7 +589,9 @@ def test_a_finished_study_made_read_only_stays_as_it_is(finished):
     assert planned(finished) == {} and planned(finished, other_colour) == FIGURES
 
 
-def reported(folder: Path, study: dict = STUDY, omitted: frozenset[str] = frozenset()) -> dict[str, dict]:
+def reported(
+    folder: Path, study: dict = STUDY, omitted: frozenset[str] = frozenset({"comparisons"})
+) -> dict[str, dict]:
     """What the report of a study shows, by path: every figure and table but those omitted, without a net."""
     result = snakemake(folder, "--report", "report.html", study=study)
     assert result.returncode == 0, result.stderr
@@ -607,7 +622,7 @@ def test_the_report_has_every_figure_and_table_with_its_caption_and_needs_no_net
 
 def test_the_report_has_what_a_study_measures(default):
     folder, study = default
-    shown = reported(folder, study, frozenset({"training_budget_cells", "hacking_suffix"}))
+    shown = reported(folder, study, frozenset({"comparisons", "training_budget_cells", "hacking_suffix"}))
     captions = {path.removeprefix("results/digits/"): entry["caption"] for path, entry in shown.items()}
     assert "after more and more training" in captions["figures/training_budget.png"]
     assert "can serve any labelling" in captions["figures/capacity.png"] and "tables/capacity.csv" in captions

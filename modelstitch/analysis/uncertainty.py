@@ -1,0 +1,111 @@
+"""How far each cell's accuracy can be trusted: intervals over test images, seeds of networks and seeds of stitches."""
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtri, stdtrit
+
+from modelstitch.analysis.controls import CELL
+from modelstitch.config.stitches import kind_of
+
+CONFIDENCE = 0.95
+IDS = (
+    "objective",
+    "sender",
+    "sender_layer",
+    "sender_layer_name",
+    "receiver",
+    "receiver_layer",
+    "receiver_layer_name",
+    "accuracy",
+)
+COUNTS = ("seeds", "pairs")
+SUMMARY = ("mean", "std", "low", "high")
+COLUMNS = (
+    *IDS,
+    "accuracy_low",
+    "accuracy_high",
+    "shared_start",
+    *(f"network_{name}" for name in (*COUNTS, *SUMMARY)),
+    *(f"stitch_{name}" for name in ("seeds", *SUMMARY)),
+)
+
+
+def uncertainty(cells: pd.DataFrame) -> pd.DataFrame:
+    """Intervals (95 %) of each cell of a cells table, in its order.
+
+    `accuracy_low` and `accuracy_high` are `wilson`'s, over test images. `network_...` summarise the cells of
+    the same objective, architectures, recipes and layers over pairs of network seeds, their interval that of
+    `over_networks`. Pairs of one architecture and seed, which share their initial weights if they are not one network,
+    are summarised apart: `shared_start`. `stitch_...` summarise the cells of the same two networks over stitches
+    trained from several seeds (`task`, `task-2`, ...; of remapped labels, over permutations), with Student's interval.
+
+    Returns:
+        `COLUMNS`. Counts are of cells with a result. An interval is NaN where there are too few seeds for one.
+    """
+    low, high = wilson(cells.accuracy.to_numpy(), cells.test_images.to_numpy())
+    same = [cells[f"sender_{key}"] == cells[f"receiver_{key}"] for key in ("architecture", "seed")]
+    table = cells.assign(
+        accuracy_low=low, accuracy_high=high, shared_start=same[0] & same[1], kind=cells.objective.map(kind_of)
+    )
+    families = [*(key for key in CELL if not key.endswith("seed")), "shared_start"]
+    networks = over_networks(table, families).add_prefix("network_")
+    stitches = over_stitches(table, ["kind", *CELL[1:]]).add_prefix("stitch_")
+    return pd.concat([table, networks, stitches], axis="columns")[list(COLUMNS)]
+
+
+def wilson(accuracy: np.ndarray, images: np.ndarray | int) -> tuple[np.ndarray, np.ndarray]:
+    """Wilson's score interval (95 %) of shares of so many test images: low and high ends.
+
+    Of a share near 0 or 1, or of few images, it covers the truth as often as it says, unlike the normal one (Brown, Cai
+    and DasGupta 2001).
+    """
+    z = ndtri((1 + CONFIDENCE) / 2)
+    centre = (accuracy + z**2 / (2 * images)) / (1 + z**2 / images)
+    half = z / (1 + z**2 / images) * np.sqrt(accuracy * (1 - accuracy) / images + z**2 / (4 * images**2))
+    return (centre - half).clip(min=0), (centre + half).clip(max=1)
+
+
+def over_networks(cells: pd.DataFrame, families: list[str]) -> pd.DataFrame:
+    """Summary of each family's cells over pairs of network seeds, one row per cell.
+
+    Pairs are not independent: each network is in several. So the interval of the mean is of the jackknife that leaves
+    one seed out, with all pairs that it is in, and Student's with one degree of freedom fewer than seeds (Arvesen
+    1969). It needs two seeds of pairs with themselves or of two architectures, three of pairs of two seeds.
+
+    Args:
+        cells: `accuracy`, `sender_seed`, `receiver_seed`, and the columns `families`.
+        families: what the cells of one family have in common.
+
+    Returns:
+        `COUNTS` and `SUMMARY`.
+    """
+    of_two = cells[cells.sender_seed != cells.receiver_seed]
+    by_seed = pd.concat([cells.assign(seed=cells.sender_seed), of_two.assign(seed=of_two.receiver_seed)])
+    table = cells.groupby(families, sort=False).accuracy.agg(pairs="count", total="sum", mean="mean", std="std")
+    seeds = by_seed.groupby([*families, "seed"], sort=False).accuracy.agg(["count", "sum"]).join(table, on=families)
+    left = seeds.pairs - seeds["count"]
+    without = ((seeds.total - seeds["sum"]) / left).where((seeds["count"] > 0) & (left > 0))
+    found = seeds.assign(seen=seeds["count"] > 0, without=without).groupby(level=families, sort=False)
+    table = table.join(found.agg(seeds=("seen", "sum"), kept=("without", "count"), spread=("without", "std")))
+    error = (table.spread * (table.seeds - 1) / np.sqrt(table.seeds)).where(table.kept == table.seeds)
+    return _placed(_with_interval(table, error, table.seeds - 1)[[*COUNTS, *SUMMARY]], cells, families)
+
+
+def over_stitches(cells: pd.DataFrame, families: list[str]) -> pd.DataFrame:
+    """`seeds` and `SUMMARY` of each family's cells as independent values, with Student's interval, one row per cell."""
+    table = cells.groupby(families, sort=False).accuracy.agg(["count", "mean", "std"])
+    table = table.rename(columns={"count": "seeds"})
+    return _placed(_with_interval(table, table["std"] / np.sqrt(table.seeds), table.seeds - 1), cells, families)
+
+
+def _with_interval(table: pd.DataFrame, error: pd.Series, degrees: pd.Series) -> pd.DataFrame:
+    """A table with Student's interval of its mean, by standard error and degrees of freedom; NaN where the error is."""
+    half = error * stdtrit(degrees.where(degrees > 0), (1 + CONFIDENCE) / 2)
+    return table.assign(low=table["mean"] - half, high=table["mean"] + half)
+
+
+def _placed(table: pd.DataFrame, cells: pd.DataFrame, families: list[str]) -> pd.DataFrame:
+    """The row of its family for each cell; counts of a family without any result are 0."""
+    placed = cells[families].join(table, on=families).drop(columns=families)
+    counts = [name for name in COUNTS if name in placed]
+    return placed.fillna(dict.fromkeys(counts, 0)).astype(dict.fromkeys(counts, "int64"))
