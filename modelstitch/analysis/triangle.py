@@ -16,7 +16,7 @@ from modelstitch import records
 from modelstitch.accuracy import correct
 from modelstitch.analysis.controls import OVER_REMAPPED
 from modelstitch.analysis.depth import relative_depth
-from modelstitch.config.stitches import is_control
+from modelstitch.config.stitches import is_remapped
 from modelstitch.data import datasets
 from modelstitch.errors import ModelstitchError
 from modelstitch.identifiers import RECIPES, NetworkId
@@ -246,7 +246,8 @@ def _read(path: Path | str, dataset: datasets.Dataset, counts: np.ndarray) -> _P
     rows = np.concatenate([column.sender_layers for column in record.columns])
     columns = np.concatenate([[column.receiver_layer] * len(column.sender_layers) for column in record.columns])
     hits = np.concatenate([correct(column.predictions, dataset.test.labels) for column in record.columns])
-    kept = ~np.isnan(np.concatenate([column.test_accuracy for column in record.columns]))
+    # The image is no layer: it has no depth.
+    kept = (rows >= 0) & ~np.isnan(np.concatenate([column.test_accuracy for column in record.columns]))
     # Sums of whole numbers are exact in float32 up to 16.7 million images.
     accuracy = (counts @ hits[kept].T.astype(np.float32)).astype(np.float64) / counts.shape[1]
     slopes = cell_slopes(rows[kept], columns[kept], len(record.sender), len(record.receiver))
@@ -258,7 +259,7 @@ def _over_remapped(pairs: Sequence[_Pair]) -> Iterator[_Pair]:
     """Of each pair with remapped labels the task's accuracies less the mean on these, where all have a result."""
     controls: dict[tuple[NetworkId, NetworkId], list[_Pair]] = {}
     for pair in pairs:
-        if is_control(pair.objective):
+        if is_remapped(pair.objective):
             controls.setdefault((pair.sender, pair.receiver), []).append(pair)
     for pair in pairs:
         found = controls.get((pair.sender, pair.receiver), [])

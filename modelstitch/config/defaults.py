@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from modelstitch.config.messages import lines, listed
-from modelstitch.config.stitches import REMAPPED, Stitches, StitchSettings, objective_settings, section_of
+from modelstitch.config.stitches import CONTROLS, Stitches, StitchSettings, objective_settings, section_of
 from modelstitch.errors import ModelstitchError
 
 COMMON = {"sender_layers": "all", "receiver_layers": "all", "keep_stitches": False, "precision": "float32"}
@@ -43,7 +43,7 @@ def default_settings(objective: str, protocol: str | None, changes: dict[str, An
     """The settings of an objective and protocol, but for some changes.
 
     Args:
-        objective: `task`, `similarity`, or `remapped`, which is trained as the task.
+        objective: `task`, `similarity`, or a control, which is trained as the task.
         protocol: by default `fast` for the task, `least-squares` for similarity.
         changes: of single keys, as a study file has them.
 
@@ -53,7 +53,7 @@ def default_settings(objective: str, protocol: str | None, changes: dict[str, An
     section = section_of(objective)
     known = [name for name in PROTOCOLS if name[0] == section]
     if not known:
-        objectives = [REMAPPED, *(name for name, _ in PROTOCOLS)]
+        objectives = [*CONTROLS, *(name for name, _ in PROTOCOLS)]
         raise ModelstitchError(f"objective {objective!r}: expected {listed(sorted(set(objectives)))}")
     name = (section, protocol or known[0][1])
     if name not in PROTOCOLS:

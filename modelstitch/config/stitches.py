@@ -10,7 +10,7 @@ from modelstitch.config.messages import mistake
 from modelstitch.config.pairs import Pairs
 from modelstitch.config.section import PRECISION, UNIQUE, Augmentation, Precision, Section, read
 
-REMAPPED = "remapped"
+REMAPPED, DERANGED, IMAGE = CONTROLS = ("remapped", "deranged", "image")  # trained as the task
 STARTS = ("least-squares", "random")
 Start = Literal[STARTS]
 
@@ -86,11 +86,16 @@ class LeastSquares(StitchSettings):
     )
 
 
-class Remapped(Section):
-    """The control of the task: stitches trained on labels whose classes are exchanged, none left in its place."""
+class Control(Section):
+    """A control of the task, whose stitches are trained as `task` says."""
+
+    pairs: Pairs | None = Field(description="which of the study's pairs of recipes; null is all")
+
+
+class Remapped(Control):
+    """Stitches trained on labels whose classes are exchanged, none left in its place."""
 
     permutations: int = Field(ge=1, description="how many ways of exchanging the classes, an objective each")
-    pairs: Pairs | None = Field(description="which of the study's pairs of recipes; null is all")
 
 
 TaskStitches = Annotated[PaperStitches | FastStitches, Field(discriminator="protocol")]
@@ -110,6 +115,12 @@ class Stitches(Section):
         default=None,
         description="as the task, on labels whose classes are exchanged: accuracy that needs no similarity",
     )
+    deranged: Control | None = Field(
+        default=None, description="as the task, with another image for each label: accuracy that needs no image"
+    )
+    image: Control | None = Field(
+        default=None, description="as the task, from the image itself: accuracy that needs no sender"
+    )
 
     @model_validator(mode="after")
     def _any(self) -> "Stitches":
@@ -118,9 +129,10 @@ class Stitches(Section):
         return self
 
     @model_validator(mode="after")
-    def _remapped_needs_the_task(self) -> "Stitches":
-        if self.remapped and not self.task:
-            raise mistake((("remapped",), "expected stitches.task, as which it is trained, or no remapped"))
+    def _controls_need_the_task(self) -> "Stitches":
+        for name in CONTROLS:
+            if getattr(self, name) and not self.task:
+                raise mistake(((name,), f"expected stitches.task, as which it is trained, or no {name}"))
         return self
 
     @model_validator(mode="after")
@@ -132,9 +144,11 @@ class Stitches(Section):
     def objectives(self) -> dict[str, StitchSettings]:
         """The settings of each objective of the study, by its name; each permutation of remapped labels is one."""
         found = {name: settings for name, settings in self if isinstance(settings, StitchSettings)}
-        for number in range(1, self.remapped.permutations + 1 if self.remapped else 1):
-            name = REMAPPED if number == 1 else f"{REMAPPED}-{number}"
-            found[name] = self.task.model_copy(update={"pairs": self.remapped.pairs})
+        for control in CONTROLS:
+            section = getattr(self, control)
+            for number in range(1, getattr(section, "permutations", 1) + 1 if section else 1):
+                name = control if number == 1 else f"{control}-{number}"
+                found[name] = self.task.model_copy(update={"pairs": section.pairs})
         return found
 
 
@@ -149,12 +163,16 @@ def kind_of(objective: str) -> str:
     return re.sub(r"-\d+$", "", objective)
 
 
+def is_remapped(objective: str) -> bool:
+    """Whether an objective is the task on remapped labels, by any permutation."""
+    return kind_of(objective) == REMAPPED
+
+
 def is_control(objective: str) -> bool:
     """Whether an objective is there to be compared with another, not for what its stitches are like."""
-    return kind_of(objective) == REMAPPED
+    return kind_of(objective) in CONTROLS
 
 
 def section_of(objective: str) -> str:
     """The section of `stitches` that says how an objective's stitches are trained."""
-    kind = kind_of(objective)
-    return "task" if kind == REMAPPED else kind
+    return "task" if is_control(objective) else kind_of(objective)

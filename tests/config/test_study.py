@@ -279,7 +279,7 @@ def budget(sender, receiver, epochs=(1,)):
             3,
             "stitches.task.receiver_layers: 3: expected all, or a list of layers (write [0, 2])",
         ),
-        ("stitches", {}, "stitches: no objective: expected at least one of task, similarity, remapped"),
+        ("stitches", {}, "stitches: no objective: expected at least one of task, similarity, remapped, deranged, image"),
         ("stitches.similarity", {}, "stitches.similarity.protocol: missing key: expected paper or least-squares"),
         (
             "stitches.similarity",
