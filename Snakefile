@@ -39,6 +39,7 @@ rule all:
         KEPT_STITCHES,
         TABLES.values(),
         TRIANGLE,
+        SELF_CONSISTENCY,
         FAILURES,
         PUBLISHED.values(),
         MATRICES,

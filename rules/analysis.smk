@@ -6,6 +6,7 @@ TABLES = {
     "networks": RESULTS / "tables/networks.csv",
 }
 TRIANGLE = RESULTS / "tables/triangle.csv"
+SELF_CONSISTENCY = RESULTS / "tables/self_consistency.csv"
 FAILURES = RESULTS / "tables/failures.csv"
 PUBLISHED = {name: RESULTS / f"tables/{name}.csv" for name in ("published", "published_cells")}
 NETWORKS_NEEDED = STUDY.networks_needed()
@@ -161,3 +162,29 @@ rule measure_triangle:
         code=code_of("measure_triangle.py"),
     script:
         "../workflow_scripts/measure_triangle.py"
+
+
+rule measure_self_consistency:
+    input:
+        cells=TABLES["cells_parquet"],
+    output:
+        report(
+            SELF_CONSISTENCY,
+            caption="../report/self_consistency.rst",
+            category="Tables",
+            labels={"table": "self-consistency"},
+        ),
+    log:
+        RESULTS / "logs/measure_self_consistency.log",
+    benchmark:
+        RESULTS / "benchmarks/measure_self_consistency.tsv"
+    conda:
+        "../envs/modelstitch.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        records=digest_of(RECORDS),
+        code=code_of("measure_self_consistency.py"),
+    script:
+        "../workflow_scripts/measure_self_consistency.py"
