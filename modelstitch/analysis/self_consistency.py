@@ -1,7 +1,8 @@
 """Self-consistency of stitching (Balogh and Jelasity, AAAI 2025, arXiv 2412.11299), from the cells of self-pairs.
 
-In a network that is stitched to itself, what stands best for a layer is known: the layer itself. They found that stitches
-trained for the task give other layers accuracies as high, so that accuracy does not tell corresponding layers.
+In a network that is stitched to itself, what stands best for a layer is known: the layer itself. They found that
+stitches trained for the task give other layers accuracies as high, so that accuracy does not tell which layers
+correspond.
 """
 
 from collections.abc import Iterator
@@ -36,8 +37,8 @@ def measure(cells: pd.DataFrame) -> pd.DataFrame:
         cells: the cells table.
 
     Returns:
-        `COLUMNS`: a row of all networks of a recipe, whose `network` is `all`, then one per network. A cell without a result counts nowhere, nor
-        does a column whose (j, j) has none. Without self-pairs there is no row.
+        `COLUMNS`: a row of all networks of a recipe, whose `network` is `all`, then one per network. A cell without a
+        result counts nowhere, nor does a column whose (j, j) has none. Without self-pairs there is no row.
     """
     own = cells[(cells.sender == cells.receiver) & ~cells.objective.map(is_control)]
     own = with_excess(own).rename(columns={"sender_recipe": "recipe", "sender": "network"})

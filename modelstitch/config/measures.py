@@ -59,6 +59,25 @@ class TrainingBudget(Section):
     pairs: Annotated[tuple[NamedPair, ...], *UNIQUE] = Field(description="the ordered pairs, by their networks")
 
 
+class ClusteredNoise(Section):
+    """A sender of noise, one cluster per class, stitched into every layer of each receiver."""
+
+    sigmas: Annotated[tuple[Annotated[float, Field(ge=0)], ...], *UNIQUE] = Field(
+        description="deviations of the noise about each class's tensor, whose values are of 0 to 1: [0.1, 1]"
+    )
+    train_images: int = Field(ge=1, description="training images per class")
+    test_images: int = Field(ge=1, description="test images per class")
+    epochs: float = Field(gt=0, description="passes over the training images")
+    batch: int = Field(ge=1, description="images per step")
+    learning_rate: float = Field(gt=0, description="peak learning rate, which falls by a cosine to 0")
+
+
+class Verdicts(Section):
+    """Which measure tells each control from the real thing: two trained networks of one architecture."""
+
+    reference: str = Field(description="architecture of the real thing; every other trained one is a control")
+
+
 class Measures(Section):
     """What else is measured; each section may be left out."""
 
@@ -68,6 +87,8 @@ class Measures(Section):
         default=None, description="images from stitches into the receiver's input"
     )
     training_budget: TrainingBudget | None = Field(default=None, description="the matrix as its training grows")
+    clustered_noise: ClusteredNoise | None = Field(default=None, description="noise in clusters as the sender")
+    verdicts: Verdicts | None = Field(default=None, description="which measure tells each control from the real thing")
 
 
 def section_of(name: str) -> type[Section]:

@@ -279,7 +279,21 @@ def budget(sender, receiver, epochs=(1,)):
             3,
             "stitches.task.receiver_layers: 3: expected all, or a list of layers (write [0, 2])",
         ),
-        ("stitches", {}, "stitches: no objective: expected at least one of task, similarity, remapped, deranged, image"),
+        (
+            "stitches",
+            {},
+            "stitches: no objective: expected at least one of task, similarity, remapped, deranged, image",
+        ),
+        (
+            "measures",
+            {"verdicts": {"reference": "R111"}},
+            "measures.verdicts.reference: 'R111' is not an architecture of the study: expected one of R1111, R1112",
+        ),
+        (
+            "measures",
+            {"verdicts": {"reference": "R1111"}},
+            "measures.verdicts.reference: R1111 has one seed: expected two, whose networks are alike",
+        ),
         ("stitches.similarity", {}, "stitches.similarity.protocol: missing key: expected paper or least-squares"),
         (
             "stitches.similarity",

@@ -1,8 +1,9 @@
-"""Objective `deranged`, a control of the task: trained as for it, but each label has another image, those of the test too.
+"""Objective `deranged`, a control of the task: trained as for it, but each label has another image.
 
-What the sender sees tells nothing of the label, so that no stitch can be better than a guess: an accuracy above chance
-shows that labels reach the stitch by another way than through the sender. Both networks see the exchanged image, by
-which `fast` starts; its teacher is asked about it too, and counts for nothing, since it is no better than a guess.
+Those of the test images have another one too. What the sender sees tells nothing of the label, so that no stitch can be
+better than a guess: an accuracy above chance shows that labels reach the stitch by another way than through the sender.
+Both networks see the exchanged image, by which `fast` starts; its teacher is asked about it too, and counts for
+nothing, since it is no better than a guess.
 """
 
 from __future__ import annotations
