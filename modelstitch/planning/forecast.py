@@ -1,6 +1,7 @@
 """What a study will take: counts from shapes (`operations`, `disk`, `requests`), and time by a measurement here."""
 
 import os
+import statistics
 import time
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -181,6 +182,14 @@ def measure_jobs(plan: PlannedStudy, speed: Speed) -> list[Job]:
             images = min(measures.probes.images, train_images)
             seconds = PROBE_SECONDS * images * plan.layers(sender)
             jobs.append(Job(start + seconds, memory=requests.network_mb(plan, sender)))
+    if noise := measures.clustered_noise:
+        for receiver in dict.fromkeys(pair.receiver for pair in study.ordered_pairs()):
+            layers = range(plan.layers(receiver))
+            cells = len(noise.sigmas) * sum(map(plan.description(receiver).suffix_operations, layers))
+            # A forward and a backward pass of each training image, for two objectives.
+            flops = round(2 * cells * plan.sizes.classes * (2 * noise.epochs * noise.train_images + noise.test_images))
+            seconds = flops * statistics.fmean(speed.training.values())
+            jobs.append(Job(start + seconds, flops, memory=requests.noise_mb(plan, receiver)))
     for pair in measures.training_budget.pairs if measures.training_budget else ():
         layers = plan.sender_layers("task", pair.sender), plan.receiver_layers("task", pair.receiver)
         cells = PairCells("task", pair.sender, pair.receiver, *layers)

@@ -108,6 +108,15 @@ def hacking_mb(
     return pair + (2 * 4 * features * images + 6 * 8 * images**2) // MIB
 
 
+def noise_mb(plan: PlannedStudy, network: str | NetworkId) -> int:
+    """Noise into a network: a batch for every layer and sigma, twice and a copy, and the largest group."""
+    noise, description = plan.study.measures.clustered_noise, plan.description(network)
+    layers = range(plan.layers(network))
+    sent = len(noise.sigmas) * max(noise.batch, FEWEST_EVALUATED) * sum(description.shapes[j].size for j in layers)
+    groups = GROUP_MB[plan.study.jobs.device] + 2 * _largest_group(description, layers) // MIB
+    return network_mb(plan, network) + groups + 3 * 4 * sent // MIB
+
+
 def joining_mb(plan: PlannedStudy, sender: str | NetworkId, receiver: str | NetworkId) -> int:
     """Joining the blocks of a pair: its stitches twice."""
     layers = (range(plan.layers(network)) for network in (sender, receiver))
