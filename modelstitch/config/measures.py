@@ -72,6 +72,13 @@ class ClusteredNoise(Section):
     learning_rate: float = Field(gt=0, description="peak learning rate, which falls by a cosine to 0")
 
 
+class RankSensitivity(Section):
+    """Accuracy as the sender's representations are truncated to lower ranks, beside that of a linear probe."""
+
+    images: int = Field(ge=2, description="training images that show principal components and train a probe")
+    pairs: Annotated[tuple[NamedPair, ...], *UNIQUE] = Field(description="the ordered pairs, by their networks")
+
+
 class Verdicts(Section):
     """Which measure tells each control from the real thing: two trained networks of one architecture."""
 
@@ -88,6 +95,9 @@ class Measures(Section):
     )
     training_budget: TrainingBudget | None = Field(default=None, description="the matrix as its training grows")
     clustered_noise: ClusteredNoise | None = Field(default=None, description="noise in clusters as the sender")
+    rank_sensitivity: RankSensitivity | None = Field(
+        default=None, description="accuracy as the sender's representations lose rank"
+    )
     verdicts: Verdicts | None = Field(default=None, description="which measure tells each control from the real thing")
 
 

@@ -121,12 +121,15 @@ class Study(Section):
 
     @field_validator("measures")
     @classmethod
-    def _budget_of_the_study(cls, measures: Measures, info: ValidationInfo) -> Measures:
+    def _pairs_of_measures(cls, measures: Measures, info: ValidationInfo) -> Measures:
         """Pairs of networks that the study makes, trained for an objective that it has."""
-        if measures.training_budget is None or not {"networks", "pairs", "stitches"} <= info.data.keys():
+        named = {name: getattr(measures, name) for name in ("training_budget", "rank_sensitivity")}
+        named = {name: section for name, section in named.items() if section is not None}
+        if not named or not {"networks", "pairs", "stitches"} <= info.data.keys():
             return measures
         if info.data["stitches"].task is None:
-            raise mistake((("training_budget",), "expected stitches.task, whose protocol it follows, or no budget"))
+            text = "expected stitches.task, whose protocol it follows, or no"
+            raise mistake(*(((name,), f"{text} {name}") for name in named))
         networks, recipes = info.data["networks"], info.data["stitches"].task.pairs or info.data["pairs"]
         known = {
             (str(sender), str(receiver))
@@ -136,16 +139,16 @@ class Study(Section):
         }
         names = sorted({name for pair in known for name in pair})
         mistakes = []
-        for index, pair in enumerate(measures.training_budget.pairs):
+        for measure, index, pair in ((name, *each) for name, one in named.items() for each in enumerate(one.pairs)):
             unknown = [(role, name) for role, name in pair if name not in names]
             for role, name in unknown:
                 text = (
                     f"{name!r} is not a network of the study: expected one of {', '.join(names)}{nearest(name, names)}"
                 )
-                mistakes.append((("training_budget", "pairs", index, role), text))
+                mistakes.append(((measure, "pairs", index, role), text))
             if not unknown and (pair.sender, pair.receiver) not in known:
                 text = f"{pair.sender} → {pair.receiver} is not stitched for the task: see `pairs`"
-                mistakes.append((("training_budget", "pairs", index), text))
+                mistakes.append(((measure, "pairs", index), text))
         if mistakes:
             raise mistake(*mistakes)
         return measures

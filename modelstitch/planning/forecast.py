@@ -190,6 +190,13 @@ def measure_jobs(plan: PlannedStudy, speed: Speed) -> list[Job]:
             flops = round(2 * cells * plan.sizes.classes * (2 * noise.epochs * noise.train_images + noise.test_images))
             seconds = flops * statistics.fmean(speed.training.values())
             jobs.append(Job(start + seconds, flops, memory=requests.noise_mb(plan, receiver)))
+    for pair in measures.rank_sensitivity.pairs if measures.rank_sensitivity else ():
+        layers = plan.sender_layers("task", pair.sender), plan.receiver_layers("task", pair.receiver)
+        cells = PairCells("task", pair.sender, pair.receiver, *layers)
+        # About as many cells as the matrix has: a handful of ranks for each sender layer.
+        flops = operations.training(plan, *cells) + operations.evaluation(plan, *cells[1:])
+        seconds = flops * rate(speed.training, cells.key)
+        jobs.append(Job(start + seconds, flops, memory=requests.rank_mb(plan, pair.sender, pair.receiver)))
     for pair in measures.training_budget.pairs if measures.training_budget else ():
         layers = plan.sender_layers("task", pair.sender), plan.receiver_layers("task", pair.receiver)
         cells = PairCells("task", pair.sender, pair.receiver, *layers)

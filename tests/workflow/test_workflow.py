@@ -77,7 +77,17 @@ SIMILARITY = {
     "keep_stitches": False,
 }
 FIGURES = {"draw_pairs": 1, "draw_overviews": 1, "draw_depths": 1}
-TABLES = {"measure_triangle": 1, "make_tables": 1, "make_matrices": 1, "find_failures": 1, "compare_published": 1}
+TABLES = dict.fromkeys(
+    (
+        "measure_triangle",
+        "measure_self_consistency",
+        "make_tables",
+        "make_matrices",
+        "find_failures",
+        "compare_published",
+    ),
+    1,
+)
 AFTER_STITCHES = {**TABLES, **FIGURES}
 TRAINED = "R1111_trained_s0"
 # Networks that the workflow described (`planning.describe`): kept for every test, in files whose names are digests.
