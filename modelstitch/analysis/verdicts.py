@@ -121,13 +121,15 @@ def controls(
         yield name, found.assign(sender_layer=[corresponding(*layer) for layer in at])
     pairs = pd.MultiIndex.from_frame(real[["sender", "receiver"]].drop_duplicates())
     same = rated[pd.MultiIndex.from_frame(rated[["sender", "receiver"]]).isin(pairs)]
+    # Of other stitches accuracy alone is a measure: their excesses are over other stitches of their own kind.
+    same = same[["objective", *CELL, "receiver_layer_count", "accuracy"]]
     stitches = {"remapped labels": same.objective.map(is_remapped), "deranged images": same.objective == DERANGED}
     for name, chosen in stitches.items():
         yield name, same[chosen]
     yield "image", _at_corresponding(same[same.objective == IMAGE], layers)
     if noise is not None:
         for sigma, found in noise[noise.receiver.isin(layers.index)].groupby("sigma"):
-            yield f"noise, sigma {sigma:g}", _at_corresponding(found, layers)
+            yield f"noise {sigma:g}", _at_corresponding(found, layers)
 
 
 def _at_corresponding(found: pd.DataFrame, layers: pd.Series) -> pd.DataFrame:

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from modelstitch.figures.canvas import INK, LABEL, MARGIN, SMALL, SOFT, canvas, number, text_width, write_title
+from modelstitch.figures.canvas import INK, LABEL, MARGIN, SMALL, SOFT, TITLE, canvas, number, text_width, write_title
 
 CELL, HEIGHT = 0.44, 0.27  # inches
 MAP = "PuOr"  # white where a measure tells nothing
@@ -22,10 +22,12 @@ def draw(verdicts: pd.DataFrame) -> Figure:
     names = {measure: measure.replace("_", " ") for measure in measures}
     left = MARGIN + max((text_width(name, LABEL) for name in controls), default=1.0) + 0.12
     top = 0.95 + max((text_width(name, LABEL) for name in names.values()), default=0.0)
+    title = "What tells a control from the real thing"
     subtitle = "area under the curve, all depths · (interval holds 0.5)"
-    width = max(left + CELL * len(measures), MARGIN + text_width(subtitle, LABEL)) + MARGIN
+    written = max(text_width(title, TITLE, "bold"), text_width(subtitle, LABEL))
+    width = max(left + CELL * len(measures), MARGIN + written) + MARGIN
     axes = canvas(width, top + HEIGHT * len(controls) + MARGIN)
-    write_title(axes, "What tells a control from the real thing", subtitle)
+    write_title(axes, title, subtitle)
     colormap = matplotlib.colormaps[MAP]
     for column, measure in enumerate(measures):
         place = left + CELL * (column + 0.5), top - 0.08
