@@ -41,6 +41,7 @@ rule all:
         TRIANGLE,
         UNCERTAINTY,
         COMPARISONS.values(),
+        SELF_CONSISTENCY,
         FAILURES,
         PUBLISHED.values(),
         MATRICES,

@@ -4,11 +4,30 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
+
+from modelstitch.errors import ModelstitchError
+
 
 def seed_of(*parts: object) -> int:
     """Seed, in `0 .. 2**63 - 1`, that only these parts (their `str`) determine: study seed, ids, layers, epoch, ..."""
     text = "\0".join(str(part) for part in parts)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def derangement(count: int, seed: int) -> np.ndarray:
+    """A permutation of `0 .. count - 1` that leaves none in its place, int64 (count,): each as likely as any other.
+
+    Raises:
+        ModelstitchError: if there is only one to permute.
+    """
+    if count < 2:
+        raise ModelstitchError(f"{count} can't be exchanged: expected two classes, and two images, at least")
+    generator = np.random.default_rng(seed)
+    while True:  # a permutation in e is one
+        order = generator.permutation(count)
+        if (order != np.arange(count)).all():
+            return order
 
 
 @contextmanager

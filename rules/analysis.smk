@@ -6,6 +6,7 @@ TABLES = {
     "networks": RESULTS / "tables/networks.csv",
 }
 TRIANGLE = RESULTS / "tables/triangle.csv"
+SELF_CONSISTENCY = RESULTS / "tables/self_consistency.csv"
 UNCERTAINTY = RESULTS / "tables/uncertainty.csv"
 COMPARISONS = {name: RESULTS / f"tables/{name}.csv" for name in ("comparisons", "comparison_summary")}
 FAILURES = RESULTS / "tables/failures.csv"
@@ -217,3 +218,29 @@ rule compare_cells:
         code=code_of("compare_cells.py"),
     script:
         "../workflow_scripts/compare_cells.py"
+
+
+rule measure_self_consistency:
+    input:
+        cells=TABLES["cells_parquet"],
+    output:
+        report(
+            SELF_CONSISTENCY,
+            caption="../report/self_consistency.rst",
+            category="Tables",
+            labels={"table": "self-consistency"},
+        ),
+    log:
+        RESULTS / "logs/measure_self_consistency.log",
+    benchmark:
+        RESULTS / "benchmarks/measure_self_consistency.tsv"
+    conda:
+        "../envs/modelstitch.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        records=digest_of(RECORDS),
+        code=code_of("measure_self_consistency.py"),
+    script:
+        "../workflow_scripts/measure_self_consistency.py"

@@ -14,7 +14,7 @@ from snakemake.utils import update_config
 from modelstitch.analysis.controls import OVER_REMAPPED
 from modelstitch.config.families import label
 from modelstitch.config.networks import LIBRARY
-from modelstitch.config.stitches import REMAPPED, is_measured
+from modelstitch.config.stitches import IMAGE, REMAPPED, is_measured
 from modelstitch.config.study import check_repeated_keys, load_study
 from modelstitch.data import sources
 from modelstitch.data.datasets import read_sizes

@@ -35,9 +35,10 @@ CONTROLS_FIGURES = [
         objective=objective,
     )
 ]
+DEPTH_RECIPES = {name: recipes for name, recipes in SHOWN_RECIPES.items() if name != IMAGE}  # which has no depth
 DEPTH_FIGURES = [
     file
-    for objective, recipes in SHOWN_RECIPES.items()
+    for objective, recipes in DEPTH_RECIPES.items()
     for sender, receiver in recipes
     for file in in_report(
         f"{RESULTS}/figures/depth_{objective}_{sender}_to_{receiver}",
@@ -133,7 +134,7 @@ rule draw_depths:
         runtime=60,
     params:
         folder=lambda wildcards, output: str(Path(output[0]).parent),
-        recipes=SHOWN_RECIPES,
+        recipes=DEPTH_RECIPES,
         colormap=COLORMAP,
         formats=list(FORMATS),
         pairs=digest_of(RECORDS),

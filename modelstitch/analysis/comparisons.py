@@ -14,7 +14,7 @@ from modelstitch.analysis.controls import CELL
 from modelstitch.analysis.depth import corresponding
 from modelstitch.analysis.matrices import PAIR
 from modelstitch.analysis.tables import in_order
-from modelstitch.config.stitches import is_control
+from modelstitch.config.stitches import is_remapped
 from modelstitch.data import datasets
 
 CORRESPONDING, OWN_LAYER, RANDOM_SENDER = "corresponding", "own_layer", "random_sender"
@@ -140,7 +140,7 @@ def _comparisons(cells: pd.DataFrame) -> Iterator[tuple[str, pd.Series, dict[str
     yield OWN_LAYER, cells.sender != cells.receiver, own
     trained = (cells.sender_recipe == "trained") & (cells.receiver_recipe == "trained")
     yield RANDOM_SENDER, trained, {"sender_recipe": "random"}
-    for objective in cells.objective[cells.objective.map(is_control)].unique():
+    for objective in cells.objective[cells.objective.map(is_remapped)].unique():
         yield objective, cells.objective == "task", {"objective": objective}
 
 

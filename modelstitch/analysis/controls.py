@@ -5,7 +5,7 @@ And than the same stitch on labels that are remapped: what of an accuracy only a
 
 import pandas as pd
 
-from modelstitch.config.stitches import is_control
+from modelstitch.config.stitches import is_control, is_remapped
 
 EXCESSES_OVER_RANDOM = ("excess_over_random_sender", "excess_over_random_receiver", "excess_over_random_both")
 EXCESSES = (*EXCESSES_OVER_RANDOM, "excess_over_probe", "excess_over_self")
@@ -49,7 +49,7 @@ def over_remapped(table: pd.DataFrame) -> dict[str, pd.Series]:
     permutations, NaN where there is only one.
     """
     keys = [key for key in CELL if key != "objective"]
-    remapped = table[table.objective.map(is_control)].groupby(keys).accuracy.agg(["mean", "std"])
+    remapped = table[table.objective.map(is_remapped)].groupby(keys).accuracy.agg(["mean", "std"])
     found = table[keys].join(remapped, on=keys).where(table.objective == "task")
     values = (table.accuracy - found["mean"], found["std"])
     return {name: column.astype("float64") for name, column in zip(REMAPPED_COLUMNS, values, strict=True)}

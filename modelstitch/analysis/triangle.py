@@ -15,7 +15,7 @@ import pandas as pd
 from modelstitch.analysis import outcomes
 from modelstitch.analysis.controls import OVER_REMAPPED
 from modelstitch.analysis.depth import relative_depth
-from modelstitch.config.stitches import is_control
+from modelstitch.config.stitches import is_remapped
 from modelstitch.data import datasets
 from modelstitch.identifiers import RECIPES, NetworkId
 from modelstitch.seeds import seed_of
@@ -238,12 +238,13 @@ def interval(values: np.ndarray) -> tuple[float, float]:
 def _read(path: Path | str, dataset: datasets.Dataset, counts: np.ndarray) -> _Pair:
     """A record, with accuracies of images that count so often (B, images)."""
     cells = outcomes.read(path, dataset)
-    record, (rows, columns) = cells.record, cells.layers.T
+    record = cells.record
     sender, receiver = (NetworkId.parse(record.attributes[role]) for role in ("sender", "receiver"))
+    kept = cells.layers[:, 0] >= 0  # the image is no layer: it has no depth
     # Sums of whole numbers are exact in float32 up to 16.7 million images.
-    accuracy = (counts @ cells.right.T.astype(np.float32)).astype(np.float64) / counts.shape[1]
-    slopes = cell_slopes(rows, columns, len(record.sender), len(record.receiver))
-    accuracies = Accuracies(accuracy, slopes, cells.layers)
+    accuracy = (counts @ cells.right[kept].T.astype(np.float32)).astype(np.float64) / counts.shape[1]
+    slopes = cell_slopes(*cells.layers[kept].T, len(record.sender), len(record.receiver))
+    accuracies = Accuracies(accuracy, slopes, cells.layers[kept])
     return _Pair(record.attributes["objective"], sender, receiver, accuracies)
 
 
@@ -251,7 +252,7 @@ def _over_remapped(pairs: Sequence[_Pair]) -> Iterator[_Pair]:
     """Of each pair with remapped labels the task's accuracies less the mean on these, where all have a result."""
     controls: dict[tuple[NetworkId, NetworkId], list[_Pair]] = {}
     for pair in pairs:
-        if is_control(pair.objective):
+        if is_remapped(pair.objective):
             controls.setdefault((pair.sender, pair.receiver), []).append(pair)
     for pair in pairs:
         found = controls.get((pair.sender, pair.receiver), [])

@@ -108,6 +108,32 @@ class Capacity(Section):
         return AdamStitches.model_validate(kept | own | values)
 
 
+class ClusteredNoise(Section):
+    """A sender of noise, one cluster per class, stitched into every layer of each receiver."""
+
+    sigmas: Annotated[tuple[Annotated[float, Field(ge=0)], ...], *UNIQUE] = Field(
+        description="deviations of the noise about each class's tensor, whose values are of 0 to 1: [0.1, 1]"
+    )
+    train_images: int = Field(ge=1, description="training images per class")
+    test_images: int = Field(ge=1, description="test images per class")
+    epochs: float = Field(gt=0, description="passes over the training images")
+    batch: int = Field(ge=1, description="images per step")
+    learning_rate: float = Field(gt=0, description="peak learning rate, which falls by a cosine to 0")
+
+
+class RankSensitivity(Section):
+    """Accuracy as the sender's representations are truncated to lower ranks, beside that of a linear probe."""
+
+    images: int = Field(ge=2, description="training images that show principal components and train a probe")
+    pairs: Annotated[tuple[NamedPair, ...], *UNIQUE] = Field(description="the ordered pairs, by their networks")
+
+
+class Verdicts(Section):
+    """Which measure tells each control from the real thing: two trained networks of one architecture."""
+
+    reference: str = Field(description="architecture of the real thing; every other trained one is a control")
+
+
 class Measures(Section):
     """What else is measured; each section may be left out."""
 
@@ -123,6 +149,11 @@ class Measures(Section):
         default=None, description="CKA, CCA and others beside accuracy"
     )
     capacity: Capacity | None = Field(default=None, description="accuracy by what a stitch can express")
+    clustered_noise: ClusteredNoise | None = Field(default=None, description="noise in clusters as the sender")
+    rank_sensitivity: RankSensitivity | None = Field(
+        default=None, description="accuracy as the sender's representations lose rank"
+    )
+    verdicts: Verdicts | None = Field(default=None, description="which measure tells each control from the real thing")
 
 
 def section_of(name: str) -> type[Section]:

@@ -10,7 +10,7 @@ from modelstitch.config.messages import listed, mistake
 from modelstitch.config.pairs import Pairs
 from modelstitch.config.section import PRECISION, UNIQUE, Augmentation, Precision, Section, read
 
-REMAPPED = "remapped"
+REMAPPED, DERANGED, IMAGE = CONTROLS = ("remapped", "deranged", "image")  # trained as the task
 STARTS = ("least-squares", "random")
 Start = Literal[STARTS]
 
@@ -119,11 +119,16 @@ class LeastSquares(StitchSettings):
         return family
 
 
-class Remapped(Section):
-    """The control of the task: stitches trained on labels whose classes are exchanged, none left in its place."""
+class Control(Section):
+    """A control of the task, whose stitches are trained as `task` says."""
+
+    pairs: Pairs | None = Field(description="which of the study's pairs of recipes; null is all")
+
+
+class Remapped(Control):
+    """Stitches trained on labels whose classes are exchanged, none left in its place."""
 
     permutations: int = Field(ge=1, description="how many ways of exchanging the classes, an objective each")
-    pairs: Pairs | None = Field(description="which of the study's pairs of recipes; null is all")
 
 
 TaskStitches = Annotated[PaperStitches | FastStitches | AdamStitches, Field(discriminator="protocol")]
@@ -152,6 +157,12 @@ class Stitches(Section):
         default=None,
         description="as the task, on labels whose classes are exchanged: accuracy that needs no similarity",
     )
+    deranged: Control | None = Field(
+        default=None, description="as the task, with another image for each label: accuracy that needs no image"
+    )
+    image: Control | None = Field(
+        default=None, description="as the task, from the image itself: accuracy that needs no sender"
+    )
 
     @model_validator(mode="after")
     def _any(self) -> "Stitches":
@@ -160,9 +171,10 @@ class Stitches(Section):
         return self
 
     @model_validator(mode="after")
-    def _remapped_needs_the_task(self) -> "Stitches":
-        if self.remapped and not self.task:
-            raise mistake((("remapped",), "expected stitches.task, as which it is trained, or no remapped"))
+    def _controls_need_the_task(self) -> "Stitches":
+        for name in CONTROLS:
+            if getattr(self, name) and not self.task:
+                raise mistake(((name,), f"expected stitches.task, as which it is trained, or no {name}"))
         return self
 
     @model_validator(mode="after")
@@ -181,9 +193,10 @@ class Stitches(Section):
             if isinstance(settings, StitchSettings):
                 repeats = settings.repeats if isinstance(settings, TrainedStitches) else 1
                 found |= dict.fromkeys(_numbered(kind, repeats), settings)
-        if self.remapped:
-            settings = self.task.model_copy(update={"pairs": self.remapped.pairs})
-            found |= dict.fromkeys(_numbered(REMAPPED, self.remapped.permutations), settings)
+        for control in CONTROLS:
+            if section := getattr(self, control):
+                settings = self.task.model_copy(update={"pairs": section.pairs})
+                found |= dict.fromkeys(_numbered(control, getattr(section, "permutations", 1)), settings)
         return found
 
 
@@ -202,9 +215,14 @@ def kind_of(objective: str) -> str:
     return re.sub(r"-\d+$", "", objective)
 
 
+def is_remapped(objective: str) -> bool:
+    """Whether an objective is the task on remapped labels, by any permutation."""
+    return kind_of(objective) == REMAPPED
+
+
 def is_control(objective: str) -> bool:
     """Whether an objective is there to be compared with another, not for what its stitches are like."""
-    return kind_of(objective) == REMAPPED
+    return kind_of(objective) in CONTROLS
 
 
 def is_measured(objective: str) -> bool:
@@ -214,5 +232,4 @@ def is_measured(objective: str) -> bool:
 
 def section_of(objective: str) -> str:
     """The section of `stitches` that says how an objective's stitches are trained."""
-    kind = kind_of(objective)
-    return "task" if kind == REMAPPED else kind
+    return "task" if is_control(objective) else kind_of(objective)

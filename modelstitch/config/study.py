@@ -133,8 +133,8 @@ class Study(Section):
         """Pairs of networks that the study makes, trained for an objective that it has."""
         named = {
             name: section.pairs
-            for name, section in (("training_budget", measures.training_budget), ("capacity", measures.capacity))
-            if section is not None
+            for name in ("training_budget", "capacity", "rank_sensitivity")
+            if (section := getattr(measures, name)) is not None
         }
         if not named or not {"networks", "pairs", "stitches"} <= info.data.keys():
             return measures
@@ -161,6 +161,23 @@ class Study(Section):
                 mistakes.append(((measure, "pairs", index), text))
         if mistakes:
             raise mistake(*mistakes)
+        return measures
+
+    @field_validator("measures")
+    @classmethod
+    def _verdicts_have_a_real_thing(cls, measures: Measures, info: ValidationInfo) -> Measures:
+        """Two seeds of the reference at least, stitched for the task."""
+        if measures.verdicts is None or not {"networks", "stitches"} <= info.data.keys():
+            return measures
+        networks, name = info.data["networks"], measures.verdicts.reference
+        seeds = {one.name: networks.seeds_of(one) for one in networks.architectures}
+        if name not in seeds:
+            text = f"{name!r} is not an architecture of the study: expected one of {', '.join(seeds)}"
+            raise mistake((("verdicts", "reference"), text))
+        if len(seeds[name]) < 2:
+            raise mistake((("verdicts", "reference"), f"{name} has one seed: expected two, whose networks are alike"))
+        if info.data["stitches"].task is None:
+            raise mistake((("verdicts",), "expected stitches.task, which it judges, or no verdicts"))
         return measures
 
     def objectives(self) -> list[str]:

@@ -1,5 +1,6 @@
 """Images on the device: kept as bytes, normalised and augmented in batches."""
 
+import copy
 from collections.abc import Iterator
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 from modelstitch.config.section import Augmentation
 from modelstitch.data.datasets import Dataset, Split
 from modelstitch.errors import ModelstitchError
+from modelstitch.seeds import derangement
 
 EVALUATION_BATCH = 500
 
@@ -27,6 +29,17 @@ class DeviceImages:
         self.labels = torch.from_numpy(split.labels).to(device)
         self.mean = torch.from_numpy(dataset.mean).to(device).reshape(1, -1, 1, 1)
         self.device, self.classes = device, len(dataset.classes)
+
+    def deranged(self, seed: int) -> "DeviceImages":
+        """A copy in which every label has another image, each derangement as likely as any other.
+
+        Raises:
+            ModelstitchError: if there is only one image.
+        """
+        order = torch.from_numpy(derangement(len(self), seed)).to(self.device)
+        images = copy.copy(self)
+        images.images = self.images[order]
+        return images
 
     def __len__(self) -> int:
         return len(self.images)

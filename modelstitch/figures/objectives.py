@@ -40,9 +40,10 @@ def draw(cells: pd.DataFrame, networks: pd.DataFrame, colormap: str) -> Figure:
         cells, networks: the tables.
         colormap: of the accuracies.
     """
+    layers = cells[cells.sender_layer >= 0]  # the image is no layer: it has no depth
     rows = [
         (recipes, shared)
-        for recipes, chosen in with_excess(cells).groupby(["sender_recipe", "receiver_recipe"], sort=False)
+        for recipes, chosen in with_excess(layers).groupby(["sender_recipe", "receiver_recipe"], sort=False)
         if len(shared := in_all(chosen))
     ]
     panels = [sorted(shared.groupby("objective"), key=lambda panel: _place(panel[0])) for _, shared in rows]

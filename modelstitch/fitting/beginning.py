@@ -44,6 +44,7 @@ class Fit(NamedTuple):
             for a part of an epoch. Accuracy is NaN where training ran no suffix.
         images: how many were trained on.
         classes: as in `StitchedPair`, of the labels that were trained on.
+        deranged: seed by which the images were exchanged, those of the test too; None where each has its own label.
     """
 
     stitches: Stitches
@@ -51,6 +52,7 @@ class Fit(NamedTuple):
     accuracy: np.ndarray
     images: int
     classes: Tensor | None = None
+    deranged: int | None = None
 
 
 def new_stitches(geometries: Mapping[Cell, Geometry], family: Any, seed: Sequence[object], device: str) -> Stitches:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from modelstitch.accuracy import accuracy
-from modelstitch.config.stitches import StitchSettings
+from modelstitch.config.stitches import IMAGE, StitchSettings
 from modelstitch.data.datasets import Dataset
 from modelstitch.data.images import DeviceImages
 from modelstitch.engine.evaluation import predict
@@ -51,7 +51,7 @@ def train_pair(
 
     A cell depends on its own seed and on the pair's order of images only, not on which other cells are trained with it,
     nor on the order in which layers are named. Receiver layer -1 is its input, where the expected representation is the
-    prepared image.
+    prepared image; the objective `image` has no other sender layer.
 
     Raises:
         ModelstitchError: if a network takes no such images or hasn't the layers, the device's memory can't hold a
@@ -63,7 +63,7 @@ def train_pair(
     sender, receiver = sender.with_images(image), receiver.with_images(image)
     train_images, test_images = (DeviceImages(dataset, split, device) for split in (dataset.train, dataset.test))
     frozen = [freeze(network, settings.precision, device) for network in (sender, receiver)]
-    rows = _chosen(sender, sender_layers)
+    rows = _chosen(sender, [INPUT] if objective == IMAGE else sender_layers)
     columns = _chosen(receiver, receiver_layers)
     shapes = geometries(frozen[0].shapes, frozen[1].shapes, rows, columns, geometry_of(settings.family))
     names = (sender.name, receiver.name)
@@ -72,7 +72,8 @@ def train_pair(
     fit = objective_of(objective).fit(*frozen, shapes, train_images, settings, seed, " → ".join(names))
     trained_seconds = time.monotonic() - begun
     own = predict_alone(frozen[1], test_images).argmax(dim=1).cpu().numpy()
-    predictions = predict(StitchedPair(*frozen, fit.stitches, fit.classes), test_images)
+    seen = test_images if fit.deranged is None else test_images.deranged(fit.deranged)
+    predictions = predict(StitchedPair(*frozen, fit.stitches, fit.classes), seen)
     seconds = time.monotonic() - begun
     attributes = {
         "study": study,

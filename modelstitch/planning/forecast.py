@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import statistics
 import time
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -193,6 +194,21 @@ def measure_jobs(plan: PlannedStudy, speed: Speed) -> list[Job]:
             images = min(measures.probes.images, train_images)
             seconds = PROBE_SECONDS * images * plan.layers(sender)
             jobs.append(Job(start + seconds, memory=requests.network_mb(plan, sender)))
+    if noise := measures.clustered_noise:
+        for receiver in dict.fromkeys(pair.receiver for pair in study.ordered_pairs()):
+            layers = range(plan.layers(receiver))
+            cells = len(noise.sigmas) * sum(map(plan.description(receiver).suffix_operations, layers))
+            # A forward and a backward pass of each training image, for two objectives.
+            flops = round(2 * cells * plan.sizes.classes * (2 * noise.epochs * noise.train_images + noise.test_images))
+            seconds = flops * statistics.fmean(speed.training.values())
+            jobs.append(Job(start + seconds, flops, memory=requests.noise_mb(plan, receiver)))
+    for pair in measures.rank_sensitivity.pairs if measures.rank_sensitivity else ():
+        layers = plan.sender_layers("task", pair.sender), plan.receiver_layers("task", pair.receiver)
+        cells = PairCells("task", pair.sender, pair.receiver, *layers)
+        # About as many cells as the matrix has: a handful of ranks for each sender layer.
+        flops = operations.training(plan, *cells) + operations.evaluation(plan, *cells[1:])
+        seconds = flops * rate(speed.training, cells.key)
+        jobs.append(Job(start + seconds, flops, memory=requests.rank_mb(plan, pair.sender, pair.receiver)))
     if similarity := measures.statistical_similarity:
         for sender, receiver in study.ordered_pairs():
             images = min(similarity.images, test_images)

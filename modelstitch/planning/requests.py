@@ -130,6 +130,29 @@ def spectra_mb(plan: PlannedStudy, objective: str, sender: str | NetworkId, rece
     return pair_mb(plan, objective, sender, receiver, *layers) + math.ceil(4 * SPECTRA_BATCH * held / MIB)
 
 
+def noise_mb(plan: PlannedStudy, network: str | NetworkId) -> int:
+    """Noise into a network: a batch for every layer and sigma, twice and a copy, and the largest group."""
+    noise, description = plan.study.measures.clustered_noise, plan.description(network)
+    layers = range(plan.layers(network))
+    sent = len(noise.sigmas) * max(noise.batch, FEWEST_EVALUATED) * sum(description.shapes[j].size for j in layers)
+    groups = GROUP_MB[plan.study.jobs.device] + 2 * _largest_group(description, layers) // MIB
+    return network_mb(plan, network) + groups + 3 * 4 * sent // MIB
+
+
+def rank_mb(plan: PlannedStudy, sender: str | NetworkId, receiver: str | NetworkId) -> int:
+    """A pair's matrix, with each sender layer at every rank: representations of a batch, and features of probes."""
+    images, layers = plan.study.measures.rank_sensitivity.images, range(plan.layers(sender))
+    shapes = [plan.description(sender).shapes[i] for i in layers]
+    batch = max(plan.study.stitches.task.batch, FEWEST_EVALUATED)
+    sent = sum(shape.channels.bit_length() * shape.size for shape in shapes) * batch
+    probed = plan.work(sender, sender, layers, [layers[-1]]).geometries.values()
+    ranks = max(shape.channels.bit_length() for shape in shapes)
+    features = ranks * sum(geometry.parts[0].inputs for geometry in probed)
+    count = features * (images + plan.sizes.test_images)
+    pair = pair_mb(plan, "task", sender, receiver, layers, range(plan.layers(receiver)))
+    return pair + 4 * (3 * sent + 2 * count) // MIB
+
+
 def joining_mb(plan: PlannedStudy, sender: str | NetworkId, receiver: str | NetworkId, family: Family = LINEAR) -> int:
     """Joining the blocks of a pair: its stitches twice."""
     layers = (range(plan.layers(network)) for network in (sender, receiver))

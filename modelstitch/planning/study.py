@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from modelstitch.config.families import LINEAR, Family
-from modelstitch.config.stitches import StitchSettings, section_of
+from modelstitch.config.stitches import IMAGE, StitchSettings, section_of
 from modelstitch.config.study import Study
 from modelstitch.data.datasets import Sizes
 from modelstitch.errors import ModelstitchError
@@ -49,6 +49,8 @@ class PlannedStudy:
 
     def sender_layers(self, objective: str, sender: str | NetworkId) -> list[int]:
         """Layers of the sender that are stitched, in ascending order: the rows of its matrices."""
+        if objective == IMAGE:
+            return [-1]
         return self._chosen(self.study.stitches.objectives()[objective].sender_layers, sender)
 
     def receiver_layers(self, objective: str, receiver: str | NetworkId) -> list[int]:

@@ -307,7 +307,7 @@ def budget(sender, receiver, epochs=(1,)):
             "stitches",
             {},
             "stitches: no objective: expected at least one of task, similarity, soft, "
-            "functional, penultimate, remapped",
+            "functional, penultimate, remapped, deranged, image",
         ),
         ("stitches.similarity", {}, "stitches.similarity.protocol: missing key: expected paper, least-squares or adam"),
         (
@@ -331,6 +331,16 @@ def budget(sender, receiver, epochs=(1,)):
             {"name": "low-rank"},
             "stitches.task.family.rank: missing key: largest rank of the map; one that is no less than its size limits "
             "nothing",
+        ),
+        (
+            "measures",
+            {"verdicts": {"reference": "R111"}},
+            "measures.verdicts.reference: 'R111' is not an architecture of the study: expected one of R1111, R1112",
+        ),
+        (
+            "measures",
+            {"verdicts": {"reference": "R1111"}},
+            "measures.verdicts.reference: R1111 has one seed: expected two, whose networks are alike",
         ),
         (
             "stitches.similarity",

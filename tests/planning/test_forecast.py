@@ -5,6 +5,7 @@ import time
 import pytest
 from torch.utils.flop_counter import FlopCounterMode
 
+from modelstitch.config.stitches import Control
 from modelstitch.config.study import Study
 from modelstitch.data.datasets import Sizes
 from modelstitch.errors import ModelstitchError
@@ -218,3 +219,28 @@ def test_what_is_measured_costs_its_jobs():
     assert [job.flops for job in measuring.jobs[-16:-8]] == [training + evaluation] * 4 + [
         16 * training + evaluation
     ] * 4
+
+
+def test_noise_truncated_senders_and_controls_are_planned_for():
+    """The control from the image has one sender layer; noise goes into each receiver, at each rank a pair once."""
+    noise = {"sigmas": [0.1, 1], "train_images": 60, "test_images": 10, "epochs": 4, "batch": 32, "learning_rate": 0.1}
+    pair = {"sender": "R1111_trained_s0", "receiver": "R1111_trained_s0"}
+    measures = {"clustered_noise": noise, "rank_sensitivity": {"images": 100, "pairs": [pair]}}
+    study = study_of("cifar10-laptop", networks={"architectures": ["R1111"], "width": 4}, measures=measures)
+    study = study.model_copy(
+        update={
+            "stitches": study.stitches.model_copy(
+                update={"remapped": None, "image": Control(pairs=None), "deranged": Control(pairs=None)}
+            )
+        }
+    )
+    plan = planned(study)
+    rows = {cells.objective: cells.sender_layers for cells in cells_of(plan)}
+    assert rows == {"task": list(range(5)), "deranged": list(range(5)), "image": [-1]}
+    measuring = stages(plan, SPEED, dataset_jobs=1, table_jobs=6)[3]
+    receivers = {pair.receiver for pair in study.ordered_pairs()}
+    *_, noisy, ranked = measuring.jobs[-len(receivers) - 1 :]
+    suffixes = sum(plan.description("R1111_trained_s0").suffix_operations(j) for j in range(5))
+    assert noisy.flops == 2 * 2 * suffixes * 10 * (2 * 4 * 60 + 10)
+    assert noisy.memory > requests.network_mb(plan, "R1111_trained_s0")
+    assert ranked.memory > requests.pair_mb(plan, "task", *SELF)

@@ -18,8 +18,9 @@ def layers(count):
 
 
 def layers_of(network):
-    """As many layers as a Small ResNet has, by its id."""
-    return layers(1 + sum(map(int, network[1:5])))
+    """As many layers as a Small ResNet has, by its id; any other has five."""
+    digits = network[1:5]
+    return layers(1 + sum(map(int, digits)) if digits.isdigit() else 5)
 
 
 def column(receiver_layer, accuracies, **changes):

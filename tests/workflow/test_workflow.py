@@ -80,6 +80,7 @@ FIGURES = {"draw_pairs": 1, "draw_overviews": 1, "draw_depths": 1}
 TABLES = {
     "measure_triangle": 1,
     "measure_uncertainty": 1,
+    "measure_self_consistency": 1,
     "compare_cells": 1,
     "make_tables": 1,
     "make_matrices": 1,

@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from modelstitch.config.stitches import TrainedStitches
-from modelstitch.errors import ModelstitchError
 from modelstitch.fitting import through_suffix
 from modelstitch.fitting.through_suffix import images_seen, operations
-from modelstitch.seeds import seed_of
+from modelstitch.seeds import derangement, seed_of
 from modelstitch.stitches.geometry import Cell, Geometry
 
 if TYPE_CHECKING:
@@ -63,18 +62,3 @@ def fit(
     classes = torch.from_numpy(order).to(images.device)
     seed = (study_seed, *networks, "task")
     return through_suffix.fit(sender, receiver, geometries, images, settings, seed, label, classes=classes)
-
-
-def derangement(count: int, seed: int) -> np.ndarray:
-    """A permutation of `0 .. count - 1` that leaves none in its place, int64 (count,): each as likely as any other.
-
-    Raises:
-        ModelstitchError: if there is only one to permute.
-    """
-    if count < 2:
-        raise ModelstitchError(f"labels of {count} class can't be remapped: expected two classes at least")
-    generator = np.random.default_rng(seed)
-    while True:  # a permutation in e is one
-        order = generator.permutation(count)
-        if (order != np.arange(count)).all():
-            return order

@@ -1,0 +1,66 @@
+"""Picture of how accuracy falls with the rank of the sender's representations, beside a probe's."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MultipleLocator, NullFormatter, ScalarFormatter
+
+from modelstitch.figures.canvas import (
+    FAINT,
+    INK,
+    LABEL,
+    MARGIN,
+    SMALL,
+    SOFT,
+    canvas,
+    chance_of,
+    own_accuracy,
+    panel,
+    text_width,
+    write_title,
+)
+
+PANEL, GAP, BELOW = 1.5, 0.25, 0.85  # inches
+LEFT, TOP = 0.7, 1.3
+LINES = {"accuracy": ("#0969da", "stitch"), "probe_accuracy": ("#bc4c00", "linear probe")}
+
+
+def draw(cells: pd.DataFrame, networks: pd.DataFrame) -> Figure:
+    """A row of panels for each pair, one for each sender layer: both accuracies by rank.
+
+    Args:
+        cells: as `measures.rank_sensitivity` gives them, of all pairs.
+        networks: the networks table.
+
+    Raises:
+        ModelstitchError: if a network is missing from its table.
+    """
+    pairs = list(cells.groupby(["sender", "receiver"], sort=False))
+    across = max(pair.sender_layer.nunique() for _, pair in pairs)
+    title = "Rank of the sender's representations"
+    width = max(LEFT + across * (PANEL + GAP), MARGIN + text_width(title, 14)) + MARGIN
+    page = canvas(width, TOP + len(pairs) * (PANEL + BELOW) - 0.2)
+    write_title(page, title, "grey: the receiver itself · dotted: chance")
+    x = LEFT
+    for colour, words in LINES.values():
+        page.plot([x, x + 0.22], [TOP - 0.5] * 2, color=colour, linewidth=1.6)
+        page.text(x + 0.29, TOP - 0.5, words, size=LABEL, color=INK, va="center_baseline")
+        x += 0.29 + text_width(words, LABEL) + 0.3
+    for row, ((sender, receiver), pair) in enumerate(pairs):
+        for column, ((i, j), layer) in enumerate(pair.groupby(["sender_layer", "receiver_layer"])):
+            axes = panel(page, LEFT + column * (PANEL + GAP), TOP + row * (PANEL + BELOW), PANEL, PANEL)
+            for name, (colour, _) in LINES.items():
+                axes.plot(layer["rank"], layer[name], color=colour, linewidth=1.4, marker=".")
+            axes.axhline(own_accuracy(networks, receiver), color=FAINT, linewidth=1.2, zorder=1)
+            axes.axhline(chance_of(networks), color=SOFT, linewidth=0.9, linestyle=(0, (1, 1.6)), zorder=1)
+            axes.set_xscale("log", base=2)
+            axes.xaxis.set_major_formatter(ScalarFormatter())
+            axes.xaxis.set_minor_formatter(NullFormatter())
+            axes.set_ylim(0, 1.02)
+            axes.yaxis.set_major_locator(MultipleLocator(0.2))
+            axes.tick_params(labelsize=SMALL, labelcolor=SOFT, labelleft=column == 0)
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.set_title(f"{sender} → {receiver}, {i} → {j}" if not column else f"{i} → {j}", size=SMALL, loc="left")
+            axes.set_xlabel("rank", size=SMALL, color=SOFT)
+            if not column:
+                axes.set_ylabel("test accuracy", size=SMALL, color=SOFT)
+    return page.figure

@@ -1,0 +1,208 @@
+"""Does accuracy fall with what the sender keeps? Its representations truncated to a rank, beside a probe of the same.
+
+A layer's channels at one place of one image are a vector; over all places of some training images these have principal
+components. Truncated to rank r, a representation keeps the first r of them, and the mean of the others. What can be
+read from it falls with r, as a linear probe shows: a measure of similarity that does not fall with the probe does not
+measure what the sender has kept. Balogh and Jelasity (arXiv 2412.11299) sweep the rank so, by truncated SVD.
+"""
+
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from modelstitch.accuracy import accuracy
+from modelstitch.analysis.depth import corresponding
+from modelstitch.config.stitches import TrainedStitches
+from modelstitch.data.datasets import Dataset, Split
+from modelstitch.data.images import EVALUATION_BATCH, DeviceImages, drawn
+from modelstitch.engine.evaluation import predict
+from modelstitch.engine.pair import StitchedPair
+from modelstitch.fitting.objectives import objective_of
+from modelstitch.hardware import enough_memory, in_batches, prepare
+from modelstitch.measures import probes
+from modelstitch.networks.frozen import FrozenNetwork, freeze
+from modelstitch.networks.network import Network
+from modelstitch.networks.representations import Representation
+from modelstitch.seeds import seed_of
+from modelstitch.stitches.geometry import Geometry, in_order
+
+BATCH = 100
+COLUMNS = (
+    "sender",
+    "receiver",
+    "sender_layer",
+    "sender_layer_name",
+    "receiver_layer",
+    "receiver_layer_name",
+    "channels",
+    "rank",
+    "variance_kept",
+    "probe_accuracy",
+    "accuracy",
+)
+
+
+class Truncation(NamedTuple):
+    """Of a sender's layer.
+
+    Attributes:
+        layer: which.
+        rank: how many principal components are kept.
+        mean: (C,).
+        projection: (C, C), onto them.
+        kept: share of the variance.
+    """
+
+    layer: int
+    rank: int
+    mean: Tensor
+    projection: Tensor
+    kept: float
+
+
+class TruncatedSender:
+    """Stands in for a frozen sender, whose layers are truncations of another's, numbered from 0."""
+
+    def __init__(self, sender: FrozenNetwork, truncations: list[Truncation]) -> None:
+        self.sender, self.truncations, self.dtype = sender, truncations, sender.dtype
+        self.shapes = {index: sender.shapes[one.layer] for index, one in enumerate(truncations)}
+        self.source = SimpleNamespace(outputs=None)  # no logits: it teaches nothing
+
+    def representations(self, images: Tensor, last: int | None = None) -> dict[int, Tensor]:
+        """Of images (N, C, H, W) of 0 to 1, up to the truncation `last`, by default all."""
+        chosen = self.truncations[: None if last is None else last + 1]
+        sent = self.sender.representations(images, max(one.layer for one in chosen))
+        return {index: truncated(sent[one.layer], self.shapes[index], one) for index, one in enumerate(chosen)}
+
+
+def truncated(values: Tensor, shape: Representation, truncation: Truncation) -> Tensor:
+    """Representations (N, *shape) of the rank of a truncation."""
+    axis = channel_axis(shape)
+    vectors = values.movedim(axis, -1)
+    projection, mean = truncation.projection.to(values.dtype), truncation.mean.to(values.dtype)
+    return (mean + (vectors - mean) @ projection).movedim(-1, axis)
+
+
+def channel_axis(shape: Representation) -> int:
+    """Of representations (N, *shape)."""
+    return 1 if shape.layout == "map" else -1
+
+
+def ranks(channels: int) -> list[int]:
+    """From all channels to one, by halves."""
+    found = [channels]
+    while found[-1] > 1:
+        found.append(found[-1] // 2)
+    return found
+
+
+@torch.no_grad()
+def truncations(sender: FrozenNetwork, images: DeviceImages, chosen: Tensor) -> list[Truncation]:
+    """Every layer at each of its `ranks`, by the principal components of images of some indices (N,)."""
+    sums: dict[int, Tensor] = {}
+    for part in chosen.split(BATCH):
+        for layer, values in sender.representations(images.scaled(part)).items():
+            if layer >= 0:
+                vectors = values.movedim(channel_axis(sender.shapes[layer]), -1).flatten(0, -2).double()
+                ones = torch.cat((vectors, torch.ones_like(vectors[:, :1])), dim=1)
+                sums[layer] = sums.get(layer, 0) + ones.T @ ones
+    found = []
+    for layer, products in sums.items():
+        mean = products[:-1, -1] / products[-1, -1]
+        covariance = products[:-1, :-1] / products[-1, -1] - torch.outer(mean, mean)
+        variances, components = torch.linalg.eigh(covariance)  # in ascending order
+        for rank in ranks(len(mean)):
+            first = components[:, -rank:]
+            kept = (variances[-rank:].sum() / variances.sum().clamp_min(1e-30)).item()
+            found.append(Truncation(layer, rank, mean, first @ first.T, kept))
+    return found
+
+
+@enough_memory("stitches.task.batch or the networks' size")
+def measure(
+    sender: Network,
+    receiver: Network,
+    dataset: Dataset,
+    images: int,
+    training: TrainedStitches,
+    study_seed: int,
+    device: str = "cpu",
+) -> pd.DataFrame:
+    """Stitch each sender layer, at each rank, to the receiver's corresponding layer; and probe it.
+
+    Args:
+        sender, receiver: the networks.
+        dataset: the images.
+        images: training images that show the principal components, and train a probe; all where there are fewer.
+        training: how the stitches are trained for the task.
+        study_seed: of the study.
+        device: where it is computed.
+
+    Returns:
+        `COLUMNS`: both accuracies on the whole test set.
+
+    Raises:
+        ModelstitchError: if the images are of one class, there are fewer than one batch, or the device has too little
+            memory.
+    """
+    prepare(device)
+    image = tuple(dataset.train.images.shape[1:])
+    frozen = [freeze(network.with_images(image), training.precision, device) for network in (sender, receiver)]
+    train, test = (DeviceImages(dataset, split, device) for split in (dataset.train, dataset.test))
+    chosen = drawn(len(train), images, seed_of(study_seed, "rank sensitivity"))
+    found = truncations(frozen[0], train, chosen.to(device))
+    stand_in = TruncatedSender(frozen[0], found)
+    counts = [len(network.layers) for network in frozen]
+    cells = in_order((index, corresponding(one.layer, *counts)) for index, one in enumerate(found))
+    geometries = {cell: Geometry.between(stand_in.shapes[cell[0]], frozen[1].shapes[cell[1]]) for cell in cells}
+    seed = (study_seed, sender.name, receiver.name, "rank sensitivity")
+    label = f"{sender.name} → {receiver.name}, ranks"
+    fit = objective_of("task").fit(stand_in, frozen[1], geometries, train, training, seed, label)
+    stitched = accuracy(predict(StitchedPair(stand_in, frozen[1], fit.stitches), test).classes, dataset.test.labels)
+    picked = chosen.numpy()
+    few = Split(dataset.train.images[picked], dataset.train.labels[picked])
+    probed = probe_accuracies(stand_in, DeviceImages(dataset, few, device), test)
+    rows = []
+    for (index, j), right in zip(fit.stitches, stitched, strict=True):
+        one = found[index]
+        rows.append(
+            {
+                "sender": sender.name,
+                "receiver": receiver.name,
+                "sender_layer": one.layer,
+                "sender_layer_name": frozen[0].layers[one.layer].name,
+                "receiver_layer": j,
+                "receiver_layer_name": frozen[1].layers[j].name,
+                "channels": len(one.mean),
+                "rank": one.rank,
+                "variance_kept": one.kept,
+                "probe_accuracy": probed[index],
+                "accuracy": right,
+            }
+        )
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    return table.sort_values(["sender_layer", "rank"], ascending=[True, False], ignore_index=True)
+
+
+def probe_accuracies(sender: TruncatedSender, train: DeviceImages, test: DeviceImages) -> list[float]:
+    """Test accuracy of a linear probe on each truncation, of what `probes` takes of a layer."""
+    last = sender.sender.shapes[len(sender.sender.layers) - 1]
+    between = {index: Geometry.between(shape, last) for index, shape in sender.shapes.items()}
+
+    def features(images: DeviceImages) -> Mapping[int, np.ndarray]:
+        @torch.no_grad()
+        def pooled(batch: slice) -> dict[int, np.ndarray]:
+            sent = sender.representations(images.scaled(batch))
+            return {index: probes.pooled(sent[index], geometry).cpu().numpy() for index, geometry in between.items()}
+
+        parts = list(in_batches(pooled, len(images), EVALUATION_BATCH))
+        return {index: np.concatenate([part[index] for part in parts]) for index in between}
+
+    seen, unseen = features(train), features(test)
+    labels = [images.labels.cpu().numpy() for images in (train, test)]
+    return [accuracy(probes.fit(seen[index], labels[0]).predict(unseen[index]), labels[1]) for index in between]

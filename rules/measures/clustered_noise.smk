@@ -1,0 +1,89 @@
+"""A sender that is noise, one cluster per class, stitched into every layer of each receiver."""
+
+NOISE = STUDY.measures.clustered_noise
+RECEIVERS = list(dict.fromkeys(pair.receiver for pair in PAIRS)) if NOISE else []
+RECEIVER_NOISES = [f"{RESULTS}/measures/clustered_noise/{receiver}.csv" for receiver in RECEIVERS]
+NOISE_TABLE = f"{RESULTS}/tables/clustered_noise.csv"
+NOISE_FIGURE = in_report(
+    f"{RESULTS}/figures/clustered_noise",
+    "../../report/clustered_noise_figure.rst",
+    "Controls",
+    figure="clustered noise",
+)
+
+
+if NOISE:
+    MEASURED += [NOISE_TABLE, *map(str, NOISE_FIGURE)]
+
+    rule measure_clustered_noise:
+        input:
+            dataset=DATASET,
+            network=NETWORKS / "{network}.safetensors",
+        output:
+            RESULTS / "measures/clustered_noise/{network}.csv",
+        log:
+            RESULTS / "logs/measure_clustered_noise/{network}.log",
+        benchmark:
+            RESULTS / "benchmarks/measure_clustered_noise/{network}.tsv"
+        conda:
+            "../../envs/modelstitch.yaml"
+        threads: STUDY.jobs.threads
+        resources:
+            mem_mb=lambda wildcards, attempt: attempt * requests.noise_mb(PLAN, wildcards.network),
+            runtime=times_attempt(120),
+            gpu=GPUS,
+            device=DEVICE,
+        params:
+            settings=NOISE.model_dump(mode="json"),
+            seed=STUDY.seed,
+            precision=getattr(STUDY.stitches.task, "precision", "float32"),
+            cuts=cuts_of("network"),
+            code=lambda wildcards: code_of_network("measure_clustered_noise.py", wildcards.network),
+        script:
+            "../../workflow_scripts/measure_clustered_noise.py"
+
+    rule gather_clustered_noise:
+        input:
+            cells=RECEIVER_NOISES,
+        output:
+            cells=report(
+                NOISE_TABLE,
+                caption="../../report/clustered_noise.rst",
+                category="Tables",
+                labels={"table": "clustered noise"},
+            ),
+        log:
+            RESULTS / "logs/gather_clustered_noise.log",
+        benchmark:
+            RESULTS / "benchmarks/gather_clustered_noise.tsv"
+        conda:
+            "../../envs/modelstitch.yaml"
+        resources:
+            mem_mb=4000,
+            runtime=60,
+        params:
+            networks=digest_of(RECEIVER_NOISES),
+            code=code_of("gather_tables.py"),
+        script:
+            "../../workflow_scripts/gather_tables.py"
+
+    rule draw_clustered_noise:
+        input:
+            cells=NOISE_TABLE,
+            networks=TABLES["networks"],
+        output:
+            NOISE_FIGURE,
+        log:
+            RESULTS / "logs/draw_clustered_noise.log",
+        benchmark:
+            RESULTS / "benchmarks/draw_clustered_noise.tsv"
+        conda:
+            "../../envs/modelstitch.yaml"
+        resources:
+            mem_mb=4000,
+            runtime=60,
+        params:
+            measure="clustered_noise",
+            code=code_of("draw_measure.py", modules=("modelstitch.figures.clustered_noise",)),
+        script:
+            "../../workflow_scripts/draw_measure.py"
