@@ -168,7 +168,7 @@ def many(splits):
         (lambda s: {"protocol": "fst"}, r"protocol 'fst' of task: expected adam, fast or paper"),
         (
             lambda s: {"objective": "tasks"},
-            r"objective 'tasks': expected functional, penultimate, remapped, similarity, soft or task",
+            r"objective 'tasks': expected deranged, functional, .*, soft or task",
         ),
         (lambda s: {"layers": (["relu.max_pol2d"], None)}, r"no layer .* \(did you mean 'relu\.max_pool2d'"),
         (lambda s: {"layers": ([7], None)}, r"has no layer 7: it has 3, 0 to 2"),
