@@ -102,6 +102,7 @@ if REMAPPED in OBJECTIVES:
 # What is measured beside accuracy; controls and repetitions are there to be compared with.
 COMPARED = [name for name in OBJECTIVES if is_measured(name)]
 STITCHES_MEASURED = [(objective, pair) for objective, pair in STITCHED if objective in COMPARED]
+STITCHED_FOR = {(objective, str(pair.sender), str(pair.receiver)) for objective, pair in STITCHED}
 RECORDS = [str(RECORD).format(objective=objective, **pair._asdict()) for objective, pair in STITCHED]
 KEEP_STITCHES = any(settings.keep_stitches for settings in STUDY.stitches.objectives().values())
 KEPT_STITCHES = [str(Path(record).with_suffix(".safetensors")) for record in RECORDS if KEEP_STITCHES]
@@ -182,6 +183,16 @@ def settings_of(wildcards):
 
 def precision_of(wildcards):
     return STUDY.stitches.objectives()[wildcards.objective].precision
+
+
+def objectives_of(wildcards):
+    """What a pair is stitched for."""
+    return [one for one in OBJECTIVES if (one, wildcards.sender, wildcards.receiver) in STITCHED_FOR]
+
+
+def stitches_of_pair(wildcards):
+    """The stitches of a pair, by objective."""
+    return {one: str(STITCHES).format(objective=one, **wildcards) for one in objectives_of(wildcards)}
 
 
 def sender_layers(wildcards):

@@ -64,3 +64,8 @@ def minutes_of_capacity(wildcards, attempt):
 def minutes_of_budget(wildcards, attempt):
     longer = max(1, float(wildcards.epochs) / STUDY.stitches.task.epochs)
     return round(requests.pair_minutes(PLAN, *cells_of_task(wildcards)) * longer) * attempt
+
+
+def memory_of_spectra(wildcards, attempt):
+    networks = wildcards.sender, wildcards.receiver
+    return attempt * max(requests.spectra_mb(PLAN, objective, *networks) for objective in objectives_of(wildcards))

@@ -13,22 +13,6 @@ PAIR_SPECTRA = [
     f"{RESULTS}/measures/stitch_spectra/{pair.sender}/{pair.receiver}.csv"
     for pair in dict.fromkeys(pair for _, pair in STITCHED)
 ]
-STITCHED_FOR = {(objective, str(pair.sender), str(pair.receiver)) for objective, pair in STITCHED}
-
-
-def objectives_of(wildcards):
-    """What a pair is stitched for."""
-    return [one for one in OBJECTIVES if (one, wildcards.sender, wildcards.receiver) in STITCHED_FOR]
-
-
-def stitches_of_pair(wildcards):
-    """The stitches of a pair, by objective."""
-    return {one: str(STITCHES).format(objective=one, **wildcards) for one in objectives_of(wildcards)}
-
-
-def spectra_mb(wildcards, attempt):
-    networks = wildcards.sender, wildcards.receiver
-    return attempt * max(requests.spectra_mb(PLAN, objective, *networks) for objective in objectives_of(wildcards))
 
 
 if SPECTRA:
@@ -50,7 +34,7 @@ if SPECTRA:
             "../../envs/modelstitch.yaml"
         threads: STUDY.jobs.threads
         resources:
-            mem_mb=spectra_mb,
+            mem_mb=memory_of_spectra,
             runtime=times_attempt(60),
             gpu=GPUS,
             device=DEVICE,

@@ -136,6 +136,15 @@ def test_a_section_comes_back_from_plain_values():
     assert Study.model_validate(study.model_dump(mode="json")) == study
 
 
+def test_predictors_explain_the_cells_of_the_task():
+    values = changed("measures", {"predictors": {"folds": 5}})
+    assert load_study(values, "study.yaml").measures.predictors.folds == 5
+    values["stitches"] = {"similarity": values["stitches"]["task"]}
+    assert problems(values) == [
+        "study.yaml: measures.predictors: expected stitches.task, whose cells it explains, or no predictors"
+    ]
+
+
 def test_stitches_of_another_objective_than_the_task_have_no_other_start():
     values = changed("stitches.similarity", yaml.safe_load(STUDY)["stitches"]["task"])
     study = load_study(values, "study.yaml")
