@@ -102,6 +102,7 @@ if REMAPPED in OBJECTIVES:
 # What is measured beside accuracy; controls and repetitions are there to be compared with.
 COMPARED = [name for name in OBJECTIVES if is_measured(name)]
 STITCHES_MEASURED = [(objective, pair) for objective, pair in STITCHED if objective in COMPARED]
+WITH_SPECTRA = [name for name in OBJECTIVES if name in COMPARED or name == REMAPPED]
 STITCHED_FOR = {(objective, str(pair.sender), str(pair.receiver)) for objective, pair in STITCHED}
 RECORDS = [str(RECORD).format(objective=objective, **pair._asdict()) for objective, pair in STITCHED]
 KEEP_STITCHES = any(settings.keep_stitches for settings in STUDY.stitches.objectives().values())
@@ -186,8 +187,8 @@ def precision_of(wildcards):
 
 
 def objectives_of(wildcards):
-    """What a pair is stitched for."""
-    return [one for one in OBJECTIVES if (one, wildcards.sender, wildcards.receiver) in STITCHED_FOR]
+    """What a pair is stitched for that is compared as maps: remapped labels too, which may be served by another one."""
+    return [one for one in WITH_SPECTRA if (one, wildcards.sender, wildcards.receiver) in STITCHED_FOR]
 
 
 def stitches_of_pair(wildcards):

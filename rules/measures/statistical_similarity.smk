@@ -1,6 +1,6 @@
 """How similar the layers of each cell are by their representations alone, beside its accuracy."""
 
-COMPARED = STUDY.measures.statistical_similarity
+SIMILARITY = STUDY.measures.statistical_similarity
 PAIR_SIMILARITIES = [f"{RESULTS}/measures/statistical_similarity/{pair.sender}/{pair.receiver}.csv" for pair in PAIRS]
 SIMILARITY_TABLES = {
     name: RESULTS / f"tables/statistical_{name}.csv" for name in ("similarity", "agreement", "disagreement")
@@ -14,9 +14,9 @@ SIMILARITY_FIGURE = in_report(
 )
 
 
-if COMPARED:
+if SIMILARITY:
     MEASURED += map(str, SIMILARITY_TABLES.values())
-    MEASURED += expand(map(str, SIMILARITY_FIGURE), objective=OBJECTIVES)
+    MEASURED += expand(map(str, SIMILARITY_FIGURE), objective=COMPARED)
 
     rule measure_statistical_similarity:
         input:
@@ -40,7 +40,7 @@ if COMPARED:
             device=DEVICE,
         params:
             measure="statistical_similarity",
-            settings=COMPARED.model_dump(mode="json"),
+            settings=SIMILARITY.model_dump(mode="json"),
             seed=STUDY.seed,
             precision="float32",
             sender_cuts=cuts_of("sender"),

@@ -11,12 +11,12 @@ SPECTRA_FIGURE = in_report(
 )
 PAIR_SPECTRA = [
     f"{RESULTS}/measures/stitch_spectra/{pair.sender}/{pair.receiver}.csv"
-    for pair in dict.fromkeys(pair for _, pair in STITCHED)
+    for pair in dict.fromkeys(pair for objective, pair in STITCHED if objective in WITH_SPECTRA)
 ]
 
 
 if SPECTRA:
-    MEASURED += [SPECTRA_TABLE, *expand(map(str, SPECTRA_FIGURE), objective=OBJECTIVES)]
+    MEASURED += [SPECTRA_TABLE, *expand(map(str, SPECTRA_FIGURE), objective=WITH_SPECTRA)]
 
     rule measure_stitch_spectra:
         input:
