@@ -29,6 +29,7 @@ from modelstitch.data import datasets
 from modelstitch.data.images import DeviceImages
 from modelstitch.engine.evaluation import predict
 from modelstitch.engine.pair import StitchedPair, Stitches
+from modelstitch.fitting.inputs import FitInputs
 from modelstitch.fitting.objectives import task
 from modelstitch.networks.frozen import freeze
 from modelstitch.networks.network import Network
@@ -129,7 +130,7 @@ class Pair:
         began = time.process_time()
         label = f"{settings.protocol} {settings.epochs:g}"
         seeds = ("benchmark", seed)
-        fit = task.fit(self.sender, self.receiver, self.geometries, self.train, settings, seeds, label)
+        fit = task.fit(FitInputs(self.sender, self.receiver, self.geometries, self.train, settings, seeds, label))
         seconds = time.process_time() - began
         return self.accuracies(fit.stitches), seconds
 

@@ -31,6 +31,7 @@ from protocols import COMMON, Pair
 from modelstitch.analysis.depth import corresponding, relative_depth
 from modelstitch.config.stitches import PaperStitches
 from modelstitch.fitting.beginning import moments_of
+from modelstitch.fitting.inputs import FitInputs
 from modelstitch.fitting.objectives import similarity
 from modelstitch.fitting.protocols.least_squares import BATCH
 from modelstitch.stitches.families.linear import LinearMap, Stitch, solve
@@ -69,7 +70,7 @@ def main() -> None:
             **COMMON,
         )
         name = f"steps {decay:g} {epochs:g} {warmup:g}"
-        fit = similarity.fit(*frozen, pair.geometries, pair.train, settings, ("benchmark",), name)
+        fit = similarity.fit(FitInputs(*frozen, pair.geometries, pair.train, settings, ("benchmark",), name))
         rows.append(report(name, pair, test, fit.stitches))
     print(pd.DataFrame(rows).drop(columns=["accuracies", "errors"]).to_string(index=False))
     print(json.dumps({"pair": arguments.pair, "cells": pair.cells, "rows": rows}))

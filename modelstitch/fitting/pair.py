@@ -15,6 +15,7 @@ from modelstitch.engine.evaluation import predict
 from modelstitch.engine.pair import StitchedPair
 from modelstitch.errors import ModelstitchError
 from modelstitch.fitting.beginning import Fit
+from modelstitch.fitting.inputs import FitInputs
 from modelstitch.fitting.objectives import objective_of
 from modelstitch.hardware import choose_precision, device_name, enough_memory, prepare
 from modelstitch.networks.evaluation import predict as predict_alone
@@ -69,7 +70,7 @@ def train_pair(
     names = (sender.name, receiver.name)
     precision = str(frozen[0].dtype).removeprefix("torch.")
     seed = (study_seed, *names, objective)
-    fit = objective_of(objective).fit(*frozen, shapes, train_images, settings, seed, " → ".join(names))
+    fit = objective_of(objective).fit(FitInputs(*frozen, shapes, train_images, settings, seed, " → ".join(names)))
     trained_seconds = time.monotonic() - begun
     own = predict_alone(frozen[1], test_images).argmax(dim=1).cpu().numpy()
     seen = test_images if fit.deranged is None else test_images.deranged(fit.deranged)

@@ -5,33 +5,24 @@ Torch is imported where it is used: planning a study asks what this costs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from modelstitch.config.stitches import TrainedStitches
+from modelstitch.fitting.inputs import FitInputs
 from modelstitch.fitting.protocols import protocol_of
 from modelstitch.fitting.work import PairWork
 from modelstitch.schedule import count_steps
-from modelstitch.stitches.geometry import Cell, Geometry
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from modelstitch.data.images import DeviceImages
     from modelstitch.fitting.alignment import Alignment
     from modelstitch.fitting.beginning import Fit
     from modelstitch.fitting.distillation import ReceiverTeacher
-    from modelstitch.networks.frozen import FrozenNetwork
 
 
 def fit(
-    sender: FrozenNetwork,
-    receiver: FrozenNetwork,
-    geometries: Mapping[Cell, Geometry],
-    images: DeviceImages,
-    settings: TrainedStitches,
-    seed: Sequence[object],
-    label: str,
+    inputs: FitInputs,
     *,
     classes: Tensor | None = None,
     teacher: ReceiverTeacher | None = None,
@@ -40,12 +31,7 @@ def fit(
     """Stitches trained by the settings' protocol, for the task where nothing else is said.
 
     Args:
-        sender, receiver: the frozen networks.
-        geometries: of the cells' stitches.
-        images: the training images.
-        settings: the protocol and its numbers.
-        seed: what random numbers are seeded with.
-        label: names the work in its progress.
+        inputs: what is fitted.
         classes: as in `StitchedPair`.
         teacher: in place of the protocol's.
         alignment: what moves the stitches in place of the cross-entropy.
@@ -57,11 +43,13 @@ def fit(
     from modelstitch.fitting.beginning import Fit
     from modelstitch.fitting.training import train
 
+    settings, images = inputs.settings, inputs.images
     begin = protocol_of(settings.protocol).begin
-    stitches, optimiser, own_teacher = begin(settings, sender, receiver, geometries, images, seed, classes)
-    pair = StitchedPair(sender, receiver, stitches, classes)
+    networks = inputs.sender, inputs.receiver
+    stitches, optimiser, own_teacher = begin(settings, *networks, inputs.geometries, images, inputs.seed, classes)
+    pair = StitchedPair(*networks, stitches, classes)
     moved_by = {"teacher": None if alignment else teacher or own_teacher, "alignment": alignment}
-    loss, accuracy = train(pair, images, settings, optimiser, (*seed, "order"), label, **moved_by)
+    loss, accuracy = train(pair, images, settings, optimiser, (*inputs.seed, "order"), inputs.label, **moved_by)
     return Fit(pair.stitches, loss, accuracy, images_seen(settings, len(images)), classes)
 
 

@@ -22,6 +22,7 @@ from modelstitch.data.datasets import Dataset, Split
 from modelstitch.data.images import DeviceImages
 from modelstitch.engine.evaluation import predict
 from modelstitch.engine.pair import StitchedPair
+from modelstitch.fitting.inputs import FitInputs
 from modelstitch.fitting.objectives import objective_of
 from modelstitch.hardware import enough_memory, prepare
 from modelstitch.networks.frozen import freeze
@@ -139,7 +140,9 @@ def measure(
         sender = NoiseSender(shapes, sigmas, len(dataset.classes), frozen.dtype, device, seed)
         names = (study_seed, "noise", network.name, objective)
         label = f"noise → {network.name} ({objective})"
-        fit = objective_of(objective).fit(sender, frozen, geometries, train, training(settings), names, label)
+        fit = objective_of(objective).fit(
+            FitInputs(sender, frozen, geometries, train, training(settings), names, label)
+        )
         predictions = predict(StitchedPair(sender, frozen, fit.stitches, fit.classes), test)
         right = accuracy(predictions.classes, test.labels.cpu().numpy())
         finite = np.isfinite(predictions.loss) & np.isfinite(fit.loss).all(axis=0)

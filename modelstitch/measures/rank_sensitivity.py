@@ -22,6 +22,7 @@ from modelstitch.data.datasets import Dataset, Split
 from modelstitch.data.images import EVALUATION_BATCH, DeviceImages, drawn
 from modelstitch.engine.evaluation import predict
 from modelstitch.engine.pair import StitchedPair
+from modelstitch.fitting.inputs import FitInputs
 from modelstitch.fitting.objectives import objective_of
 from modelstitch.hardware import enough_memory, in_batches, prepare
 from modelstitch.measures import probes
@@ -162,7 +163,7 @@ def measure(
     geometries = {cell: Geometry.between(stand_in.shapes[cell[0]], frozen[1].shapes[cell[1]]) for cell in cells}
     seed = (study_seed, sender.name, receiver.name, "rank sensitivity")
     label = f"{sender.name} → {receiver.name}, ranks"
-    fit = objective_of("task").fit(stand_in, frozen[1], geometries, train, training, seed, label)
+    fit = objective_of("task").fit(FitInputs(stand_in, frozen[1], geometries, train, training, seed, label))
     stitched = accuracy(predict(StitchedPair(stand_in, frozen[1], fit.stitches), test).classes, dataset.test.labels)
     picked = chosen.numpy()
     few = Split(dataset.train.images[picked], dataset.train.labels[picked])

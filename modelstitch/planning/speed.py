@@ -28,6 +28,7 @@ from modelstitch.engine.pair import StitchedPair
 from modelstitch.errors import ModelstitchError
 from modelstitch.fitting import training as stitch_training
 from modelstitch.fitting.beginning import new_stitches
+from modelstitch.fitting.inputs import FitInputs
 from modelstitch.fitting.objectives import objective_of
 from modelstitch.fitting.protocols import protocol_of
 from modelstitch.identifiers import NetworkId
@@ -340,7 +341,7 @@ def pair_runs(plan: PlannedStudy, cells: PairCells, dataset: Dataset, device: st
     def solve(images: int) -> int:
         some = DeviceImages(dataset, first(dataset.train, images), device)
         shapes = {cell: stitch.geometry for cell, stitch in pair.stitches.items()}
-        objective.fit(pair.sender, pair.receiver, shapes, some, settings, (0,), cells.key)
+        objective.fit(FitInputs(pair.sender, pair.receiver, shapes, some, settings, (0,), cells.key))
         return objective.operations(settings, work, len(some))
 
     def evaluate(images: int) -> int:

@@ -10,6 +10,7 @@ from modelstitch.config.families import BatchNorm, Convolution, Orthogonal, Perm
 from modelstitch.data.images import DeviceImages
 from modelstitch.errors import ModelstitchError
 from modelstitch.fitting import distillation
+from modelstitch.fitting.inputs import FitInputs
 from modelstitch.fitting.objectives import task
 from modelstitch.fitting.pair import train_pair
 from modelstitch.fitting.protocols import adam, fast, paper
@@ -147,7 +148,7 @@ def test_fit_asks_the_receiver_in_every_step(few_digits, trained):
     receiver, asked = FrozenNetwork(trained), []
     receiver.register_forward_hook(lambda *_: asked.append(True))
     images = DeviceImages(few_digits, few_digits.train)
-    task.fit(FrozenNetwork(trained), receiver, last_cell(trained), images, FAST, (0,), "")
+    task.fit(FitInputs(FrozenNetwork(trained), receiver, last_cell(trained), images, FAST, (0,), ""))
     assert len(asked) == 1 + count_steps(FAST.epochs, FAST.batch, len(images))  # once for its reliability
 
 

@@ -10,6 +10,7 @@ from modelstitch.config.section import Augmentation, read
 from modelstitch.config.stitches import LeastSquares
 from modelstitch.data.images import DeviceImages
 from modelstitch.fitting.beginning import moments_of, trainable
+from modelstitch.fitting.inputs import FitInputs
 from modelstitch.fitting.matching import error
 from modelstitch.fitting.objectives import similarity
 from modelstitch.fitting.pair import train_pair
@@ -72,7 +73,9 @@ def test_the_closed_forms_loss_is_the_error_of_its_stitches(few_digits, trained,
     shapes = [network.shapes for network in frozen]
     cells = {(i, j): geometry_of(family)(shapes[0][i], shapes[1][j]) for j in range(0, 6, 2) for i in range(0, 5, 2)}
     images = DeviceImages(few_digits, few_digits.train)
-    fit = similarity.fit(*frozen, cells, images, CLOSED.model_copy(update={"family": family}), (0,), "stitches")
+    fit = similarity.fit(
+        FitInputs(*frozen, cells, images, CLOSED.model_copy(update={"family": family}), (0,), "stitches")
+    )
     maps = [network.representations(images.scaled(slice(None))) for network in frozen]
     for (cell, stitch), loss in zip(fit.stitches.items(), fit.loss[0], strict=True):
         expected = F.mse_loss(stitch(maps[0][cell[0]]), maps[1][cell[1]]).item()
@@ -102,8 +105,12 @@ def test_steps_approach_the_closed_form(few_digits, trained, random_networks):
     """Never below it, and after 200 steps of all images most of the way there from a bias alone."""
     frozen = FrozenNetwork(trained), FrozenNetwork(random_networks[0])
     cells, images = cells_between(frozen), DeviceImages(few_digits, few_digits.train)
-    exact = similarity.fit(*frozen, cells, images, CLOSED.model_copy(update={"ridge": 0.0}), (0,), "closed").loss[-1]
-    steps = similarity.fit(*frozen, cells, images, full_batches(weight_decay=0.0, epochs=200), (0,), "steps").loss[-1]
+    exact = similarity.fit(
+        FitInputs(*frozen, cells, images, CLOSED.model_copy(update={"ridge": 0.0}), (0,), "closed")
+    ).loss[-1]
+    steps = similarity.fit(
+        FitInputs(*frozen, cells, images, full_batches(weight_decay=0.0, epochs=200), (0,), "steps")
+    ).loss[-1]
     maps = frozen[1].representations(images.scaled(slice(None)))
     alone = np.array([maps[j].var(dim=(0, 2, 3), correction=0).mean().item() for _, j in cells])
     assert (steps > exact * 0.999).all()
@@ -116,7 +123,7 @@ def test_steps_with_weight_decay_end_at_a_ridge_of_half_of_it_a_channel(few_digi
     decay = 0.3
     frozen = FrozenNetwork(trained), FrozenNetwork(random_networks[0])
     cells, images = cells_between(frozen), DeviceImages(few_digits, few_digits.train)
-    fit = similarity.fit(*frozen, cells, images, full_batches(weight_decay=decay, epochs=200), (0,), "steps")
+    fit = similarity.fit(FitInputs(*frozen, cells, images, full_batches(weight_decay=decay, epochs=200), (0,), "steps"))
     moments = moments_of(*frozen, cells, [images.scaled(slice(None))], torch.float64)
     for cell, stitch in fit.stitches.items():
         square, cross = moments.sums(cell)

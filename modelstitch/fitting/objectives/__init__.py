@@ -1,6 +1,6 @@
 """What stitches are made for: one file per objective, found by its name, without a permutation's number.
 
-An objective's module has `fit(sender, receiver, geometries, images, settings, seed, label)`, which gives a `Fit`;
+An objective's module has `fit(inputs)`, which gives a `Fit` of `FitInputs`;
 `operations(settings, work, images)`, what it costs on so many training images; and `images_seen(settings, images)`, on
 how many of them stitches are trained, repetitions counted.
 """

@@ -8,37 +8,25 @@ Torch is imported where it is used: planning a study asks what this costs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from modelstitch.config.stitches import TrainedStitches
 from modelstitch.fitting import through_suffix
+from modelstitch.fitting.inputs import FitInputs
 from modelstitch.fitting.through_suffix import images_seen
 from modelstitch.fitting.through_suffix import operations_beside_receiver as operations
-from modelstitch.stitches.geometry import Cell, Geometry
 
 if TYPE_CHECKING:
-    from modelstitch.data.images import DeviceImages
     from modelstitch.fitting.beginning import Fit
-    from modelstitch.networks.frozen import FrozenNetwork
 
 __all__ = ["fit", "images_seen", "operations"]
 
 
-def fit(
-    sender: FrozenNetwork,
-    receiver: FrozenNetwork,
-    geometries: Mapping[Cell, Geometry],
-    images: DeviceImages,
-    settings: TrainedStitches,
-    seed: Sequence[object],
-    label: str,
-) -> Fit:
+def fit(inputs: FitInputs) -> Fit:
     """Stitches trained to give the receiver's representations from the cut on.
 
-    Args and errors as of `through_suffix.fit`.
+    Raises:
+        ModelstitchError: as `through_suffix.fit`.
     """
     from modelstitch.fitting.alignment import Functional
 
-    alignment = Functional(receiver)
-    return through_suffix.fit(sender, receiver, geometries, images, settings, seed, label, alignment=alignment)
+    return through_suffix.fit(inputs, alignment=Functional(inputs.receiver))

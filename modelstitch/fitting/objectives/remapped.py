@@ -12,53 +12,32 @@ and what the networks' predictions teach are those of the task. What differs, be
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from modelstitch.config.stitches import TrainedStitches
 from modelstitch.fitting import through_suffix
+from modelstitch.fitting.inputs import FitInputs
 from modelstitch.fitting.through_suffix import images_seen, operations
 from modelstitch.seeds import derangement, seed_of
-from modelstitch.stitches.geometry import Cell, Geometry
 
 if TYPE_CHECKING:
-    from modelstitch.data.images import DeviceImages
     from modelstitch.fitting.beginning import Fit
-    from modelstitch.networks.frozen import FrozenNetwork
 
 __all__ = ["fit", "images_seen", "operations"]
 
 
-def fit(
-    sender: FrozenNetwork,
-    receiver: FrozenNetwork,
-    geometries: Mapping[Cell, Geometry],
-    images: DeviceImages,
-    settings: TrainedStitches,
-    seed: Sequence[object],
-    label: str,
-) -> Fit:
+def fit(inputs: FitInputs) -> Fit:
     """Stitches trained for the remapped task, each seeded as for the task itself.
 
-    Args:
-        sender, receiver: the frozen networks.
-        geometries: of the cells' stitches.
-        images: the training images.
-        settings: the protocol and its numbers.
-        seed: the study's, then the networks, then the objective: `remapped`, or with a number for another permutation.
-        label: names the work in its progress.
+    The study's seed and the objective's number determine the permutation, one for all pairs.
 
     Raises:
-        ModelstitchError: if the data has one class, there are fewer training images than one batch, or the device has
-            too little memory.
+        ModelstitchError: if the data has one class, or as `through_suffix.fit`.
     """
     import torch
 
-    study_seed, *networks, objective = seed
-    order = np.arange(receiver.source.outputs)  # of classes that the data lacks, each is its own
-    order[: images.classes] = derangement(images.classes, seed_of(study_seed, objective, "classes"))
-    classes = torch.from_numpy(order).to(images.device)
-    seed = (study_seed, *networks, "task")
-    return through_suffix.fit(sender, receiver, geometries, images, settings, seed, label, classes=classes)
+    study_seed, objective, count = inputs.seed[0], inputs.seed[-1], inputs.images.classes
+    order = np.arange(inputs.receiver.source.outputs)  # of classes that the data lacks, each is its own
+    order[:count] = derangement(count, seed_of(study_seed, objective, "classes"))
+    return through_suffix.fit(inputs.as_for_the_task(), classes=torch.from_numpy(order).to(inputs.images.device))

@@ -5,43 +5,25 @@ Torch is imported where it is used: planning a study asks what this costs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from modelstitch.config.stitches import LeastSquares, TrainedStitches
+from modelstitch.fitting.inputs import FitInputs
 from modelstitch.fitting.protocols import protocol_of
 from modelstitch.fitting.work import PairWork
 from modelstitch.schedule import count_steps
-from modelstitch.stitches.geometry import Cell, Geometry
 
 if TYPE_CHECKING:
-    from modelstitch.data.images import DeviceImages
     from modelstitch.fitting.beginning import Fit
-    from modelstitch.networks.frozen import FrozenNetwork
 
 
-def fit(
-    sender: FrozenNetwork,
-    receiver: FrozenNetwork,
-    geometries: Mapping[Cell, Geometry],
-    images: DeviceImages,
-    settings: TrainedStitches | LeastSquares,
-    seed: Sequence[object],
-    label: str,
-) -> Fit:
+def fit(inputs: FitInputs) -> Fit:
     """Stitches of least mean squared error, by steps of a protocol or in closed form.
-
-    Args:
-        sender, receiver: the frozen networks.
-        geometries: of the cells' stitches, `in_order`.
-        images: the training images; the closed form takes them as they are, without augmentation.
-        settings: the protocol and its numbers.
-        seed: what random numbers are seeded with.
-        label: names the work in its progress.
 
     Raises:
         ModelstitchError: if there are fewer training images than one batch.
     """
+    sender, receiver, geometries, images, settings, seed, label = inputs
     protocol = protocol_of(settings.protocol)
     if isinstance(settings, LeastSquares):
         return protocol.solve(settings, sender, receiver, geometries, images, label)
