@@ -411,7 +411,7 @@ def test_a_diverged_cell_is_recorded_without_a_result_and_with_a_reason(few_digi
     assert set(found.reason) == {"the training loss is not finite"}
     predictions = np.zeros((2, len(few_digits.test.labels)), dtype=np.int64)
     fit = Fit(dict.fromkeys([(0, 0), (1, 0)]), loss=np.ones((1, 2)), accuracy=np.ones((1, 2)), images=1)
-    found = column(0, fit, np.array([1.0, np.inf]), predictions, few_digits)
+    found = column(0, fit, np.array([1.0, np.inf]), predictions, few_digits.test.labels, few_digits)
     assert found.diverged.tolist() == [False, True]
     assert found.reason == ("", "the test loss is not finite")
     assert found.test_accuracy[0] == (few_digits.test.labels == 0).mean() and np.isnan(found.test_accuracy[1])

@@ -77,7 +77,8 @@ def record_of(network, dataset, predictions, stitches):
     """A record of a network and itself with the same predictions in every cell (i, i) that has a stitch."""
     cells = len(stitches)
     fit = Fit(stitches, np.ones((1, cells)), np.ones((1, cells)), 1)
-    columns = [column(j, fit, np.ones(cells), np.stack([predictions] * cells), dataset) for _, j in stitches]
+    classes = np.stack([predictions] * cells)
+    columns = [column(j, fit, np.ones(cells), classes, predictions, dataset) for _, j in stitches]
     about = {"objective": "task"}
     for role in ("sender", "receiver"):
         about |= {role: network.name, f"{role}_accuracy": network.about["accuracy"]}

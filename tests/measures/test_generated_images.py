@@ -55,7 +55,16 @@ def one_layer(stitch: Stitch, layer, record):
     """Stitches and a record of one sender layer, whose stitch is given."""
     column = record.columns[0]
     row = slice(column.sender_layers.index(max(layer, 0)), column.sender_layers.index(max(layer, 0)) + 1)
-    names = ("test_accuracy", "test_loss", "train_accuracy", "train_loss", "predictions", "diverged", "reason")
+    names = (
+        "test_accuracy",
+        "test_loss",
+        "agreement",
+        "train_accuracy",
+        "train_loss",
+        "predictions",
+        "diverged",
+        "reason",
+    )
     cells = {name: getattr(column, name)[row] for name in names}
     only = records.Column(receiver_layer=-1, sender_layers=(layer,), test_images=column.test_images, **cells)
     return {(layer, -1): stitch}, replace(record, columns=(only,))

@@ -213,12 +213,12 @@ def test_another_objective_makes_its_stitches_and_those_that_it_is_compared_with
     study = changed()
     study["stitches"]["similarity"] = SIMILARITY
     more = {"stitch_pair": 2 * 8, "measure_distances": 8, "summarise_distances": 1}
-    assert planned(finished, study) == more | AFTER_STITCHES | {"draw_overviews": 2, "draw_depths": 2}
+    assert planned(finished, study) == more | AFTER_STITCHES | {"draw_objectives": 1}
 
 
 def test_repeated_stitches_make_their_own_and_measure_nothing_more(finished):
     study = changed(stitches={"task": {"repeats": 2}})
-    assert planned(finished, study) == {"stitch_pair": 8} | AFTER_STITCHES
+    assert planned(finished, study) == {"stitch_pair": 8, "draw_objectives": 1} | AFTER_STITCHES
 
 
 @pytest.fixture(scope="module")
@@ -258,7 +258,7 @@ def test_the_default_study_ends_with_every_table_and_figure(default):
     results = folder / "results/digits"
     cells = pd.read_csv(results / "tables/cells.csv")
     recipes = ["sender_recipe", "receiver_recipe", "objective"]
-    assert (cells.groupby(recipes).size() == 25).all() and len(cells) == 4 * 2 * 25
+    assert (cells.groupby(recipes).size() == 25).all() and len(cells) == (4 * 2 + 1) * 25
     assert (cells.test_images == 360).all() and cells.accuracy.notna().all()
     matrix = pd.read_csv(
         results / "matrices/task/R1111_trained_s0/R1111_random_s0.csv", index_col=["sender_layer", "sender_layer_name"]
@@ -702,4 +702,4 @@ def test_the_papers_study_is_planned_in_seconds(finished):
     jobs = planned(finished, None, "--configfile", "config/paper.yaml")
     after = os.times()
     assert after.children_user + after.children_system - before.children_user - before.children_system < 150
-    assert (jobs["train_network"], jobs["initialise_network"], jobs["stitch_pair"]) == (16, 16, 2048)
+    assert (jobs["train_network"], jobs["initialise_network"], jobs["stitch_pair"]) == (16, 16, 2048 + 256)
