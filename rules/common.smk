@@ -105,7 +105,7 @@ STITCHES_MEASURED = [(objective, pair) for objective, pair in STITCHED if object
 WITH_SPECTRA = [name for name in OBJECTIVES if name in COMPARED or name == REMAPPED]
 STITCHED_FOR = {(objective, str(pair.sender), str(pair.receiver)) for objective, pair in STITCHED}
 RECORDS = [str(RECORD).format(objective=objective, **pair._asdict()) for objective, pair in STITCHED]
-KEEP_STITCHES = any(settings.keep_stitches for settings in STUDY.stitches.objectives().values())
+KEEP_STITCHES = any(settings.keep_stitches for settings in PLAN.settings.values())
 KEPT_STITCHES = [str(Path(record).with_suffix(".safetensors")) for record in RECORDS if KEEP_STITCHES]
 FORMATS = STUDY.figures.formats
 # What the measures leave behind: each of their rule files adds its own.
@@ -162,7 +162,7 @@ def code_of_pair(*scripts, wildcards, objectives=None, modules=()):
     """
     modules = {*modules, *(source_module(architecture_of(wildcards[role]).model) for role in ("sender", "receiver"))}
     for objective in [wildcards.objective] if objectives is None else objectives:
-        settings = STUDY.stitches.objectives()[objective]
+        settings = PLAN.settings[objective]
         modules |= {
             objective_module(objective),
             protocol_module(settings.protocol),
@@ -178,12 +178,11 @@ def cuts_of(role):
 
 def settings_of(wildcards):
     """What the stitches depend on; whether they are kept, and of which pairs others are made, is not part of it."""
-    settings = STUDY.stitches.objectives()[wildcards.objective]
-    return settings.model_copy(update={"keep_stitches": False}).model_dump(mode="json", exclude={"pairs"})
+    return PLAN.settings[wildcards.objective].model_copy(update={"keep_stitches": False}).plain()
 
 
 def precision_of(wildcards):
-    return STUDY.stitches.objectives()[wildcards.objective].precision
+    return PLAN.settings[wildcards.objective].precision
 
 
 def objectives_of(wildcards):
@@ -254,7 +253,7 @@ def stitching_code(wildcards):
 def task_from(wildcards):
     """The settings of the objective `task` with a budget's epochs and start."""
     changes = {"keep_stitches": False, "epochs": float(wildcards.epochs), "start": wildcards.start}
-    return STUDY.stitches.task.model_copy(update=changes).model_dump(mode="json", exclude={"pairs"})
+    return STUDY.stitches.task.model_copy(update=changes).plain()
 
 
 def capacity_family(wildcards):

@@ -43,7 +43,7 @@ def memory_of(cells):
 
 
 def memory_of_joining(wildcards, attempt):
-    family = STUDY.stitches.objectives()[wildcards.objective].family
+    family = PLAN.settings[wildcards.objective].family
     return requests.joining_mb(PLAN, wildcards.sender, wildcards.receiver, family) * attempt
 
 

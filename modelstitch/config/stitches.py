@@ -39,6 +39,10 @@ class StitchSettings(Section):
     keep_stitches: bool = Field(description="keep the trained stitches beside each pair's record")
     pairs: Pairs | None = Field(default=None, description="which of the study's pairs of recipes; null is all")
 
+    def plain(self) -> dict[str, Any]:
+        """What a stitch depends on, as a job gets and a record keeps it: not which others are made, nor how often."""
+        return self.model_dump(mode="json", exclude={"pairs", "repeats"})
+
 
 class TrainedStitches(StitchSettings):
     """What every protocol that takes steps needs."""
@@ -47,12 +51,8 @@ class TrainedStitches(StitchSettings):
     batch: int = Field(ge=1, description="images per step")
     learning_rate: float = Field(gt=0, description="peak learning rate")
     augmentation: Augmentation = Field(description="random changes of the training images")
-    # No part of what a stitch depends on: it is left out of the settings that a job gets and a record keeps.
     repeats: int = Field(
-        default=1,
-        ge=1,
-        exclude=True,
-        description="how often each stitch is trained, from other seeds, an objective each",
+        default=1, ge=1, description="how often each stitch is trained, from other seeds, an objective each"
     )
 
 

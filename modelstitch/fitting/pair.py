@@ -85,7 +85,7 @@ def train_pair(
         "receiver_accuracy": receiver.accuracy_in(precision),
         "dataset": dataset.name,
         "dataset_digest": dataset.digest,
-        "settings": settings.model_dump(mode="json", exclude={"pairs"}),
+        "settings": settings.plain(),
         "seed": study_seed,
         "device": device_name(device),
         "threads": torch.get_num_threads(),

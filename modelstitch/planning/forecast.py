@@ -129,7 +129,7 @@ def network_job(plan: PlannedStudy, speed: Speed, network: NetworkId) -> Job:
 def pair_jobs(plan: PlannedStudy, speed: Speed, cells: PairCells) -> list[Job]:
     """Training and evaluating a pair's cells: one job, or one per block of receiver layers, and one to join them."""
     objective, sender, receiver, rows, columns = cells
-    family = plan.study.stitches.objectives()[objective].family
+    family = plan.settings[objective].family
     size = plan.study.jobs.layers_per_job or len(columns)
     jobs = []
     for first in range(0, len(columns), size):
@@ -147,7 +147,7 @@ def pair_jobs(plan: PlannedStudy, speed: Speed, cells: PairCells) -> list[Job]:
     if plan.study.jobs.layers_per_job:
         jobs.append(Job(speed.start, memory=requests.joining_mb(plan, sender, receiver, family)))
     kept = disk.record(plan, rows, columns)
-    if any(settings.keep_stitches for settings in plan.study.stitches.objectives().values()):
+    if any(settings.keep_stitches for settings in plan.settings.values()):
         kept += disk.stitches(plan, sender, receiver, rows, columns, family)
     return [*jobs[:-1], jobs[-1]._replace(bytes=kept)]
 
@@ -161,7 +161,7 @@ def measure_jobs(plan: PlannedStudy, speed: Speed) -> list[Job]:
         objective, sender, receiver, rows, columns = cells
         if not is_measured(objective):
             continue
-        family = study.stitches.objectives()[objective].family
+        family = plan.settings[objective].family
         memory, count = requests.pair_mb(plan, *cells), len(rows) * len(columns)
         seconds_per_operation = rate(speed.evaluation, cells.key)
         if objective == "similarity" and "task" in study.objectives():

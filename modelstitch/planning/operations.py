@@ -31,7 +31,7 @@ def training(
     receiver_layers: Sequence[int],
 ) -> int:
     """Making these cells' stitches for an objective."""
-    settings = plan.study.stitches.objectives()[objective]
+    settings = plan.settings[objective]
     work = plan.work(sender, receiver, sender_layers, receiver_layers, settings.family)
     return objective_of(objective).operations(settings, work, plan.sizes.train_images)
 

@@ -60,7 +60,7 @@ def pair_mb(
     receiver_layers: Sequence[int],
 ) -> int:
     """These cells of a pair: a batch in the sender, a group in the receiver, the stitches and what moves them."""
-    settings = plan.study.stitches.objectives()[objective]
+    settings = plan.settings[objective]
     work = plan.work(sender, receiver, sender_layers, receiver_layers, settings.family)
     batch = max(getattr(settings, "batch", 0), FEWEST_EVALUATED)
     sent = 2 * 4 * batch * sum(layer.size for layer in work.sender.shapes.values())
@@ -81,7 +81,7 @@ def pair_minutes(
 ) -> int:
     """These cells of a pair, trained for an objective and evaluated."""
     cells = (sender, receiver, sender_layers, receiver_layers)
-    family = plan.study.stitches.objectives()[objective].family
+    family = plan.settings[objective].family
     count = operations.training(plan, objective, *cells) + operations.evaluation(plan, *cells, family)
     return _minutes(plan, count, [plan.description(network) for network in (sender, receiver)])
 

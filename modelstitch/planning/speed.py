@@ -194,7 +194,7 @@ def measure(plan: PlannedStudy, start: float, device: str) -> Speed:
         prepared = prepare_pair(plan, pairs[key], dataset, device, clock)
         runs = pair_runs(plan, pairs[key], dataset, device, prepared)
         preparation[key] = prepared.seconds
-        settings = plan.study.stitches.objectives()[pairs[key].objective]
+        settings = plan.settings[pairs[key].objective]
         seen = objective_of(pairs[key].objective).images_seen(settings, plan.sizes.train_images)
         rates[key] = seconds_per_flop(runs.train, seen, clock)
         evaluation[key] = seconds_per_flop(runs.evaluate, plan.sizes.test_images, clock)
@@ -301,7 +301,7 @@ def evaluation_run(plan: PlannedStudy, name: str, dataset: Dataset, device: str)
 
 def prepare_pair(plan: PlannedStudy, cells: PairCells, dataset: Dataset, device: str, clock: Clock) -> PreparedPair:
     """Begin the stitches of a pair's cells, and take the time."""
-    settings = plan.study.stitches.objectives()[cells.objective]
+    settings = plan.settings[cells.objective]
     hardware.prepare(device, hardware.choose_precision(settings.precision, device))
     networks = [random_network(plan, name, dataset) for name in cells.architectures]
     frozen = [freeze(network, settings.precision, device) for network in networks]
@@ -324,7 +324,7 @@ def prepare_pair(plan: PlannedStudy, cells: PairCells, dataset: Dataset, device:
 def pair_runs(plan: PlannedStudy, cells: PairCells, dataset: Dataset, device: str, prepared: PreparedPair) -> PairRuns:
     """What is measured of a pair's cells once they are prepared."""
     pair, optimiser, _ = prepared
-    objective, settings = objective_of(cells.objective), plan.study.stitches.objectives()[cells.objective]
+    objective, settings = objective_of(cells.objective), plan.settings[cells.objective]
     work = plan.work(cells.sender, cells.receiver, cells.sender_layers, cells.receiver_layers, settings.family)
 
     def train(images: int) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from modelstitch.config.families import LINEAR, Family
 from modelstitch.config.stitches import IMAGE, StitchSettings, section_of
@@ -39,6 +40,11 @@ class PlannedStudy:
     sizes: Sizes
     descriptions: Mapping[str, Description]
 
+    @cached_property
+    def settings(self) -> dict[str, StitchSettings]:
+        """Of each objective's stitches, by its name."""
+        return self.study.stitches.objectives()
+
     def layers(self, network: str | NetworkId) -> int:
         """How many layers a network has."""
         return len(self.description(network).layers)
@@ -51,11 +57,11 @@ class PlannedStudy:
         """Layers of the sender that are stitched, in ascending order: the rows of its matrices."""
         if objective == IMAGE:
             return [-1]
-        return self._chosen(self.study.stitches.objectives()[objective].sender_layers, sender)
+        return self._chosen(self.settings[objective].sender_layers, sender)
 
     def receiver_layers(self, objective: str, receiver: str | NetworkId) -> list[int]:
         """Layers of the receiver that stitches stand for, in ascending order: the columns of its matrices."""
-        return self._chosen(self.study.stitches.objectives()[objective].receiver_layers, receiver)
+        return self._chosen(self.settings[objective].receiver_layers, receiver)
 
     def work(
         self,
@@ -89,7 +95,7 @@ class PlannedStudy:
         problems = [
             f"{source}: stitches.{objective}.{key}[{index}]: no layer {layer} in {name}: it has {count} layers, "
             f"0 to {count - 1}"
-            for objective, settings in self.study.stitches.objectives().items()
+            for objective, settings in self.settings.items()
             if section_of(objective) == objective
             for key in ("sender_layers", "receiver_layers")
             if getattr(settings, key) != "all"

@@ -42,7 +42,7 @@ if WIDENING:
             device=DEVICE,
         params:
             objective="{objective}",
-            settings=lambda wildcards: capacity_settings(wildcards).model_dump(mode="json", exclude={"pairs"}),
+            settings=lambda wildcards: capacity_settings(wildcards).plain(),
             sender_cuts=cuts_of("sender"),
             receiver_cuts=cuts_of("receiver"),
             sender_layers=lambda wildcards: cells_of_task(wildcards)[3],

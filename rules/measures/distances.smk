@@ -2,9 +2,9 @@
 
 DISTANCES = [RESULTS / f"tables/{name}.csv" for name in ("distances", "distance_summary")]
 PAIR_DISTANCES = [
-    f"{RESULTS}/measures/distances/{pair.sender}/{pair.receiver}.csv"
-    for objective, pair in STITCHED
-    if objective == "similarity" and ("task", pair) in STITCHED
+    f"{RESULTS}/measures/distances/{sender}/{receiver}.csv"
+    for objective, (sender, receiver) in STITCHED
+    if objective == "similarity" and ("task", str(sender), str(receiver)) in STITCHED_FOR
 ]
 
 

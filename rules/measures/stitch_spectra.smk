@@ -42,7 +42,7 @@ if SPECTRA:
             measure="stitch_spectra",
             settings=SPECTRA.model_dump(mode="json"),
             seed=STUDY.seed,
-            precision=lambda wildcards: STUDY.stitches.objectives()[objectives_of(wildcards)[0]].precision,
+            precision=lambda wildcards: PLAN.settings[objectives_of(wildcards)[0]].precision,
             objectives=objectives_of,
             sender_cuts=cuts_of("sender"),
             receiver_cuts=cuts_of("receiver"),

@@ -132,6 +132,14 @@ def test_measuring_ends_in_time_with_one_pair_at_least():
     assert sorted(until(60, ["R1111", "R1112", "R1122"])) == ["R1111", "R1112", "R1122"]
 
 
+def test_repeated_stitches_are_planned_for_in_a_job_that_reads_the_study_again():
+    study = with_task(study_of("cifar10-laptop"), repeats=3)
+    again = Study.model_validate(study.model_dump(mode="json"))
+    assert again == study and again.objectives() == ["task", "task-2", "task-3", "remapped"]
+    pairs = len(study.ordered_pairs())
+    assert len(list(cells_of(planned(again)))) == 3 * pairs + len(study.ordered_pairs("remapped"))
+
+
 def test_processes_measure_together():
     plan = planned(laptop(width=2, architectures=("R1112",)), FEW)
     speed = measure_together(plan, start=1.0, device="cpu", processes=2)
