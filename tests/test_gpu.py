@@ -12,6 +12,7 @@ import modelstitch
 from modelstitch.data.images import DeviceImages
 from modelstitch.engine.evaluation import Tally
 from modelstitch.engine.pair import StitchedPair
+from modelstitch.fitting.inputs import FitInputs
 from modelstitch.fitting.pair import train_pair
 from modelstitch.fitting.protocols import protocol_of
 from modelstitch.fitting.training import take_step
@@ -61,7 +62,7 @@ def test_an_epoch_of_stitches_never_waits_for_the_gpu(few_digits, settings):
     pair, cells = new_pair("cuda")
     images = DeviceImages(few_digits, few_digits.train, "cuda")
     begin = protocol_of(settings.protocol).begin
-    stitches, optimiser, _ = begin(settings, pair.sender, pair.receiver, cells, images, ("seed",))
+    stitches, optimiser, _ = begin(FitInputs(pair.sender, pair.receiver, cells, images, settings, ("seed",)))
     pair = StitchedPair(pair.sender, pair.receiver, stitches)
     assert train_watched(pair, optimiser, images, settings, never_waits()).images == 7 * 29
 

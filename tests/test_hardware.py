@@ -12,6 +12,7 @@ from modelstitch import hardware
 from modelstitch.data.images import DeviceImages
 from modelstitch.engine.pair import StitchedPair
 from modelstitch.errors import ModelstitchError
+from modelstitch.fitting.inputs import FitInputs
 from modelstitch.fitting.pair import train_pair
 from modelstitch.fitting.protocols import protocol_of
 from modelstitch.identifiers import NetworkId
@@ -66,7 +67,7 @@ def test_an_epoch_of_stitches_never_waits_for_the_device(few_digits, settings):
     pair, cells = new_pair("cpu")
     images = DeviceImages(few_digits, few_digits.train)
     begin = protocol_of(settings.protocol).begin
-    stitches, optimiser, _ = begin(settings, pair.sender, pair.receiver, cells, images, ("seed",))
+    stitches, optimiser, _ = begin(FitInputs(pair.sender, pair.receiver, cells, images, settings, ("seed",)))
     pair = StitchedPair(pair.sender, pair.receiver, stitches)
     assert train_watched(pair, optimiser, images, settings, NeverWaits()).images == 7 * 29
 

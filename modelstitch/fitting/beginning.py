@@ -7,8 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from modelstitch.data.images import DeviceImages, drawn
+from modelstitch.data.images import drawn
 from modelstitch.fitting.distillation import Teacher
+from modelstitch.fitting.inputs import FitInputs
+from modelstitch.fitting.work import needs_moments
 from modelstitch.networks.frozen import FrozenNetwork
 from modelstitch.optimisers import Optimiser
 from modelstitch.seeds import seed_of
@@ -96,15 +98,19 @@ def start_nearest(stitches: Stitches, moments: Moments, family: Any, start: str 
                 tensor.copy_(nearest[name])
 
 
-def some_moments(
-    sender: FrozenNetwork,
-    receiver: FrozenNetwork,
-    geometries: Mapping[Cell, Geometry],
-    images: DeviceImages,
-    count: int,
-    seed: Sequence[object],
-) -> tuple[Moments, Tensor]:
+def started(inputs: FitInputs, count: int) -> Stitches:
+    """Fresh stitches, as their settings start them: where they need least squares, over `count` training images."""
+    settings = inputs.settings
+    stitches = new_stitches(inputs.geometries, settings.family, inputs.seed, inputs.images.device)
+    if needs_moments(settings):
+        moments, _ = some_moments(inputs, count)
+        start_nearest(stitches, moments, settings.family, settings.start)
+    return stitches
+
+
+def some_moments(inputs: FitInputs, count: int) -> tuple[Moments, Tensor]:
     """Moments of some training images, drawn by the seed, in float32, and the images' indices (count,)."""
+    sender, receiver, geometries, images, _, seed, _ = inputs
     chosen = drawn(len(images), count, seed_of(*seed, "statistics")).to(images.device)
     batches = (images.scaled(part) for part in chosen.split(STATISTICS_BATCH))
     return moments_of(sender, receiver, geometries, batches, torch.float32), chosen

@@ -32,7 +32,7 @@ class FitInputs(NamedTuple):
     images: DeviceImages
     settings: TrainedStitches | LeastSquares
     seed: Sequence[object]
-    label: str
+    label: str = "stitches"
 
     def as_for_the_task(self) -> FitInputs:
         """The same, seeded as the task's: its stitches start alike and see the images in the same order."""

@@ -44,10 +44,8 @@ def fit(
     from modelstitch.fitting.training import train
 
     settings, images = inputs.settings, inputs.images
-    begin = protocol_of(settings.protocol).begin
-    networks = inputs.sender, inputs.receiver
-    stitches, optimiser, own_teacher = begin(settings, *networks, inputs.geometries, images, inputs.seed, classes)
-    pair = StitchedPair(*networks, stitches, classes)
+    stitches, optimiser, own_teacher = protocol_of(settings.protocol).begin(inputs, classes)
+    pair = StitchedPair(inputs.sender, inputs.receiver, stitches, classes)
     moved_by = {"teacher": None if alignment else teacher or own_teacher, "alignment": alignment}
     loss, accuracy = train(pair, images, settings, optimiser, (*inputs.seed, "order"), inputs.label, **moved_by)
     return Fit(pair.stitches, loss, accuracy, images_seen(settings, len(images)), classes)

@@ -312,7 +312,7 @@ def prepare_pair(plan: PlannedStudy, cells: PairCells, dataset: Dataset, device:
         return PreparedPair(StitchedPair(*frozen, stitches), optimiser=None, seconds=0.0)
     images = DeviceImages(dataset, dataset.train, device)
     begun = clock()
-    stitches, optimiser, _ = protocol_of(settings.protocol).begin(settings, *frozen, shapes, images, (0,))
+    stitches, optimiser, _ = protocol_of(settings.protocol).begin(FitInputs(*frozen, shapes, images, settings, (0,)))
     seconds = clock() - begun
     optimiser.rate = 1e-6
     if isinstance(settings, FastStitches | AdamStitches):

@@ -75,7 +75,7 @@ def test_the_start_is_the_nearest_stitch_to_the_expected_representation(few_digi
         (layer.index, layer.index): Geometry.between(layer.representation, layer.representation)
         for layer in trained.layers
     }
-    stitches = fast.begin(FAST, frozen, frozen, geometries, images, (0,)).stitches
+    stitches = fast.begin(FitInputs(frozen, frozen, geometries, images, FAST, (0,))).stitches
     batch, labels = next(images.in_order())
     with torch.no_grad():
         own = F.cross_entropy(trained.logits(batch), labels)
@@ -115,12 +115,12 @@ def test_stitches_learn_from_the_networks_as_far_as_they_beat_guessing(digits, t
     for sender in networks:
         for receiver in networks:
             pair = [FrozenNetwork(networks[name]) for name in (sender, receiver)]
-            teacher = fast.begin(FAST, *pair, geometries, images, (0,)).teacher
+            teacher = fast.begin(FitInputs(*pair, geometries, images, FAST, (0,))).teacher
             expected = [network for network, name in zip(pair, (sender, receiver), strict=True) if name == "trained"]
             assert expected == ([network for network, _ in teacher.weights] if teacher else [])
             assert not teacher or teacher.share == pytest.approx(kappas["trained"], abs=0.03)
     both = [FrozenNetwork(trained)] * 2
-    assert paper.begin(stitch_settings(), *both, geometries, images, (0,)).teacher is None
+    assert paper.begin(FitInputs(*both, geometries, images, stitch_settings(), (0,))).teacher is None
 
 
 def test_steps_are_longer_the_less_a_receiver_knows(digits, trained, random_networks):
@@ -128,7 +128,7 @@ def test_steps_are_longer_the_less_a_receiver_knows(digits, trained, random_netw
     stretches = []
     for receiver in (trained, random_networks[0]):
         pair = FrozenNetwork(trained), FrozenNetwork(receiver)
-        stretches.append(fast.begin(FAST, *pair, last_cell(trained), images, (0,)).optimiser.stretch)
+        stretches.append(fast.begin(FitInputs(*pair, last_cell(trained), images, FAST, (0,))).optimiser.stretch)
     assert 1 <= stretches[0] < 1.1 and 8 < stretches[1] <= 10
     assert fast.stretch(0) == 10 and fast.stretch(1) == 1
 

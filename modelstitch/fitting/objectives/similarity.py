@@ -23,15 +23,15 @@ def fit(inputs: FitInputs) -> Fit:
     Raises:
         ModelstitchError: if there are fewer training images than one batch.
     """
-    sender, receiver, geometries, images, settings, seed, label = inputs
+    sender, receiver, _, images, settings, seed, label = inputs
     protocol = protocol_of(settings.protocol)
     if isinstance(settings, LeastSquares):
-        return protocol.solve(settings, sender, receiver, geometries, images, label)
+        return protocol.solve(inputs)
 
     from modelstitch.fitting.beginning import Fit
     from modelstitch.fitting.matching import train
 
-    stitches, optimiser, _ = protocol.begin(settings, sender, receiver, geometries, images, seed)
+    stitches, optimiser, _ = protocol.begin(inputs)
     loss, accuracy = train(sender, receiver, stitches, images, settings, optimiser, (*seed, "order"), label)
     return Fit(stitches, loss, accuracy, images_seen(settings, len(images)))
 

@@ -2,13 +2,13 @@
 
 A protocol that takes steps has
 
-- `begin(settings, sender, receiver, geometries, images, seed, classes)`: the stitches before their first step, what
-  moves them, and what teaches them (`Beginning`); `classes` are as in `StitchedPair`;
+- `begin(inputs, classes)`: the stitches of `FitInputs` before their first step, what moves them, and what teaches them
+  (`Beginning`); `classes` are as in `StitchedPair`;
 - `rate(settings, step, steps, steps_per_epoch)`: the learning rate of a step;
 - `operations(settings, work, images, steps)`: what it costs beside the passes of the networks, for the forecast.
 
-One in closed form has `solve(settings, sender, receiver, geometries, images, label)` (`Fit`) instead, and
-`image_operations(work)`. Each has `memory_bytes(settings, work)`: what it holds beside the stitches.
+One in closed form has `solve(inputs)` (`Fit`) instead, and `image_operations(work)`. Each has
+`memory_bytes(settings, work)`: what it holds beside the stitches.
 """
 
 import importlib

@@ -7,41 +7,27 @@ imported where it is used: planning a study asks what this costs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from modelstitch.config.stitches import AdamStitches
+from modelstitch.fitting.inputs import FitInputs
 from modelstitch.fitting.work import PairWork, moments_bytes, needs_moments
 from modelstitch.schedule import warmup_cosine
-from modelstitch.stitches.geometry import Cell, Geometry
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from modelstitch.data.images import DeviceImages
     from modelstitch.fitting.beginning import Beginning
-    from modelstitch.networks.frozen import FrozenNetwork
 
 
-def begin(
-    settings: AdamStitches,
-    sender: FrozenNetwork,
-    receiver: FrozenNetwork,
-    geometries: Mapping[Cell, Geometry],
-    images: DeviceImages,
-    seed: Sequence[object],
-    classes: Tensor | None = None,
-) -> Beginning:
+def begin(inputs: FitInputs, classes: Tensor | None = None) -> Beginning:
     """Random stitches, or those of least squares over some training images."""
-    from modelstitch.fitting.beginning import Beginning, new_stitches, some_moments, start_nearest
+    from modelstitch.fitting.beginning import Beginning, started
     from modelstitch.optimisers import AdamW
 
-    stitches = new_stitches(geometries, settings.family, seed, images.device)
-    if needs_moments(settings):
-        moments, _ = some_moments(sender, receiver, geometries, images, settings.statistics_images, seed)
-        start_nearest(stitches, moments, settings.family, settings.start)
+    stitches = started(inputs, inputs.settings.statistics_images)
     parameters = [tensor for stitch in stitches.values() for tensor in stitch.parameters]
-    return Beginning(stitches, AdamW(parameters, settings.weight_decay))
+    return Beginning(stitches, AdamW(parameters, inputs.settings.weight_decay))
 
 
 def rate(settings: AdamStitches, step: int, steps: int, steps_per_epoch: int) -> float:

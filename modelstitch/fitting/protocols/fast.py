@@ -5,33 +5,23 @@ How near it comes: docs/protocols.md. Torch is imported where it is used: planni
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from modelstitch.config.stitches import FastStitches
+from modelstitch.fitting.inputs import FitInputs
 from modelstitch.fitting.work import PairWork, moments_bytes
-from modelstitch.stitches.geometry import Cell, Geometry, Part
+from modelstitch.stitches.geometry import Part
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from modelstitch.data.images import DeviceImages
     from modelstitch.fitting.beginning import Beginning
-    from modelstitch.networks.frozen import FrozenNetwork
 
 GUESSING_STRETCH = 10.0  # of steps into a receiver that guesses
 TEACHING_RECIPES = ("trained", "pretrained")
 
 
-def begin(
-    settings: FastStitches,
-    sender: FrozenNetwork,
-    receiver: FrozenNetwork,
-    geometries: Mapping[Cell, Geometry],
-    images: DeviceImages,
-    seed: Sequence[object],
-    classes: Tensor | None = None,
-) -> Beginning:
+def begin(inputs: FitInputs, classes: Tensor | None = None) -> Beginning:
     """Stitches from the settings' start, moved by Muon and taught by both networks, by moments of some training images.
 
     Raises:
@@ -41,8 +31,9 @@ def begin(
     from modelstitch.fitting.distillation import Teacher, reliability
     from modelstitch.fitting.muon import WhitenedMuon
 
+    sender, receiver, geometries, images, settings, seed, _ = inputs
     stitches = new_stitches(geometries, settings.family, seed, images.device)
-    moments, chosen = some_moments(sender, receiver, geometries, images, settings.statistics_images, seed)
+    moments, chosen = some_moments(inputs, settings.statistics_images)
     if settings.start == "least-squares":
         start_nearest(stitches, moments, settings.family)
     comparable = sender.source.outputs == receiver.source.outputs  # a sender of other classes teaches nothing

@@ -5,38 +5,29 @@ Torch is imported where it is used: planning a study asks what this costs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from modelstitch.config.stitches import LeastSquares
+from modelstitch.fitting.inputs import FitInputs
 from modelstitch.fitting.work import PairWork, moments_bytes
 from modelstitch.progress import track
-from modelstitch.stitches.geometry import Cell, Geometry
 
 if TYPE_CHECKING:
-    from modelstitch.data.images import DeviceImages
     from modelstitch.fitting.beginning import Fit
-    from modelstitch.networks.frozen import FrozenNetwork
 
 BATCH = 100
 
 
-def solve(
-    settings: LeastSquares,
-    sender: FrozenNetwork,
-    receiver: FrozenNetwork,
-    geometries: Mapping[Cell, Geometry],
-    images: DeviceImages,
-    label: str,
-) -> Fit:
+def solve(inputs: FitInputs) -> Fit:
     """The stitches over all images as they are; the loss is their mean squared error."""
     import torch
 
     from modelstitch.fitting.beginning import Fit, moments_of
     from modelstitch.stitches.families import family_of
 
+    sender, receiver, geometries, images, settings, _, label = inputs
     # Small batches: their patches are in float64.
     batches = track((batch for batch, _ in images.in_order(BATCH)), label, -(-len(images) // BATCH))
     moments = moments_of(sender, receiver, geometries, batches, torch.float64)

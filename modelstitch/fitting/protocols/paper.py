@@ -5,41 +5,27 @@ Torch is imported where it is used: planning a study asks what this costs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from modelstitch.config.stitches import PaperStitches
+from modelstitch.fitting.inputs import FitInputs
 from modelstitch.fitting.work import PairWork, moments_bytes, needs_moments
 from modelstitch.schedule import warmup_cosine
-from modelstitch.stitches.geometry import Cell, Geometry
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from modelstitch.data.images import DeviceImages
     from modelstitch.fitting.beginning import Beginning
-    from modelstitch.networks.frozen import FrozenNetwork
 
 
-def begin(
-    settings: PaperStitches,
-    sender: FrozenNetwork,
-    receiver: FrozenNetwork,
-    geometries: Mapping[Cell, Geometry],
-    images: DeviceImages,
-    seed: Sequence[object],
-    classes: Tensor | None = None,
-) -> Beginning:
+def begin(inputs: FitInputs, classes: Tensor | None = None) -> Beginning:
     """Random stitches, or those of least squares over all training images."""
-    from modelstitch.fitting.beginning import Beginning, new_stitches, some_moments, start_nearest
+    from modelstitch.fitting.beginning import Beginning, started
     from modelstitch.optimisers import SGD
 
-    stitches = new_stitches(geometries, settings.family, seed, images.device)
-    if needs_moments(settings):
-        moments, _ = some_moments(sender, receiver, geometries, images, len(images), seed)
-        start_nearest(stitches, moments, settings.family, settings.start)
+    stitches = started(inputs, len(inputs.images))
     parameters = [tensor for stitch in stitches.values() for tensor in stitch.parameters]
-    return Beginning(stitches, SGD(parameters, settings.momentum, settings.weight_decay))
+    return Beginning(stitches, SGD(parameters, inputs.settings.momentum, inputs.settings.weight_decay))
 
 
 def rate(settings: PaperStitches, step: int, steps: int, steps_per_epoch: int) -> float:
