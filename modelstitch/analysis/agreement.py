@@ -1,8 +1,9 @@
 """Where statistical similarity agrees with functional similarity: indices of two layers beside a stitch's accuracy."""
 
-import numpy as np
 import pandas as pd
 
+from modelstitch.analysis.controls import OVER_REMAPPED
+from modelstitch.analysis.depth import THIRDS
 from modelstitch.analysis.matrices import rank_correlation
 
 INDICES = {
@@ -17,10 +18,7 @@ INDICES = {
 PAIR = ["sender", "receiver"]
 CELL = [*PAIR, "sender_layer", "sender_layer_name", "receiver_layer", "receiver_layer_name"]
 GROUP = ["objective", "sender_recipe", "receiver_recipe"]
-EXCESS = "excess_over_remapped"
 MOST = 10  # cells that disagree most
-# By the relative depth of the receiver's layer, from the first number on and below the second.
-THIRDS = {"early": (0, 1 / 3), "middle": (1 / 3, 2 / 3), "late": (2 / 3, np.inf)}
 AGREEMENT = (
     *GROUP,
     "measure",
@@ -33,7 +31,7 @@ AGREEMENT = (
     *(f"spearman_{third}" for third in THIRDS),
 )
 RANKS = ("similarity_rank", "accuracy_rank", "rank_difference")
-DISAGREEMENT = (*GROUP, "measure", *CELL, "receiver_depth", "similarity", "accuracy", EXCESS, *RANKS)
+DISAGREEMENT = (*GROUP, "measure", *CELL, "receiver_depth", "similarity", "accuracy", OVER_REMAPPED, *RANKS)
 
 
 def calibrated_column(index: str) -> str:
@@ -49,7 +47,7 @@ def joined(similarities: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
         cells: the cells table; `excess_over_remapped` becomes NaN where it lacks it.
     """
     columns = [*CELL, *INDICES, *map(calibrated_column, INDICES)]
-    kept = [*GROUP, *CELL, "receiver_depth", "accuracy", EXCESS]
+    kept = [*GROUP, *CELL, "receiver_depth", "accuracy", OVER_REMAPPED]
     table = cells.reindex(columns=kept).merge(similarities[columns], on=CELL)
     return table[table.accuracy.notna()]
 
@@ -77,7 +75,7 @@ def agreement(similarities: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
                     "cells": int(chosen[column].notna().sum()),
                     "spearman": correlation(chosen, column),
                     "spearman_within_pairs": pd.Series(pairs).mean(),
-                    "spearman_excess_over_remapped": correlation(chosen, column, EXCESS),
+                    "spearman_excess_over_remapped": correlation(chosen, column, OVER_REMAPPED),
                 }
                 for third, (start, end) in THIRDS.items():
                     inside = (chosen.receiver_depth >= start) & (chosen.receiver_depth < end)

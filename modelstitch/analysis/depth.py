@@ -5,6 +5,9 @@ import pandas as pd
 
 from modelstitch.analysis.matrices import PAIR, matrices
 
+# By the relative depth of a layer, from the first number on and below the second.
+THIRDS = {"early": (0, 1 / 3), "middle": (1 / 3, 2 / 3), "late": (2 / 3, np.inf)}
+
 
 def relative_depth(layer: int, layers: int) -> float:
     """Position of a layer in its network, 0 for the first and 1 for the last layer; 1 for the only one.

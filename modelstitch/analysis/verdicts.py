@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from modelstitch.analysis.controls import EXCESSES, OVER_REMAPPED
-from modelstitch.analysis.depth import corresponding, relative_depth
+from modelstitch.analysis.depth import THIRDS, corresponding, relative_depth
 from modelstitch.config.stitches import DERANGED, IMAGE, is_remapped
 from modelstitch.seeds import seed_of
 
@@ -22,7 +22,7 @@ STRATUM = ["receiver", "sender_layer", "receiver_layer"]
 RESAMPLES, QUANTILES = 1000, (0.025, 0.975)
 FEWEST = 5  # cells that a verdict needs
 # Thirds of the receiver's relative depth, and all of it.
-DEPTHS = {"all": (0, np.inf), "early": (0, 1 / 3), "middle": (1 / 3, 2 / 3), "late": (2 / 3, np.inf)}
+DEPTHS = {"all": (0, np.inf)} | THIRDS
 # Columns of other tables: what is no measure of the cell's similarity, and what is the smaller the more similar.
 NO_MEASURE = re.compile(
     r".*(_layer|_count|_depth|_seed|_expected|_null|_networks)|random_.*|.*images|variance|neighbours"

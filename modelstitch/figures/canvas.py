@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,37 @@ def panel(page: Axes, left: float, top: float, width: float, height: float) -> A
     whole_width, whole_height = page.figure.get_size_inches()
     place = (left / whole_width, 1 - (top + height) / whole_height, width / whole_width, height / whole_height)
     return page.figure.add_axes(place)
+
+
+def open_panel(axes: Axes, **ticks: Any) -> None:
+    """Faint lines at the left and below, none above or at the right; `ticks` are of `tick_params`."""
+    axes.tick_params(labelsize=SMALL, labelcolor=SOFT, color=FAINT, **ticks)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set(color=FAINT, **({"linewidth": ticks["width"]} if "width" in ticks else {}))
+
+
+def draw_matrix(
+    axes: Axes, values: np.ndarray, left: float, top: float, width: float, height: float, colormap: str
+) -> None:
+    """Values of 0 to 1 (rows, columns) as an image, hatched where they are NaN."""
+    right, bottom = left + width, top + height
+    axes.add_patch(Rectangle((left, top), width, height, zorder=-1, **FAILED))
+    extent = {"extent": (left, right, bottom, top), "aspect": "auto", "interpolation": "nearest"}
+    axes.imshow(np.ma.masked_invalid(values), cmap=colormap, vmin=0, vmax=1, **extent)
+
+
+def write_key(page: Axes, left: float, middle: float, colours: Mapping[str, Any]) -> None:
+    """What the lines of each colour are, in a row."""
+    for words, colour in colours.items():
+        page.plot([left, left + 0.22], [middle] * 2, color=colour, linewidth=1.6)
+        page.text(left + 0.29, middle, words, size=LABEL, color=INK, va="center_baseline")
+        left += 0.29 + text_width(words, LABEL) + 0.3
+
+
+def draw_references(axes: Axes, own: float, chance: float) -> None:
+    """A network's own accuracy and that of a guess, behind what is compared with them."""
+    axes.axhline(own, color=FAINT, linewidth=1.2, zorder=1)
+    axes.axhline(chance, color=SOFT, linewidth=0.9, linestyle=(0, (1, 1.6)), zorder=1)
 
 
 def write_title(axes: Axes, title: str, subtitle: str) -> None:

@@ -17,6 +17,7 @@ from modelstitch.figures.canvas import (
     canvas,
     chance_of,
     number,
+    open_panel,
     own_accuracy,
     pair_name,
     panel,
@@ -73,10 +74,8 @@ def _draw_means(plot: Axes, means: pd.DataFrame) -> None:
     plot.margins(x=0.04)
     plot.xaxis.set_minor_formatter(NullFormatter())
     _write_families(plot, means.drop_duplicates("family").set_index("family").capacity.sort_values(kind="stable"))
-    plot.tick_params(labelsize=SMALL, labelcolor=SOFT, color=FAINT, length=3)
+    open_panel(plot, length=3)
     plot.grid(axis="y", color="#e6e8eb", linewidth=0.6)
-    plot.spines[["top", "right"]].set_visible(False)
-    plot.spines[["left", "bottom"]].set_color(FAINT)
     plot.set_xlabel("mean capacity of a stitch (dimension of what it can express)", size=LABEL, color=SOFT)
     plot.set_ylabel("mean accuracy", size=LABEL, color=SOFT)
     plot.legend(frameon=False, fontsize=SMALL, labelcolor=SOFT, loc="upper left")

@@ -7,7 +7,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, MultipleLocator
 
 from modelstitch.figures.canvas import (
-    FAINT,
     INK,
     LABEL,
     MARGIN,
@@ -15,9 +14,11 @@ from modelstitch.figures.canvas import (
     SOFT,
     canvas,
     chance_of,
+    draw_references,
     own_accuracy,
     panel,
     text_width,
+    write_key,
     write_title,
 )
 
@@ -45,19 +46,14 @@ def draw(cells: pd.DataFrame, networks: pd.DataFrame) -> Figure:
     width = max(LEFT + across * (PANEL + GAP) - GAP, MARGIN + text_width(subtitle, LABEL)) + MARGIN
     page = canvas(width, TOP + down * (PANEL + BELOW) - 0.2)
     write_title(page, "Clustered noise as the sender", subtitle)
-    x = LEFT
-    for sigma, colour in colours.items():
-        page.plot([x, x + 0.22], [TOP - 0.42] * 2, color=colour, linewidth=1.6)
-        page.text(x + 0.29, TOP - 0.42, words := f"sigma {sigma:g}", size=LABEL, color=INK, va="center_baseline")
-        x += 0.29 + text_width(words, LABEL) + 0.3
+    write_key(page, LEFT, TOP - 0.42, {f"sigma {sigma:g}": colour for sigma, colour in colours.items()})
     for place, receiver in enumerate(receivers):
         left, top = LEFT + place % ACROSS * (PANEL + GAP), TOP + place // ACROSS * (PANEL + BELOW)
         axes = panel(page, left, top, PANEL, PANEL)
         for sigma, found in cells[cells.receiver == receiver].groupby("sigma"):
             for column, style in (("accuracy", "-"), ("remapped_accuracy", "--")):
                 axes.plot(found.receiver_layer, found[column], style, color=colours[sigma], linewidth=1.4, marker=".")
-        axes.axhline(own_accuracy(networks, receiver), color=FAINT, linewidth=1.2, zorder=1)
-        axes.axhline(chance_of(networks), color=SOFT, linewidth=0.9, linestyle=(0, (1, 1.6)), zorder=1)
+        draw_references(axes, own_accuracy(networks, receiver), chance_of(networks))
         _style(axes, receiver, first=place % ACROSS == 0)
     return page.figure
 

@@ -10,13 +10,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MultipleLocator, NullLocator
 
 from modelstitch.figures.canvas import (
-    FAINT,
     INK,
     LABEL,
     MARGIN,
     SMALL,
     SOFT,
     canvas,
+    open_panel,
     panel,
     rows_with,
     text_width,
@@ -141,12 +141,10 @@ def _style(axes: Axes, measure: Panel, first: bool) -> None:
         axes.set_xlim(0.4, 1)
     axes.xaxis.set_major_formatter(FuncFormatter(_tick))
     axes.yaxis.set_major_formatter(FuncFormatter(_tick))
-    axes.tick_params(labelsize=SMALL, labelcolor=SOFT, color=FAINT, length=2.5, width=0.5, pad=2, labelleft=first)
+    open_panel(axes, length=2.5, width=0.5, pad=2, labelleft=first)
     axes.set_xlabel(measure.words, size=SMALL, color=INK, labelpad=3)
     if first:
         axes.set_ylabel("test accuracy", size=LABEL, color=SOFT, labelpad=3)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set(color=FAINT, linewidth=0.5)
 
 
 def _tick(value: float, _: int) -> str:

@@ -15,7 +15,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
-from matplotlib.patches import PathPatch, Rectangle
+from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Outline
 
 from modelstitch.analysis.controls import OVER_REMAPPED, with_excess
@@ -34,6 +34,7 @@ from modelstitch.figures.canvas import (
     SOFT,
     canvas,
     draw_bar,
+    draw_matrix,
     number,
     own_accuracy,
     rows_with,
@@ -204,10 +205,8 @@ def draw_depth(
         axes, title, f"{stitches_of(objective)} · {pairs} pair{'s' * (pairs > 1)} · each layer at its relative depth"
     )
     bottom, right = top + AVERAGE, left + AVERAGE
-    axes.add_patch(Rectangle((left, top), AVERAGE, AVERAGE, zorder=-1, **FAILED))
     values = average(cells, AVERAGE_POINTS)
-    extent = {"extent": (left, right, bottom, top), "aspect": "auto", "interpolation": "nearest"}
-    axes.imshow(np.ma.masked_invalid(values), cmap=colormap, vmin=0, vmax=1, **extent)
+    draw_matrix(axes, values, left, top, AVERAGE, AVERAGE, colormap)
     _draw_boundary(axes, left, top, 1, "solid")
     if not math.isnan(numbers.depth_slope):
         _draw_boundary(axes, left, top, numbers.depth_slope, (0, (4, 3)))

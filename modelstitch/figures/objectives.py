@@ -1,16 +1,14 @@
 """Picture of all objectives side by side: the average matrix of each, of the same pairs."""
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from modelstitch.analysis.controls import OVER_REMAPPED, with_excess
 from modelstitch.analysis.depth import average
+from modelstitch.analysis.matrices import PAIR
 from modelstitch.config.stitches import Stitches, kind_of
 from modelstitch.figures.canvas import (
     BAR_SPACE,
-    FAILED,
     HEADING,
     INK,
     LABEL,
@@ -20,6 +18,7 @@ from modelstitch.figures.canvas import (
     canvas,
     chance_of,
     draw_bar,
+    draw_matrix,
     number,
     text_width,
     write_title,
@@ -27,7 +26,6 @@ from modelstitch.figures.canvas import (
 
 PANEL, POINTS = 1.9, 256  # inches, as all that follow, and points of a panel
 LEFT, ABOVE, GAP = 0.55, 0.45, 0.35
-PAIR = ["sender", "receiver"]
 
 
 def draw(cells: pd.DataFrame, networks: pd.DataFrame, colormap: str) -> Figure:
@@ -55,7 +53,7 @@ def draw(cells: pd.DataFrame, networks: pd.DataFrame, colormap: str) -> Figure:
     write_title(axes, "All objectives", "average matrices · sender layers down, receiver layers to the right, by depth")
     for row, ((recipes, shared), objectives) in enumerate(zip(rows, panels, strict=True)):
         upper = top + row * (down + GAP)
-        pairs = shared.groupby(PAIR).ngroups
+        pairs = shared.groupby(PAIR[1:]).ngroups
         heading = f"{' → '.join(recipes)} · {pairs} pair{'s' * (pairs > 1)}"
         axes.text(MARGIN, upper + 0.16, heading, size=HEADING, color=INK, weight="bold", va="baseline")
         for column, (objective, matrix) in enumerate(objectives):
@@ -66,10 +64,7 @@ def draw(cells: pd.DataFrame, networks: pd.DataFrame, colormap: str) -> Figure:
             if objective != OVER_REMAPPED:
                 words += f", agreement {number(matrix.agreement.mean())}"
             axes.text(x, y - 0.07, words, size=SMALL, color=SOFT, va="baseline")
-            axes.add_patch(Rectangle((x, y), PANEL, PANEL, zorder=-1, **FAILED))
-            values = np.ma.masked_invalid(average(matrix, POINTS))
-            extent = (x, x + PANEL, y + PANEL, y)
-            axes.imshow(values, extent=extent, cmap=colormap, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+            draw_matrix(axes, average(matrix, POINTS), x, y, PANEL, PANEL, colormap)
     hatched = bool(cells.accuracy.isna().any())
     draw_bar(axes, MARGIN + LEFT, bottom - GAP, 2 * pitch, chance_of(networks), colormap, hatched)
     return axes.figure
@@ -83,5 +78,5 @@ def _place(objective: str) -> tuple[int, str]:
 
 def in_all(cells: pd.DataFrame) -> pd.DataFrame:
     """The cells of those pairs that every objective of the table has."""
-    count = cells.groupby(PAIR).objective.transform("nunique")
+    count = cells.groupby(PAIR[1:]).objective.transform("nunique")
     return cells[count == cells.objective.nunique()]

@@ -7,7 +7,18 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from modelstitch.analysis.controls import OVER_REMAPPED
-from modelstitch.figures.canvas import FAINT, INK, LABEL, MARGIN, SMALL, SOFT, canvas, number, panel, write_title
+from modelstitch.figures.canvas import (
+    INK,
+    LABEL,
+    MARGIN,
+    SMALL,
+    SOFT,
+    canvas,
+    number,
+    open_panel,
+    panel,
+    write_title,
+)
 from modelstitch.measures.predictors import ALL, PREDICTORS
 
 COLOURS = {"ridge": "#0969da", "trees": "#bc4c00"}
@@ -69,10 +80,8 @@ def _draw_panel(
     axes.set(xlim=(-0.2, 1), ylim=(len(names) - 0.5, -0.5))
     axes.set_yticks(range(len(names)), [WORDS[name] for name in names] if first else [""] * len(names))
     axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1], ["0", ".2", ".4", ".6", ".8", "1"])
-    axes.tick_params(labelsize=SMALL, labelcolor=SOFT, color=FAINT, length=2.5, width=0.5, pad=2)
+    open_panel(axes, length=2.5, width=0.5, pad=2)
     axes.axvline(0, color=SOFT, linewidth=0.6)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set(color=FAINT, linewidth=0.5)
     about = shown.iloc[0]
     style = {"size": SMALL, "color": SOFT, "va": "baseline"}
     page.text(left, top - 0.1, f"{OUTCOMES[about.outcome]} · all: {', '.join(words)}", **style)

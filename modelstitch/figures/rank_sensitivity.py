@@ -5,17 +5,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator, NullFormatter, ScalarFormatter
 
 from modelstitch.figures.canvas import (
-    FAINT,
-    INK,
-    LABEL,
     MARGIN,
     SMALL,
     SOFT,
     canvas,
     chance_of,
+    draw_references,
     own_accuracy,
     panel,
     text_width,
+    write_key,
     write_title,
 )
 
@@ -40,18 +39,13 @@ def draw(cells: pd.DataFrame, networks: pd.DataFrame) -> Figure:
     width = max(LEFT + across * (PANEL + GAP), MARGIN + text_width(title, 14)) + MARGIN
     page = canvas(width, TOP + len(pairs) * (PANEL + BELOW) - 0.2)
     write_title(page, title, "grey: the receiver itself · dotted: chance")
-    x = LEFT
-    for colour, words in LINES.values():
-        page.plot([x, x + 0.22], [TOP - 0.5] * 2, color=colour, linewidth=1.6)
-        page.text(x + 0.29, TOP - 0.5, words, size=LABEL, color=INK, va="center_baseline")
-        x += 0.29 + text_width(words, LABEL) + 0.3
+    write_key(page, LEFT, TOP - 0.5, {words: colour for colour, words in LINES.values()})
     for row, ((sender, receiver), pair) in enumerate(pairs):
         for column, ((i, j), layer) in enumerate(pair.groupby(["sender_layer", "receiver_layer"])):
             axes = panel(page, LEFT + column * (PANEL + GAP), TOP + row * (PANEL + BELOW), PANEL, PANEL)
             for name, (colour, _) in LINES.items():
                 axes.plot(layer["rank"], layer[name], color=colour, linewidth=1.4, marker=".")
-            axes.axhline(own_accuracy(networks, receiver), color=FAINT, linewidth=1.2, zorder=1)
-            axes.axhline(chance_of(networks), color=SOFT, linewidth=0.9, linestyle=(0, (1, 1.6)), zorder=1)
+            draw_references(axes, own_accuracy(networks, receiver), chance_of(networks))
             axes.set_xscale("log", base=2)
             axes.xaxis.set_major_formatter(ScalarFormatter())
             axes.xaxis.set_minor_formatter(NullFormatter())

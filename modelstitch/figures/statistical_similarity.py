@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 from modelstitch.analysis.agreement import INDICES, PAIR, calibrated_column, correlation, joined, most_different
 from modelstitch.figures.canvas import (
     BAR_HEIGHT,
-    FAINT,
     HEADING,
     INK,
     LABEL,
@@ -17,6 +16,7 @@ from modelstitch.figures.canvas import (
     SOFT,
     canvas,
     number,
+    open_panel,
     panel,
     rows_with,
     write_title,
@@ -101,7 +101,5 @@ def _draw_index(axes: Axes, cells: pd.DataFrame, index: str, colormap: str) -> N
     axes.set(xlim=(0, 1), ylim=(0, 1))
     axes.set_xticks(*TICKS)
     axes.set_yticks(*TICKS)
-    axes.tick_params(labelsize=SMALL, labelcolor=SOFT, color=FAINT, length=2.5, width=0.5, pad=2)
+    open_panel(axes, length=2.5, width=0.5, pad=2)
     axes.set_xlabel(INDICES[index], size=SMALL, color=INK, labelpad=3)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set(color=FAINT, linewidth=0.5)

@@ -6,12 +6,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from modelstitch.analysis.depth import average
 from modelstitch.figures.canvas import (
     BAR_SPACE,
-    FAILED,
     HEADING,
     INK,
     LABEL,
@@ -20,6 +18,7 @@ from modelstitch.figures.canvas import (
     SOFT,
     canvas,
     draw_bar,
+    draw_matrix,
     number,
     rows_with,
     stitches_of,
@@ -92,9 +91,7 @@ def _order(pair: tuple[str, str]) -> list[int]:
 def _draw_matrix(axes: Axes, left: float, top: float, cells: pd.DataFrame, colormap: str) -> bool:
     """The average of the pairs' `accuracy`, whatever it is here; whether any point of it has no result."""
     values = average(cells, POINTS)
-    axes.add_patch(Rectangle((left, top), SIZE, SIZE, zorder=-1, **FAILED))
-    extent = {"extent": (left, left + SIZE, top + SIZE, top), "aspect": "auto", "interpolation": "nearest"}
-    axes.imshow(np.ma.masked_invalid(values), cmap=colormap, vmin=0, vmax=1, **extent)
+    draw_matrix(axes, values, left, top, SIZE, SIZE, colormap)
     return bool(np.isnan(values).any())
 
 

@@ -5,12 +5,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
 
 from modelstitch.figures.canvas import (
     BAR_SPACE,
-    FAILED,
-    FAINT,
     HEADING,
     INK,
     LABEL,
@@ -21,7 +18,9 @@ from modelstitch.figures.canvas import (
     canvas,
     chance_of,
     draw_bar,
+    draw_matrix,
     number,
+    open_panel,
     pair_name,
     panel,
     rows_with,
@@ -95,9 +94,7 @@ def _draw_matrix(axes: Axes, left: float, top: float, cells: pd.DataFrame, cell:
     matrix = cells.pivot(index="sender_layer", columns="receiver_layer", values="accuracy")
     rows, columns = matrix.shape
     right, bottom = left + cell * columns, top + cell * rows
-    axes.add_patch(Rectangle((left, top), cell * columns, cell * rows, zorder=-1, **FAILED))
-    extent = {"extent": (left, right, bottom, top), "aspect": "auto", "interpolation": "nearest"}
-    axes.imshow(np.ma.masked_invalid(matrix.to_numpy()), cmap=colormap, vmin=0, vmax=1, **extent)
+    draw_matrix(axes, matrix.to_numpy(), left, top, cell * columns, cell * rows, colormap)
     style = {"size": 6.5, "color": SOFT}
     for row, layer in enumerate(matrix.index):
         axes.text(left - 0.06, top + cell * (row + 0.5), str(layer), ha="right", va="center_baseline", **style)
@@ -131,10 +128,8 @@ def _draw_curves(axes: Axes, left: float, top: float, height: float, summary: pd
     plot.set_xticks([], minor=True)
     plot.set(xlim=(ticks[0] / 1.25, ticks[-1] * 1.25), ylim=(0, 1))
     plot.set_yticks([0, 0.2, 0.4, 0.6, 0.8, 1], ["0", ".2", ".4", ".6", ".8", "1"])
-    plot.tick_params(labelsize=SMALL, labelcolor=SOFT, color=FAINT, length=3)
+    open_panel(plot, length=3)
     plot.grid(axis="y", color="#e6e8eb", linewidth=0.6)
-    plot.spines[["top", "right"]].set_visible(False)
-    plot.spines[["left", "bottom"]].set_color(FAINT)
     plot.set_xlabel("epochs", size=LABEL, color=SOFT)
     plot.set_ylabel("mean accuracy", size=LABEL, color=SOFT)
     place = {"loc": "upper left", "bbox_to_anchor": (0, -0.46 / height), "borderaxespad": 0, "borderpad": 0}
