@@ -6,20 +6,17 @@ Torch is imported where it is used, in every family: planning a study asks for g
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from modelstitch.config.families import Linear
 from modelstitch.networks.representations import Representation
 from modelstitch.stitches.geometry import Cell, Geometry
+from modelstitch.stitches.parted import PartedStitch
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from modelstitch.stitches.normal_equations import Moments
-
-NAMES = ("", "extra.")  # of a geometry's parts, in a file
 
 
 class LinearMap(NamedTuple):
@@ -29,18 +26,15 @@ class LinearMap(NamedTuple):
     bias: Tensor
 
 
-@dataclass(frozen=True, eq=False)
-class Stitch:
+class Stitch(PartedStitch):
     """A linear map for each of the geometry's parts."""
 
-    geometry: Geometry
-    maps: tuple[LinearMap, ...]
+    KIND = LinearMap
 
-    def __call__(self, values: Tensor) -> Tensor:
-        """What stands for the receiver's representation, (N, *target.shape), in the precision of `values`."""
-        from modelstitch.stitches.assembly import assemble
-
-        return assemble(self.at_places(values), self.geometry)
+    @property
+    def maps(self) -> tuple[LinearMap, ...]:
+        """The parts, by the name that tells Muon that they are free."""
+        return self.parts
 
     def at_places(self, values: Tensor) -> list[Tensor]:
         """What each part gives, before any upsampling: (N, ..., O)."""
@@ -62,26 +56,6 @@ class Stitch:
     def linear(self) -> Stitch:
         """Itself: every family that is linear in what it sees has the linear stitch that it equals."""
         return self
-
-    @property
-    def parameters(self) -> list[Tensor]:
-        """What training moves: weight and bias of each map."""
-        return [tensor for part in self.maps for tensor in part]
-
-    @property
-    def tensors(self) -> dict[str, Tensor]:
-        """What a file keeps: `weight` and `bias`, `extra.weight` and `extra.bias`."""
-        return {
-            f"{name}{key}": tensor
-            for name, part in zip(NAMES, self.maps, strict=False)
-            for key, tensor in part._asdict().items()
-        }
-
-    @classmethod
-    def of(cls, geometry: Geometry, tensors: Mapping[str, Tensor]) -> Stitch:
-        """The stitch whose `tensors` these are."""
-        names = NAMES[: len(geometry.parts)]
-        return cls(geometry, tuple(LinearMap(tensors[f"{name}weight"], tensors[f"{name}bias"]) for name in names))
 
 
 def between(source: Representation, target: Representation, settings: Linear | None = None) -> Geometry:

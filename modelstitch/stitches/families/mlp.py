@@ -12,7 +12,8 @@ from modelstitch.config.families import MLP
 from modelstitch.stitches.families.linear import between
 from modelstitch.stitches.families.low_rank import reduced
 from modelstitch.stitches.geometry import Cell, Geometry
-from modelstitch.stitches.parts import PartedStitch, PartMoments, solved
+from modelstitch.stitches.parted import PartedStitch
+from modelstitch.stitches.parts import PartMoments, solved
 
 if TYPE_CHECKING:
     from torch import Tensor
