@@ -46,9 +46,9 @@ def stitch(
         train, test: (images, labels) as arrays or tensors, or a Dataset or DataLoader of torch. Images (N, C, H, W) or
             (N, H, W, C) are bytes, which become 0 to 1, or floating-point numbers, which are taken as they are; then a
             network's own mean and deviation apply, where it has some.
-        objective: `task`, cross-entropy through the receiver; `remapped`, its control, on labels whose classes are
-            exchanged; `similarity`, squared error to its layer's output; or `soft`, `functional`, `penultimate`
-            (docs/protocols.md).
+        objective: `task`, cross-entropy through the receiver; its controls `remapped`, on labels whose classes are
+            exchanged, `deranged`, on those of other images, and `image`, from the image itself; `similarity`, squared
+            error to the receiver's layer's output; or `soft`, `functional`, `penultimate` (docs/configuration.md).
         protocol: `least-squares`, `paper` or `adam` for similarity, `fast`, `paper` or `adam` for all others.
         layers: the sender's and the receiver's, each a list of indices or names, or None for all.
         device: `auto`, `cpu` or `cuda`.
