@@ -94,7 +94,7 @@ STITCHES = RESULTS / "stitches/{objective}/{sender}/{receiver}.safetensors"
 BLOCK = RESULTS / "stitches/{objective}/{sender}/{receiver}.blocks/{block}"
 STITCHED = STUDY.stitched_pairs()
 # What tables and figures show: the task over remapped labels is no objective, but laid out as one.
-SHOWN_RECIPES = {name: [(one.sender, one.receiver) for one in STUDY.recipes(name)] for name in OBJECTIVES}
+SHOWN_RECIPES = {name: STUDY.recipes(name) for name in OBJECTIVES}
 SHOWN = list(STITCHED)
 if REMAPPED in OBJECTIVES:
     SHOWN_RECIPES[OVER_REMAPPED] = SHOWN_RECIPES[REMAPPED]

@@ -6,6 +6,9 @@ from pydantic import Field
 
 from modelstitch.config.networks import Recipe
 from modelstitch.config.section import UNIQUE, Section
+from modelstitch.identifiers import NetworkId
+
+Architectures = Annotated[tuple[str, ...], Field(min_length=1), *UNIQUE] | None
 
 
 class PairRecipes(Section):
@@ -13,6 +16,21 @@ class PairRecipes(Section):
 
     sender: Recipe = Field(description="recipe of the network that gives its first layers")
     receiver: Recipe = Field(description="recipe of the network that gives its last layers")
+    senders: Architectures = Field(default=None, description="only of these architectures, by name; null is all")
+    receivers: Architectures = Field(default=None, description="only of these architectures, by name; null is all")
+
+    @property
+    def recipes(self) -> tuple[str, str]:
+        """Of the sender and of the receiver."""
+        return self.sender, self.receiver
+
+    def joins(self, sender: NetworkId, receiver: NetworkId) -> bool:
+        """Whether this pair of networks is one of them."""
+        return (
+            (sender.recipe, receiver.recipe) == self.recipes
+            and (self.senders is None or sender.architecture in self.senders)
+            and (self.receivers is None or receiver.architecture in self.receivers)
+        )
 
 
 Pairs = Annotated[tuple[PairRecipes, ...], *UNIQUE]

@@ -23,6 +23,8 @@ from modelstitch.errors import ModelstitchError
 from modelstitch.files import replacing
 from modelstitch.identifiers import RECIPES, NetworkId, PairIds
 
+ROLES = ("sender", "receiver")
+
 
 def _check_colormap(value: str) -> str:
     import matplotlib  # only where a study is checked: jobs that read another section start without it
@@ -83,7 +85,7 @@ class Study(Section):
         untold = [] if networks is None else [one.name for one in networks.architectures if not one.training]
         if untold and networks.training is None:
             for index, pair in enumerate(pairs):
-                for role, recipe in pair:
+                for role, recipe in zip(ROLES, pair.recipes, strict=True):
                     if recipe == "trained":
                         reason = f"trained needs networks.training, or the training of {untold[0]}: missing"
                         raise mistake(((index, role), reason))
@@ -98,23 +100,35 @@ class Study(Section):
         mistakes = [
             ((index, role), "pretrained: no architecture has weights: expected networks.architectures[...].weights")
             for index, pair in enumerate(pairs)
-            for role, recipe in pair
+            for role, recipe in zip(ROLES, pair.recipes, strict=True)
             if recipe == "pretrained"
         ]
         if mistakes:
             raise mistake(*mistakes)
         return pairs
 
+    @field_validator("pairs")
+    @classmethod
+    def _join_networks(cls, pairs: tuple[PairRecipes, ...], info: ValidationInfo) -> tuple[PairRecipes, ...]:
+        if "networks" in info.data and (mistakes := list(_of_no_network(info.data["networks"], pairs))):
+            raise mistake(*mistakes)
+        return pairs
+
     @field_validator("stitches")
     @classmethod
     def _pairs_of_the_study(cls, stitches: Stitches, info: ValidationInfo) -> Stitches:
-        named = {name: section.pairs or () for name, section in stitches if section is not None}
-        mistakes = [
-            ((name, "pairs", index), f"{pair.sender} → {pair.receiver} is not among the study's `pairs`")
-            for name, pairs in named.items()
-            for index, pair in enumerate(pairs)
-            if pair not in info.data.get("pairs", pairs)
-        ]
+        if not {"networks", "pairs"} <= info.data.keys():
+            return stitches
+        networks, known = info.data["networks"], list(_joined(info.data["networks"], info.data["pairs"]))
+        mistakes = []
+        for name, section in stitches:
+            pairs = (section and section.pairs) or ()
+            mistakes += [((name, "pairs", *at), text) for at, text in _of_no_network(networks, pairs)]
+            mistakes += [
+                ((name, "pairs", index), f"{pair.sender} → {pair.receiver} is not among the study's `pairs`")
+                for index, pair in enumerate(pairs)
+                if not any(pair.joins(*ids) for ids in known)
+            ]
         if mistakes:
             raise mistake(*mistakes)
         return stitches
@@ -140,13 +154,8 @@ class Study(Section):
             return measures
         if info.data["stitches"].task is None:
             raise mistake(*(((name,), "expected stitches.task, which it follows, or none of it") for name in named))
-        networks, recipes = info.data["networks"], info.data["stitches"].task.pairs or info.data["pairs"]
-        known = {
-            (str(sender), str(receiver))
-            for pair in recipes
-            for sender in _family(networks, pair.sender)
-            for receiver in _family(networks, pair.receiver)
-        }
+        joined = _joined(info.data["networks"], info.data["pairs"], info.data["stitches"].task.pairs)
+        known = {(str(sender), str(receiver)) for sender, receiver in joined}
         names = sorted({name for pair in known for name in pair})
         mistakes = []
         for measure, index, pair in ((name, *each) for name, pairs in named.items() for each in enumerate(pairs)):
@@ -185,14 +194,13 @@ class Study(Section):
         return list(self.stitches.objectives())
 
     def networks_needed(self) -> list[NetworkId]:
-        """Every network that a pair names, each once: by recipe, architecture and seed."""
-        named = {recipe for pair in self.pairs for recipe in (pair.sender, pair.receiver)}
-        return [network for recipe in RECIPES if recipe in named for network in _family(self.networks, recipe)]
+        """Every network of a pair, each once: by recipe, architecture and seed."""
+        named = {network for pair in self.ordered_pairs() for network in pair}
+        return [network for recipe in RECIPES for network in _family(self.networks, recipe) if network in named]
 
-    def recipes(self, objective: str | None = None) -> tuple[PairRecipes, ...]:
-        """The pairs of recipes of an objective, in the order of `pairs`; of the whole study if none is named."""
-        chosen = self.stitches.objectives()[objective].pairs if objective else None
-        return self.pairs if chosen is None else tuple(pair for pair in self.pairs if pair in chosen)
+    def recipes(self, objective: str) -> list[tuple[str, str]]:
+        """Recipes of the sender and of the receiver that an objective's pairs have, in the order of `pairs`."""
+        return list(dict.fromkeys((pair.sender.recipe, pair.receiver.recipe) for pair in self.ordered_pairs(objective)))
 
     def ordered_pairs(self, objective: str | None = None) -> list[PairIds]:
         """Every ordered pair of networks, in the order of `pairs`, then of senders, then of receivers.
@@ -200,16 +208,35 @@ class Study(Section):
         Args:
             objective: whose pairs; of the whole study if none is named.
         """
-        return [
-            PairIds(sender, receiver)
-            for recipes in self.recipes(objective)
-            for sender in _family(self.networks, recipes.sender)
-            for receiver in _family(self.networks, recipes.receiver)
-        ]
+        chosen = self.stitches.objectives()[objective].pairs if objective else None
+        return list(_joined(self.networks, self.pairs, chosen))
 
     def stitched_pairs(self) -> list[tuple[str, PairIds]]:
         """Every objective with each of its ordered pairs."""
         return [(objective, pair) for objective in self.objectives() for pair in self.ordered_pairs(objective)]
+
+
+def _joined(networks: Networks, pairs: Pairs, chosen: Pairs | None = None) -> dict[PairIds, None]:
+    """Every pair of networks of a study's `pairs`, each once, in their order; only `chosen` ones if there are any."""
+    joined = (
+        PairIds(sender, receiver)
+        for pair in pairs
+        for sender in _family(networks, pair.sender)
+        for receiver in _family(networks, pair.receiver)
+        if pair.joins(sender, receiver)
+    )
+    return dict.fromkeys(ids for ids in joined if chosen is None or any(pair.joins(*ids) for pair in chosen))
+
+
+def _of_no_network(networks: Networks, pairs: Pairs) -> Iterator[tuple[tuple[int | str, ...], str]]:
+    """Where `pairs` name an architecture that a recipe has no network of, and what is wrong."""
+    for index, pair in enumerate(pairs):
+        for key, recipe in zip(("senders", "receivers"), pair.recipes, strict=True):
+            known = {network.architecture: None for network in _family(networks, recipe)}
+            for place, name in enumerate(getattr(pair, key) or ()):
+                if name not in known:
+                    text = f"{name!r} is no {recipe} network of the study: expected one of {', '.join(known)}"
+                    yield (index, key, place), text + nearest(name, known)
 
 
 def _family(networks: Networks, recipe: str) -> list[NetworkId]:
