@@ -123,12 +123,12 @@ class Study(Section):
         mistakes = []
         for name, section in stitches:
             pairs = (section and section.pairs) or ()
-            mistakes += [((name, "pairs", *at), text) for at, text in _of_no_network(networks, pairs)]
-            mistakes += [
-                ((name, "pairs", index), f"{pair.sender} → {pair.receiver} is not among the study's `pairs`")
+            found = list(_of_no_network(networks, pairs)) or [
+                ((index,), f"{pair.sender} → {pair.receiver} is not among the study's `pairs`")
                 for index, pair in enumerate(pairs)
                 if not any(pair.joins(*ids) for ids in known)
             ]
+            mistakes += [((name, "pairs", *at), text) for at, text in found]
         if mistakes:
             raise mistake(*mistakes)
         return stitches

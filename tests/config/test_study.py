@@ -28,6 +28,7 @@ FAST |= {"augmentation": {"flip": False, "shift": 0, "cutout": 0}, "precision": 
 FAST |= {"sender_layers": "all", "receiver_layers": "all"}
 SOURCES = "digits, cifar10, cifar100, svhn, mnist, fashion-mnist, stl10 or imagefolder"
 IMAGEFOLDER = {"source": "imagefolder", "path": "data/images.tar.xz"}
+BETWEEN_TRAINED = {"sender": "trained", "receiver": "trained"}
 YAML_WORDS = "(YAML reads yes, no, on and off as true and false)"
 
 
@@ -120,6 +121,19 @@ def test_pairs_join_all_networks_of_two_recipes_and_each_with_itself():
     assert PairIds(trained("R1112", 1), trained("R1112", 1)) in pairs
     assert PairIds(NetworkId("R1111", "random", 1), trained("R1112", 0)) in pairs
     assert not [pair for pair in pairs if pair.receiver.recipe == "random"]
+
+
+def test_pairs_of_some_architectures_join_these_only():
+    values = changed("pairs", [BETWEEN_TRAINED | {"receivers": ["R1112"]}, BETWEEN_TRAINED | {"senders": ["R1112"]}])
+    values["stitches"]["remapped"] = {"permutations": 1, "pairs": [BETWEEN_TRAINED | {"receivers": ["R1111"]}]}
+    study = load_study(values, "study.yaml")
+    one, other = trained("R1111", 0), trained("R1112", 0)
+    # R1112 with itself is named twice, and is a pair once.
+    assert study.ordered_pairs() == study.ordered_pairs("task") == [(one, other), (other, other), (other, one)]
+    assert study.ordered_pairs("remapped") == [(other, one)]
+    assert study.recipes("remapped") == [("trained", "trained")]
+    study = load_study(changed("pairs", [BETWEEN_TRAINED | {"senders": ["R1111"], "receivers": ["R1111"]}]), "")
+    assert study.networks_needed() == [one]
 
 
 def test_resnet18_and_resnet34_are_other_names_of_r2222_and_r3463():
@@ -378,6 +392,18 @@ def budget(sender, receiver, epochs=(1,)):
         ),
         ("pairs.1.sender", "trained", "pairs[1]: repeats pairs[0]: list each once"),
         ("pairs", [], "pairs: empty list: expected at least one entry"),
+        (
+            "pairs",
+            [BETWEEN_TRAINED | {"receivers": ["R1121"]}],
+            "pairs[0].receivers[0]: 'R1121' is no trained network of the study: expected one of R1111, R1112 "
+            "(did you mean 'R1112'?)",
+        ),
+        (
+            "stitches.remapped",
+            {"permutations": 1, "pairs": [{"sender": "random", "receiver": "trained", "senders": ["R1121"]}]},
+            "stitches.remapped.pairs[0].senders[0]: 'R1121' is no random network of the study: expected one of R1111, "
+            "R1112 (did you mean 'R1112'?)",
+        ),
         (
             "dataset",
             {"source": "cifar"},
