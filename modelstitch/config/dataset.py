@@ -10,10 +10,10 @@ from modelstitch.config.section import Section
 MAX_SIDE = 4096  # as many pixels as the largest image that is read
 
 
-class Digits(Section):
-    """The handwritten digits of scikit-learn, scaled to 32 x 32: needs no download."""
+class Embedded(Section):
+    """What ships with scikit-learn, 32 x 32: handwritten digits, alone or on photographs. Needs no download."""
 
-    source: Literal["digits"] = Field(description="where the images come from")
+    source: Literal["digits", "photo-digits"] = Field(description="where the images come from")
 
 
 class Published(Section):
@@ -39,4 +39,4 @@ class ImageFolder(Section):
     )
 
 
-Dataset = Annotated[Digits | Published | ImageFolder, Field(discriminator="source")]
+Dataset = Annotated[Embedded | Published | ImageFolder, Field(discriminator="source")]

@@ -16,6 +16,7 @@ from modelstitch.networks.description import Description
 # Of sources that are known before they are read; an image folder is taken for one of CIFAR's size.
 SIZES = {
     "digits": Sizes((1, 32, 32), 1437, 360, 10),
+    "photo-digits": Sizes((3, 32, 32), 4311, 720, 10),
     "cifar10": Sizes((3, 32, 32), 50_000, 10_000, 10),
     "cifar100": Sizes((3, 32, 32), 50_000, 10_000, 100),
     "svhn": Sizes((3, 32, 32), 73_257, 26_032, 10),

@@ -7,8 +7,10 @@
 from pathlib import Path
 
 from modelstitch.data import datasets
-from modelstitch.data.sources import cifar, digits, download, imagefolder, mnist, stl10, svhn
+from modelstitch.data.sources import cifar, digits, download, imagefolder, mnist, photo_digits, stl10, svhn
 
+# Made of what ships with scikit-learn: each has `prepare`.
+EMBEDDED = {"digits": digits, "photo-digits": photo_digits}
 # Each has `files` (where they belong), `archives` (what they are, as published) and `prepare`.
 PUBLISHED = {
     "cifar10": cifar,
@@ -27,8 +29,8 @@ def prepare(settings: dict, path: Path | str) -> None:
         ModelstitchError: if the source is missing, damaged or refused; `path` is then what it was before.
     """
     match settings["source"]:
-        case "digits":
-            digits.prepare(path)
+        case source if source in EMBEDDED:
+            EMBEDDED[source].prepare(path)
         case "imagefolder":
             imagefolder.prepare(settings["path"], path, settings.get("resize"))
         case source:
@@ -36,7 +38,7 @@ def prepare(settings: dict, path: Path | str) -> None:
 
 
 def published_files(settings: dict) -> list[Path]:
-    """Files of a published source, there or not; none of `digits` and of image folders."""
+    """Files of a published source, there or not; none of embedded ones and of image folders."""
     source = settings["source"]
     return PUBLISHED[source].files(settings) if source in PUBLISHED else []
 
@@ -54,7 +56,7 @@ def fetch(settings: dict, file: Path | str) -> None:
 
 
 def input_files(settings: dict) -> list[Path]:
-    """Files that the data set is made of: archives; nothing for `digits` and for a folder (see `fingerprint`)."""
+    """Files that the data set is made of: archives; nothing for embedded ones and for a folder (see `fingerprint`)."""
     if settings["source"] == "imagefolder" and not Path(settings["path"]).is_dir():
         return [Path(settings["path"])]
     return published_files(settings)
