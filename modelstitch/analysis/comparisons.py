@@ -49,10 +49,11 @@ def compare(paths: Sequence[Path | str], dataset: Path | str) -> pd.DataFrame:
     them). No cell is compared with itself, nor a pair of a network with itself with `own_layer`, which is
     `corresponding` there.
 
-    `difference` is the cell's accuracy less the other's. Its interval (95 %) is that of a paired bootstrap over test
-    images, whose standard error needs no resampling; `p` is exact (`mcnemar`), since a bootstrap of 1,000 resamples
-    knows none below 0.001, and Holm's correction of 100 cells asks for 0.0005. `p_holm` is corrected over the cells of
-    a pair and comparison; the verdict is `higher` or `lower` where it is at most `LEVEL`, and `undecided` elsewhere.
+    `difference` is the cell's accuracy less the other's. Its interval (95 %) is normal, with the standard error of a
+    paired bootstrap over test images, which has a closed form; its width is 0 where no image tells the cells apart. `p`
+    is exact (`mcnemar`), since a bootstrap of 1,000 resamples knows none below 0.001, and Holm's correction of 100
+    cells asks for 0.0005. `p_holm` is corrected over the cells of a pair and comparison; the verdict is `higher` or
+    `lower` where it is at most `LEVEL`, and `undecided` elsewhere.
 
     Args:
         paths: the records of the pairs.

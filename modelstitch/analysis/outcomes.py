@@ -11,6 +11,8 @@ from modelstitch.data.datasets import Dataset
 from modelstitch.errors import ModelstitchError
 from modelstitch.records import PairRecord
 
+BLOCK = 4096  # pairs of cells whose outcomes are held at once
+
 
 @dataclass(frozen=True)
 class Outcomes:
@@ -48,19 +50,18 @@ def pack(right: np.ndarray) -> np.ndarray:
     return np.pad(packed, ((0, 0), (0, -packed.shape[1] % 8))).view(np.uint64)
 
 
-def count_both(packed: np.ndarray, ones: np.ndarray, others: np.ndarray, block: int = 4096) -> np.ndarray:
+def count_both(packed: np.ndarray, ones: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Of how many images both cells of each pair are right.
 
     Args:
         packed: the cells' outcomes, as `pack` returns them.
         ones, others: places among them, (P,).
-        block: pairs that are held at once.
 
     Returns:
         int64 (P,).
     """
     counts = np.empty(len(ones), np.int64)
-    for start in range(0, len(ones), block):
-        part = slice(start, start + block)
+    for start in range(0, len(ones), BLOCK):
+        part = slice(start, start + BLOCK)
         counts[part] = np.bitwise_count(packed[ones[part]] & packed[others[part]]).sum(axis=1)
     return counts

@@ -1,7 +1,7 @@
 """A study file, complete in itself: which networks are stitched, how, and what is drawn.
 
-Every key is required but for those of an architecture, so a study file tells all of it. `load_study` checks a whole
-file and names every problem in it.
+Every key is required but for those of an architecture, those that narrow `pairs`, and a stitch's `family`, `start`,
+`repeats` and `pairs`. `load_study` checks a whole file and names every problem in it.
 """
 
 import json
@@ -72,8 +72,8 @@ class Study(Section):
     seed: Seed = Field(description="seed of the whole study; every other random number is drawn from it and from names")
     dataset: Dataset = Field(description="the images")
     networks: Networks = Field(description="the family of networks")
-    pairs: Pairs = Field(description="which recipes are stitched to which; only networks of these recipes are made")
-    stitches: Stitches = Field(description="how stitches are trained, an objective each")
+    pairs: Pairs = Field(description="which networks are stitched to which; only networks that these name are made")
+    stitches: Stitches = Field(description="how stitches are trained, one section per objective")
     measures: Measures = Field(description="what else is measured; {} is nothing")
     figures: Figures = Field(description="how figures are drawn")
     jobs: Jobs = Field(description="how the work is cut and run; a change re-runs nothing")
@@ -145,11 +145,7 @@ class Study(Section):
     @classmethod
     def _measured_pairs(cls, measures: Measures, info: ValidationInfo) -> Measures:
         """Pairs of networks that the study makes, trained for an objective that it has."""
-        named = {
-            name: section.pairs
-            for name in ("training_budget", "capacity", "rank_sensitivity")
-            if (section := getattr(measures, name)) is not None
-        }
+        named = {name: section.pairs for name, section in measures if hasattr(section, "pairs")}
         if not named or not {"networks", "pairs", "stitches"} <= info.data.keys():
             return measures
         if info.data["stitches"].task is None:
@@ -174,9 +170,9 @@ class Study(Section):
 
     @field_validator("measures")
     @classmethod
-    def _verdicts_have_a_real_thing(cls, measures: Measures, info: ValidationInfo) -> Measures:
+    def _verdicts_have_a_reference(cls, measures: Measures, info: ValidationInfo) -> Measures:
         """Two seeds of the reference at least, stitched for the task."""
-        if measures.verdicts is None or not {"networks", "stitches"} <= info.data.keys():
+        if measures.verdicts is None or not {"networks", "pairs", "stitches"} <= info.data.keys():
             return measures
         networks, name = info.data["networks"], measures.verdicts.reference
         seeds = {one.name: networks.seeds_of(one) for one in networks.architectures}
@@ -187,6 +183,11 @@ class Study(Section):
             raise mistake((("verdicts", "reference"), f"{name} has one seed: expected two, whose networks are alike"))
         if info.data["stitches"].task is None:
             raise mistake((("verdicts",), "expected stitches.task, which it judges, or no verdicts"))
+        of_reference = {NetworkId(name, "trained", seed) for seed in seeds[name]}
+        joined = _joined(networks, info.data["pairs"], info.data["stitches"].task.pairs)
+        if not any(one != other and {one, other} <= of_reference for one, other in joined):
+            text = f"no two trained networks of {name} are stitched for the task: see `pairs`"
+            raise mistake((("verdicts", "reference"), text))
         return measures
 
     def objectives(self) -> list[str]:

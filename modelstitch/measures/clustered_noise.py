@@ -14,7 +14,6 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from modelstitch.accuracy import accuracy
 from modelstitch.config.measures import ClusteredNoise
 from modelstitch.config.section import Augmentation
 from modelstitch.config.stitches import REMAPPED, PaperStitches
@@ -144,9 +143,8 @@ def measure(
             FitInputs(sender, frozen, geometries, train, training(settings), names, label)
         )
         predictions = predict(StitchedPair(sender, frozen, fit.stitches, fit.classes), test)
-        right = accuracy(predictions.classes, test.labels.cpu().numpy())
-        finite = np.isfinite(predictions.loss) & np.isfinite(fit.loss).all(axis=0)
-        found[objective] = dict(zip(fit.stitches, np.where(finite, right, np.nan), strict=True))
+        right = predictions.accuracy(test.labels.cpu().numpy(), fit.loss)
+        found[objective] = dict(zip(fit.stitches, right, strict=True))
     rows = [
         {
             "receiver": network.name,

@@ -8,6 +8,8 @@ from typing import Annotated, Any, NamedTuple, get_origin, get_type_hints
 
 import numpy as np
 
+from modelstitch.networks.representations import Representation
+
 FORMAT_VERSION = 3
 JSON_ATTRIBUTES = ("settings", "versions")
 IDENTITY = (
@@ -123,6 +125,11 @@ class Layers:
     def name(self, layer: int) -> str:
         """Of a layer; `image` of layer -1."""
         return self.names[layer] if layer >= 0 else "image"
+
+    def representation(self, layer: int) -> Representation:
+        """What a layer gives."""
+        channels, height, width, extra = map(int, self.shapes[layer])
+        return Representation(channels, height, width, self.layouts[layer], extra)
 
     def depth_by_operations(self, layer: int) -> float:
         """The share of the network's operations that lead to a layer: 0 of the image; NaN where none are counted."""

@@ -199,10 +199,11 @@ def test_the_summary_counts_verdicts(paths, few_digits_path):
 
 
 @pytest.mark.parametrize("images", [1, 8, 63, 64, 65, 101])
-def test_packed_outcomes_are_counted_as_plain_ones(images):
+def test_packed_outcomes_are_counted_as_plain_ones(images, monkeypatch):
+    monkeypatch.setattr(outcomes, "BLOCK", 7)
     right = np.random.default_rng(images).random((9, images)) < 0.5
     packed = outcomes.pack(right)
     ones, others = (np.array(places) for places in zip(*itertools.product(range(9), repeat=2), strict=True))
     expected = [(right[one] & right[other]).sum() for one, other in zip(ones, others, strict=True)]
-    np.testing.assert_array_equal(outcomes.count_both(packed, ones, others, block=7), expected)
+    np.testing.assert_array_equal(outcomes.count_both(packed, ones, others), expected)
     np.testing.assert_array_equal(np.bitwise_count(packed).sum(axis=1), right.sum(axis=1))

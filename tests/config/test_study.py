@@ -123,6 +123,16 @@ def test_pairs_join_all_networks_of_two_recipes_and_each_with_itself():
     assert not [pair for pair in pairs if pair.receiver.recipe == "random"]
 
 
+def test_verdicts_need_pairs_of_the_reference():
+    values = changed("networks.seeds", [0, 1]) | {"measures": {"verdicts": {"reference": "R1111"}}}
+    load_study(values, "study.yaml")
+    values["pairs"] = [BETWEEN_TRAINED | {"receivers": ["R1112"]}]
+    assert problems(values) == [
+        "study.yaml: measures.verdicts.reference: no two trained networks of R1111 are stitched for the task: see "
+        "`pairs`"
+    ]
+
+
 def test_pairs_of_some_architectures_join_these_only():
     values = changed("pairs", [BETWEEN_TRAINED | {"receivers": ["R1112"]}, BETWEEN_TRAINED | {"senders": ["R1112"]}])
     values["stitches"]["remapped"] = {"permutations": 1, "pairs": [BETWEEN_TRAINED | {"receivers": ["R1111"]}]}
@@ -169,7 +179,8 @@ def test_stitches_of_another_objective_than_the_task_have_no_other_start():
     assert load_study(values, "study.yaml").stitches.task.start == "least-squares"
     values["stitches"]["similarity"] = values["stitches"]["task"]
     assert problems(values) == [
-        "study.yaml: stitches.similarity.start: least-squares: only stitches for the task start so"
+        "study.yaml: stitches.similarity.start: least-squares: expected random: least squares is what stitches "
+        "for similarity come to"
     ]
 
 

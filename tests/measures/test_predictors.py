@@ -91,7 +91,7 @@ def test_the_score_is_that_of_a_loop_over_folds():
         fitted = Ridge(alpha=1.0).fit((values[~held] - mean) / std, table.accuracy[~held])
         error = table.accuracy[held] - fitted.predict((values[held] - mean) / std)
         expected.append(1 - np.square(error).mean() / table.accuracy.var(ddof=0))
-    np.testing.assert_allclose(sorted(found.folds), sorted(expected))
+    np.testing.assert_allclose(sorted(found), sorted(expected))
 
 
 def test_without_predictors_the_mean_of_others_explains_next_to_nothing():
@@ -99,7 +99,7 @@ def test_without_predictors_the_mean_of_others_explains_next_to_nothing():
     scores = predictors.cross_validated(
         predictors.MODELS["ridge"], table[[]], table.accuracy, predictors.pair_of(table), 5
     )
-    assert abs(scores.folds.mean()) < 0.02
+    assert abs(scores.mean()) < 0.02
 
 
 def test_a_group_has_what_all_of_its_recipes_have():
