@@ -88,6 +88,6 @@ def test_every_family_learns_by_adam(few_digits, trained, family, start):
     column = record.columns[0]
     assert not column.diverged.any()
     if start == "random":
-        assert column.train_loss[0, -1] < 0.9 * column.train_loss[0, 0]
+        assert column.train_loss[0, -1] < column.train_loss[0, 0]
     if start == "least-squares" and family.name not in ("low-rank", "mlp"):
         assert column.test_accuracy[0] > 0.6
