@@ -4,7 +4,7 @@ Smith et al. (ICML 2025) stitched such noise into every cut of six receivers for
 sender gives has nothing to do with what the receiver expects, but its clusters are told apart with ease. A measure of
 similarity that rates it as high as a network's representation is refuted. Theirs: a stitch of batch norm, 1 x 1
 convolution and batch norm; 6,000 training and 1,000 test images per class; SGD (learning rate 0.0001, momentum 0.9,
-weight decay 0.01, batch 128), 4 epochs. Here: a linear stitch without batch norm, and the settings of the study's section.
+weight decay 0.01, batch 128), 4 epochs. Here: a linear stitch without batch norm, the rest as the study's section says.
 """
 
 from collections.abc import Mapping
