@@ -14,7 +14,7 @@ import pandas as pd
 
 from modelstitch.analysis.controls import EXCESSES, OVER_REMAPPED
 from modelstitch.analysis.depth import THIRDS, corresponding, relative_depth
-from modelstitch.config.stitches import DERANGED, IMAGE, is_remapped
+from modelstitch.config.stitches import DERANGED, IMAGE, MARKED, is_remapped
 from modelstitch.seeds import seed_of
 
 CELL = ["sender", "receiver", "sender_layer", "receiver_layer"]
@@ -123,7 +123,11 @@ def controls(
     same = rated[pd.MultiIndex.from_frame(rated[["sender", "receiver"]]).isin(pairs)]
     # Of other stitches accuracy alone is a measure: their excesses are over other stitches of their own kind.
     same = same[["objective", *CELL, "receiver_layer_count", "accuracy"]]
-    stitches = {"remapped labels": same.objective.map(is_remapped), "deranged images": same.objective == DERANGED}
+    stitches = {
+        "remapped labels": same.objective.map(is_remapped),
+        "deranged images": same.objective == DERANGED,
+        "marked images": same.objective == MARKED,
+    }
     for name, chosen in stitches.items():
         yield name, same[chosen]
     yield "image", _at_corresponding(same[same.objective == IMAGE], layers)

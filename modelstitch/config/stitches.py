@@ -10,7 +10,7 @@ from modelstitch.config.messages import listed, mistake
 from modelstitch.config.pairs import Pairs
 from modelstitch.config.section import PRECISION, UNIQUE, Augmentation, Precision, Section, read
 
-REMAPPED, DERANGED, IMAGE = CONTROLS = ("remapped", "deranged", "image")  # trained as the task
+REMAPPED, DERANGED, IMAGE, MARKED = CONTROLS = ("remapped", "deranged", "image", "marked")  # trained as the task
 STARTS = ("least-squares", "random")
 Start = Literal[STARTS]
 
@@ -168,6 +168,10 @@ class Stitches(Section):
     )
     image: Control | None = Field(
         default=None, description="as the task, from the image itself: accuracy that needs no sender"
+    )
+    marked: Control | None = Field(
+        default=None,
+        description="as the task, on images with a dot that tells the class: accuracy from what no network knows",
     )
 
     @model_validator(mode="after")

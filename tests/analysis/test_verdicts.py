@@ -61,6 +61,7 @@ def test_controls_are_told_apart_by_cells_of_the_same_layers(tmp_path):
         (ONE, OTHER, 0.1, 0.7, 0.7, {"objective": "remapped"}),
         (ONE, ONE, 0.9, 0.9, 0.9, {"objective": "remapped"}),
         (ONE, OTHER, 0.1, 0.1, 0.1, {"objective": "deranged"}),
+        (ONE, OTHER, 0.9, 0.9, 0.9, {"objective": "marked"}),
     )
     found = verdicts.measure(table, {}, None, "R1111", 0)
     assert list(found.columns) == list(verdicts.COLUMNS)
@@ -70,6 +71,7 @@ def test_controls_are_told_apart_by_cells_of_the_same_layers(tmp_path):
         "half": (15, 0.0, "the wrong way"),
         "remapped labels": (15, 0.5, "does not"),
         "deranged images": (15, 1.0, "tells apart"),
+        "marked images": (15, 0.0, "the wrong way"),
     }
     overall = found[(found.measure == "accuracy") & (found.depth == "all")].set_index("control")
     assert set(overall.index) == set(expected)

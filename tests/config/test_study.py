@@ -342,7 +342,7 @@ def budget(sender, receiver, epochs=(1,)):
             "stitches",
             {},
             "stitches: no objective: expected at least one of task, similarity, soft, "
-            "functional, penultimate, remapped, deranged, image",
+            "functional, penultimate, remapped, deranged, image, marked",
         ),
         ("stitches.similarity", {}, "stitches.similarity.protocol: missing key: expected paper, least-squares or adam"),
         (

@@ -28,4 +28,4 @@ def fit(inputs: FitInputs) -> Fit:
     """
     exchanged = seed_of(inputs.seed[0], inputs.seed[-1], "images")
     others = inputs.as_for_the_task()._replace(images=inputs.images.deranged(exchanged))
-    return through_suffix.fit(others)._replace(deranged=exchanged)
+    return through_suffix.fit(others)._replace(test_images=lambda images: images.deranged(exchanged))
