@@ -176,9 +176,17 @@ class Study(Section):
             return measures
         networks, name = info.data["networks"], measures.verdicts.reference
         seeds = {one.name: networks.seeds_of(one) for one in networks.architectures}
-        if name not in seeds:
-            text = f"{name!r} is not an architecture of the study: expected one of {', '.join(seeds)}"
-            raise mistake((("verdicts", "reference"), text))
+        places = {("reference",): name} | {("alike", at): one for at, one in enumerate(measures.verdicts.alike or ())}
+        mistakes = [
+            (
+                ("verdicts", *place),
+                f"{one!r} is not an architecture of the study: expected one of {', '.join(seeds)}{nearest(one, seeds)}",
+            )
+            for place, one in places.items()
+            if one not in seeds
+        ]
+        if mistakes:
+            raise mistake(*mistakes)
         if len(seeds[name]) < 2:
             raise mistake((("verdicts", "reference"), f"{name} has one seed: expected two, whose networks are alike"))
         if info.data["stitches"].task is None:

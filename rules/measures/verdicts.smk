@@ -38,6 +38,7 @@ if JUDGED:
             runtime=60,
         params:
             reference=JUDGED.reference,
+            alike=JUDGED.alike or (),
             seed=STUDY.seed,
             code=code_of("judge_measures.py"),
         script:

@@ -370,7 +370,8 @@ def budget(sender, receiver, epochs=(1,)):
         (
             "measures",
             {"verdicts": {"reference": "R111"}},
-            "measures.verdicts.reference: 'R111' is not an architecture of the study: expected one of R1111, R1112",
+            "measures.verdicts.reference: 'R111' is not an architecture of the study: expected one of R1111, R1112 "
+            "(did you mean 'R1112'?)",
         ),
         (
             "measures",
