@@ -55,7 +55,7 @@ def stitch(
         device: `auto`, `cpu` or `cuda`.
         seed: of the stitches' start and of the images' order.
         settings: single keys in place of the default study's, as a study file has them: `epochs=0.5`, `batch=64`. By
-            default three epochs of images that are shifted by up to 2 pixels and lose a square of 4 x 4;
+            default one epoch of images that are shifted by up to 2 pixels and lose a square of 4 x 4;
             `augmentation={"flip": False, "shift": 0, "cutout": 0}` leaves them as they are.
 
     Returns:

@@ -74,7 +74,7 @@ def open_study(path: Path | str) -> StudyResults:
     """The results of a study.
 
     Args:
-        path: the study's folder, `results/digits`.
+        path: the study's folder, `results/photo-digits`.
 
     Raises:
         ModelstitchError: if there is no such folder.

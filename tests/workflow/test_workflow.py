@@ -255,11 +255,11 @@ def default(tmp_path_factory) -> tuple[Path, dict]:
 def test_the_default_study_ends_with_every_table_and_figure(default):
     folder, study = default
     assert planned(folder, study) == {}
-    results = folder / "results/digits"
+    results = folder / "results/photo-digits"
     cells = pd.read_csv(results / "tables/cells.csv")
     recipes = ["sender_recipe", "receiver_recipe", "objective"]
-    assert (cells.groupby(recipes).size() == 25).all() and len(cells) == (4 * 2 + 1) * 25
-    assert (cells.test_images == 360).all() and cells.accuracy.notna().all()
+    assert (cells.groupby(recipes).size() == 25).all() and len(cells) == (3 * 2 + 1) * 25
+    assert (cells.test_images == 720).all() and cells.accuracy.notna().all()
     matrix = pd.read_csv(
         results / "matrices/task/R1111_trained_s0/R1111_random_s0.csv", index_col=["sender_layer", "sender_layer_name"]
     )
@@ -270,16 +270,53 @@ def test_the_default_study_ends_with_every_table_and_figure(default):
         assert matrix.iloc[cell.sender_layer, cell.receiver_layer] == cell.accuracy
     for kind in ("png", "pdf"):
         figures = {path.stem for path in results.glob(f"figures/*.{kind}")}
-        assert {"controls_task", "overview_task_random_to_random", "depth_similarity_trained_to_trained"} <= figures
+        assert {"controls_task", "overview_task_trained_to_random", "depth_similarity_trained_to_trained"} <= figures
         assert "depth_excess_over_remapped_trained_to_trained" in figures
-        # Of two objectives the pairs of four recipes; of one the task on remapped labels, and what is over it.
-        assert len(list(results.glob(f"figures/pairs/*/*/*.{kind}"))) == 4 * 2 + 2
+        # Of two objectives the pairs of three recipes; of one the task on remapped labels, and what is over it.
+        assert len(list(results.glob(f"figures/pairs/*/*/*.{kind}"))) == 3 * 2 + 2
+
+
+def test_the_controls_study_ends_with_a_verdict_on_each_control(tmp_path):
+    """In miniature, on images with colours that need no file."""
+    folder = checkout(tmp_path)
+    study = yaml.safe_load((folder / "config/controls.yaml").read_text())
+    kept = ("another-seed", "shuffled")
+    architectures = [one for one in study["networks"]["architectures"] if one.get("name", "R1111") in ("R1111", *kept)]
+    training = {"epochs": 1, "warmup_epochs": 0, "precision": "float32"}
+    for one in architectures:
+        one["training"] = training | {key: one["training"][key] for key in one.get("training", {}) if key == "changes"}
+        one["training"] = study["networks"]["training"] | one["training"]
+    study["networks"] |= {"architectures": architectures, "width": 2}
+    study["dataset"] = {"source": "photo-digits"}
+    study["pairs"] = study["pairs"][:1]
+    study["stitches"]["remapped"]["pairs"] = study["stitches"]["deranged"]["pairs"]
+    study["stitches"]["task"] |= {"epochs": 0.05, "batch": 32, "statistics_images": 200, "precision": "float32"}
+    measures = study["measures"]
+    del measures["hacking"]
+    measures["statistical_similarity"] |= {"images": 100, "permutations": 5}
+    measures["clustered_noise"] |= {"train_images": 20, "test_images": 5, "epochs": 1, "batch": 32}
+    measures["rank_sensitivity"]["images"] = 200
+    measures["verdicts"]["alike"] = ["another-seed"]
+    result = snakemake(folder, study=study)
+    assert result.returncode == 0, result.stderr
+    assert planned(folder, study) == {}
+    tables = folder / "results/controls/tables"
+    table = pd.read_csv(tables / "verdicts.csv")
+    labels = {"remapped labels", "deranged images", "marked images", "image"}
+    noise = {f"noise {sigma:g}" for sigma in measures["clustered_noise"]["sigmas"]}
+    assert set(table.control) == {*kept, *labels, *noise}
+    assert {"accuracy", "agreement", "similarity_accuracy", "linear_cka", "ES_over_variance"} <= set(table.measure)
+    assert table[table.control == "deranged images"].control_mean.max() < 0.2
+    assert (table[table.control == "another-seed"].expected == "does not").all()
+    assert len(pd.read_csv(tables / "rank_sensitivity.csv")) == 2 + 2 + 3 + 4 + 5  # ranks of 2, 2, 4, 8 and 16 channels
+    for name in ("verdicts", "clustered_noise", "rank_sensitivity", "statistical_similarity_task"):
+        assert (folder / f"results/controls/figures/{name}.png").stat().st_size > 10_000
 
 
 def test_a_network_stitched_to_itself_for_similarity_is_itself(default):
     folder, _ = default
-    distances, cells = (pd.read_csv(folder / f"results/digits/tables/{name}.csv") for name in ("distances", "cells"))
-    assert len(distances) == 4 * 25
+    distances, cells = (pd.read_csv(folder / f"results/photo-digits/tables/{name}.csv") for name in ("distances", "cells"))
+    assert len(distances) == 3 * 25
     same = "sender == receiver and sender_layer == receiver_layer"
     diagonal = distances.query(same)
     assert diagonal.corresponding.all() and (diagonal.ES_over_variance < 1e-4).all()
@@ -626,7 +663,7 @@ def test_the_report_has_every_figure_and_table_with_its_caption_and_needs_no_net
 def test_the_report_has_what_a_study_measures(default):
     folder, study = default
     shown = reported(folder, study, frozenset({"comparisons", "training_budget_cells", "hacking_suffix"}))
-    captions = {path.removeprefix("results/digits/"): entry["caption"] for path, entry in shown.items()}
+    captions = {path.removeprefix("results/photo-digits/"): entry["caption"] for path, entry in shown.items()}
     assert "after more and more training" in captions["figures/training_budget.png"]
     assert "can serve any labelling" in captions["figures/capacity.png"] and "tables/capacity.csv" in captions
     assert "PSNR" in captions[f"figures/generated_images/{TRAINED}/{TRAINED}.png"]
