@@ -292,7 +292,6 @@ def test_the_controls_study_ends_with_a_verdict_on_each_control(tmp_path):
     study["stitches"]["remapped"]["pairs"] = study["stitches"]["deranged"]["pairs"]
     study["stitches"]["task"] |= {"epochs": 0.05, "batch": 32, "statistics_images": 200, "precision": "float32"}
     measures = study["measures"]
-    del measures["hacking"]
     measures["statistical_similarity"] |= {"images": 100, "permutations": 5}
     measures["clustered_noise"] |= {"train_images": 20, "test_images": 5, "epochs": 1, "batch": 32}
     measures["rank_sensitivity"]["images"] = 200
