@@ -20,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 
 from modelstitch import records
 from modelstitch.analysis.controls import OVER_REMAPPED
+from modelstitch.analysis.evidence import Evidence
 from modelstitch.fitting.work import stitch_numbers
 from modelstitch.networks.representations import Representation
 from modelstitch.stitches.geometry import Geometry
@@ -66,14 +67,14 @@ class Scores(NamedTuple):
         return {"r2": self.folds.mean(), "r2_std": self.folds.std()}
 
 
-def capacities(paths: Sequence[Path | str]) -> pd.DataFrame:
+def capacities(paths: Sequence[Path | str], evidence: Evidence) -> pd.DataFrame:
     """Of each cell of the records the numbers that a linear stitch has: `CELL` and `capacity`, their decimal logarithm.
 
     Raises:
-        ModelstitchError: as `records.read`.
+        ModelstitchError: as `Evidence.read`.
     """
     rows = []
-    for record in map(records.read, paths):
+    for record in map(evidence.read, paths):
         shapes = [_shapes(layers) for layers in (record.sender, record.receiver)]
         pair = [record.attributes[role] for role in ("sender", "receiver")]
         for column in record.columns:

@@ -55,7 +55,8 @@ if WIDENING:
 
     rule measure_capacity:
         input:
-            CAPACITY_RECORDS,
+            dataset=DATASET,
+            records=CAPACITY_RECORDS,
         output:
             cells=report(
                 CAPACITY_CELLS,
@@ -74,6 +75,8 @@ if WIDENING:
             runtime=60,
         params:
             records=digest_of(CAPACITY_RECORDS),
+            study=STUDY.study,
+            seed=STUDY.seed,
             code=lambda wildcards: code_of(
                 "measure_capacity.py",
                 modules=tuple(map(family_module, sorted({one.name for one in WIDENING.families}))),

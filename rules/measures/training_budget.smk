@@ -66,7 +66,8 @@ if GROWING:
 
     rule measure_training_budget:
         input:
-            BUDGET_RECORDS,
+            dataset=DATASET,
+            records=BUDGET_RECORDS,
         output:
             cells=BUDGET_CELLS,
             summary=report(
@@ -86,6 +87,8 @@ if GROWING:
             runtime=60,
         params:
             records=digest_of(BUDGET_RECORDS),
+            study=STUDY.study,
+            seed=STUDY.seed,
             code=code_of("measure_training_budget.py"),
         script:
             "../../workflow_scripts/measure_training_budget.py"
