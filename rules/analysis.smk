@@ -21,7 +21,7 @@ MATRICES = [
 
 rule make_tables:
     input:
-        dataset=DATASET,
+        dataset=IMAGES,
         records=RECORDS,
         networks=[NETWORKS / f"{network}.json" for network in NETWORKS_NEEDED],
     output:
@@ -81,7 +81,7 @@ rule make_matrices:
 
 rule find_failures:
     input:
-        dataset=DATASET,
+        dataset=IMAGES,
         records=RECORDS,
         cells=TABLES["cells_parquet"],
         networks=TABLES["networks"],
@@ -146,7 +146,7 @@ rule compare_published:
 
 rule measure_triangle:
     input:
-        dataset=DATASET,
+        dataset=IMAGES,
         records=RECORDS,
     output:
         report(
@@ -201,7 +201,7 @@ rule measure_uncertainty:
 
 rule compare_cells:
     input:
-        dataset=DATASET,
+        dataset=IMAGES,
         records=RECORDS,
     output:
         comparisons=COMPARISONS["comparisons"],

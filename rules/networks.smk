@@ -3,7 +3,7 @@
 
 rule train_network:
     input:
-        dataset=DATASET,
+        unpack(made_of(NETWORKS / "{network}.safetensors")),
     output:
         NETWORKS / "{network}.safetensors",
     log:
@@ -32,7 +32,7 @@ rule train_network:
 
 rule initialise_network:
     input:
-        dataset=DATASET,
+        unpack(made_of(NETWORKS / "{network}.safetensors")),
     output:
         NETWORKS / "{network}.safetensors",
     log:
@@ -61,7 +61,7 @@ rule initialise_network:
 rule import_network:
     input:
         weights_of,
-        dataset=DATASET,
+        unpack(made_of(NETWORKS / "{network}.safetensors")),
     output:
         NETWORKS / "{network}.safetensors",
     log:

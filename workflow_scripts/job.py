@@ -38,6 +38,12 @@ def begin(snakemake: Any) -> None:
         raise ModelstitchError(f"{snakemake.log[0]}: can't be written: {error.strerror}") from error
     file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     log.addHandler(file)
+    for name in ("dataset", "sender", "receiver", "network"):
+        if not snakemake.input.get(name, True):
+            raise ModelstitchError(
+                f"{snakemake.output[0]}: is made anew, but its {name} was lost: make that first (snakemake --cores 1, "
+                "and its path), then run the same command again"
+            )
 
 
 def load_pair(snakemake: Any) -> tuple["Network", "Network"]:

@@ -18,6 +18,7 @@ from modelstitch.errors import ModelstitchError
 from modelstitch.files import parse_json
 from modelstitch.records import PairRecord
 
+ROUNDING = 1e-9  # an image of a million is more
 AGAIN = "run the study again with --forcerun and this file"
 
 
@@ -93,7 +94,7 @@ class Evidence:
                 f"{self.classes - 1}: {AGAIN}"
             )
         counted = accuracy(column.predictions, self.labels)
-        for row in np.flatnonzero(~failed & (counted != column.test_accuracy)):
+        for row in np.flatnonzero(~failed & (np.abs(counted - column.test_accuracy) > ROUNDING)):
             found, expected = (values[row].item() for values in (column.test_accuracy, counted))
             agree(path, f"{place}/test_accuracy[{row}]", found, expected, "by its predictions")
 

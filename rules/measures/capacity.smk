@@ -20,9 +20,7 @@ if WIDENING:
 
     rule stitch_capacity:
         input:
-            dataset=DATASET,
-            sender=NETWORKS / "{sender}.safetensors",
-            receiver=NETWORKS / "{receiver}.safetensors",
+            unpack(made_of(CAPACITY_RECORD, "sender", "receiver")),
         output:
             record=CAPACITY_RECORD,
             stitches=temp(CAPACITY_RECORD.with_suffix(".safetensors")),
@@ -55,7 +53,7 @@ if WIDENING:
 
     rule measure_capacity:
         input:
-            dataset=DATASET,
+            dataset=IMAGES,
             records=CAPACITY_RECORDS,
         output:
             cells=report(

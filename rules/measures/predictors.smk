@@ -21,7 +21,7 @@ if PREDICTING:
         input:
             **PREDICTING_TABLES,
             cells=TABLES["cells_parquet"],
-            dataset=DATASET,
+            dataset=IMAGES,
             records=TASK_RECORDS,
         output:
             table=report(

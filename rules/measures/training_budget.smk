@@ -30,9 +30,7 @@ if GROWING:
 
     rule stitch_training_budget:
         input:
-            dataset=DATASET,
-            sender=NETWORKS / "{sender}.safetensors",
-            receiver=NETWORKS / "{receiver}.safetensors",
+            unpack(made_of(BUDGET_RECORD, "sender", "receiver")),
         output:
             record=BUDGET_RECORD,
             stitches=temp(BUDGET_RECORD.with_suffix(".safetensors")),
@@ -66,7 +64,7 @@ if GROWING:
 
     rule measure_training_budget:
         input:
-            dataset=DATASET,
+            dataset=IMAGES,
             records=BUDGET_RECORDS,
         output:
             cells=BUDGET_CELLS,
