@@ -1,9 +1,12 @@
-"""Files that are either whole or not there."""
+"""Files that are either whole or not there, and JSON whose numbers are numbers."""
 
+import json
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from modelstitch.errors import ModelstitchError
 
@@ -32,3 +35,34 @@ def replacing(path: Path | str) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # a read-only folder: there is nothing to remove
             temporary.unlink(missing_ok=True)
+
+
+def parse_json(text: str) -> Any:
+    """The value of a JSON text, numbers finite.
+
+    Raises:
+        ValueError: if it is none, has NaN or infinite numbers, or is nested too deeply.
+    """
+
+    def number(word: str) -> float:
+        if not math.isfinite(value := float(word)):
+            raise ValueError(f"{word}: expected a finite number")
+        return value
+
+    try:
+        return json.loads(text, parse_float=number, parse_constant=number)
+    except RecursionError as error:
+        raise ValueError("is nested too deeply") from error
+
+
+def to_json(values: Any, **layout: Any) -> str:
+    """JSON that `parse_json` reads, with null for a number that is not finite."""
+
+    def finite(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: finite(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [finite(item) for item in value]
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return json.dumps(finite(values), allow_nan=False, **layout)

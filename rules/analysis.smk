@@ -21,6 +21,7 @@ MATRICES = [
 
 rule make_tables:
     input:
+        dataset=IMAGES,
         records=RECORDS,
         networks=[NETWORKS / f"{network}.json" for network in NETWORKS_NEEDED],
     output:
@@ -49,6 +50,8 @@ rule make_tables:
     params:
         records=digest_of(RECORDS),
         networks=digest_of(NETWORKS_NEEDED),
+        study=STUDY.study,
+        seed=STUDY.seed,
         code=code_of("make_tables.py"),
     script:
         "../workflow_scripts/make_tables.py"
@@ -78,6 +81,7 @@ rule make_matrices:
 
 rule find_failures:
     input:
+        dataset=IMAGES,
         records=RECORDS,
         cells=TABLES["cells_parquet"],
         networks=TABLES["networks"],
@@ -100,6 +104,8 @@ rule find_failures:
     params:
         records=digest_of(RECORDS),
         networks=digest_of(NETWORKS_NEEDED),
+        study=STUDY.study,
+        seed=STUDY.seed,
         code=code_of("find_failures.py"),
     script:
         "../workflow_scripts/find_failures.py"
@@ -140,7 +146,7 @@ rule compare_published:
 
 rule measure_triangle:
     input:
-        dataset=DATASET,
+        dataset=IMAGES,
         records=RECORDS,
     output:
         report(
@@ -161,6 +167,7 @@ rule measure_triangle:
     params:
         records=digest_of(RECORDS),
         seed=STUDY.seed,
+        study=STUDY.study,
         code=code_of("measure_triangle.py"),
     script:
         "../workflow_scripts/measure_triangle.py"
@@ -194,7 +201,7 @@ rule measure_uncertainty:
 
 rule compare_cells:
     input:
-        dataset=DATASET,
+        dataset=IMAGES,
         records=RECORDS,
     output:
         comparisons=COMPARISONS["comparisons"],
@@ -215,6 +222,8 @@ rule compare_cells:
         runtime=60,
     params:
         records=digest_of(RECORDS),
+        study=STUDY.study,
+        seed=STUDY.seed,
         code=code_of("compare_cells.py"),
     script:
         "../workflow_scripts/compare_cells.py"

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import yaml
 from snakemake.utils import update_config
@@ -23,6 +24,7 @@ from modelstitch.fitting.objectives import module_name as objective_module
 from modelstitch.fitting.protocols import module_name as protocol_module
 from modelstitch.identifiers import ARCHITECTURE, NETWORK, NetworkId
 from modelstitch.networks.sources import module_name as source_module
+from modelstitch.planning.contents import digest_of_file
 from modelstitch.planning.describe import describe_all
 from modelstitch.planning.fingerprint import fingerprint
 from modelstitch.planning.study import SIZES, PlannedStudy
@@ -80,6 +82,8 @@ DATASET = RESULTS / "data/dataset.h5"
 NETWORKS = RESULTS / "networks"
 DESCRIPTIONS = Path(".snakemake/modelstitch")
 KNOWN_SIZES = read_sizes(DATASET) or sources.glance(SOURCE)
+# Of inputs whose times tell nothing: what results owe to them stands in `params` (`origin_of`).
+IMAGES = ancient(DATASET)
 PLAN = plan_study(STUDY_NAME)
 
 SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
@@ -151,8 +155,50 @@ def own_file_of(network):
     return digest_of([path.read_text()]) if path.suffix == ".py" and path.is_file() else ""
 
 
+@cache
+def origin_of_images():
+    """What the data set owes to the study, to its files and to the code."""
+    archives = sources.input_files(SOURCE) if SOURCE["source"] == "imagefolder" else []
+    contents = [digest_of_file(file, DESCRIPTIONS) for file in archives]
+    return digest_of([SOURCE, sources.fingerprint(SOURCE), *contents, code_of("prepare_dataset.py")])
+
+
+@cache
+def origin_of(network):
+    """What a network owes to the study, to files and to the code: what is made of it has this among its `params`.
+
+    By this, and not by times, results follow their network and their images: a copy has other times.
+    """
+    script, *parts = {
+        "trained": ("train_network.py", "training"),
+        "pretrained": ("import_network.py", "weights", "classes"),
+    }.get(NetworkId.parse(network).recipe, ("initialise_network.py",))
+    wildcards = SimpleNamespace(network=network)
+    weights = [digest_of_file(file, DESCRIPTIONS) for file in weights_of(wildcards)]
+    code = code_of(script, modules=(source_module(architecture_of(network).model),))
+    architecture = part_of_architecture(*parts)(wildcards)
+    return digest_of([origin_of_images(), architecture, own_file_of(network), *weights, STUDY.seed, code])
+
+
+def made_of(output, *networks):
+    """The data set and the networks that an output is made of, whose times make it stale no more than their loss does.
+
+    A lost one is made again for what is new, and nothing else is made again with it: a finished output does without.
+    """
+
+    def inputs(wildcards):
+        files = {"dataset": DATASET} | {one: NETWORKS / f"{wildcards[one]}.safetensors" for one in networks}
+        settings = workflow.dag_settings
+        forced = workflow.is_main_process and (settings.forceall or settings.forcetargets or settings.forcerun)
+        finished = not forced and Path(str(output).format(**wildcards)).exists()
+        return {name: [] if finished and not file.exists() else ancient(str(file)) for name, file in files.items()}
+
+    return inputs
+
+
 def code_of_network(script, network):
-    return code_of(script, modules=(source_module(architecture_of(network).model),))
+    code = code_of(script, modules=(source_module(architecture_of(network).model),))
+    return digest_of([code, origin_of(network)])
 
 
 def code_of_pair(*scripts, wildcards, objectives=None, modules=()):
@@ -168,7 +214,12 @@ def code_of_pair(*scripts, wildcards, objectives=None, modules=()):
             protocol_module(settings.protocol),
             family_module(settings.family.name),
         }
-    return code_of(*scripts, modules=tuple(sorted(modules)))
+    return with_networks(code_of(*scripts, modules=tuple(sorted(modules))), wildcards)
+
+
+def with_networks(code, wildcards):
+    """What a pair's result owes to the code, and to its networks."""
+    return digest_of([code, origin_of(wildcards.sender), origin_of(wildcards.receiver)])
 
 
 def cuts_of(role):
@@ -272,4 +323,4 @@ def capacity_code(wildcards):
     modules = {source_module(architecture_of(wildcards[role]).model) for role in ("sender", "receiver")}
     modules |= {objective_module(wildcards.objective), protocol_module(settings.protocol)}
     modules.add(family_module(settings.family.name))
-    return code_of("stitch_pair.py", modules=tuple(sorted(modules)))
+    return with_networks(code_of("stitch_pair.py", modules=tuple(sorted(modules))), wildcards)

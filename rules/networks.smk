@@ -1,12 +1,11 @@
-"""The networks: trained from scratch, with their initial weights as controls, or with weights from elsewhere."""
+"""The networks: trained from scratch, initial as controls, or with weights from elsewhere; and what is known of them."""
 
 
 rule train_network:
     input:
-        dataset=DATASET,
+        unpack(made_of(NETWORKS / "{network}.safetensors")),
     output:
-        weights=NETWORKS / "{network}.safetensors",
-        about=NETWORKS / "{network}.json",
+        NETWORKS / "{network}.safetensors",
     log:
         RESULTS / "logs/train_network/{network}.log",
     benchmark:
@@ -33,10 +32,9 @@ rule train_network:
 
 rule initialise_network:
     input:
-        dataset=DATASET,
+        unpack(made_of(NETWORKS / "{network}.safetensors")),
     output:
-        weights=NETWORKS / "{network}.safetensors",
-        about=NETWORKS / "{network}.json",
+        NETWORKS / "{network}.safetensors",
     log:
         RESULTS / "logs/initialise_network/{network}.log",
     benchmark:
@@ -63,10 +61,9 @@ rule initialise_network:
 rule import_network:
     input:
         weights_of,
-        dataset=DATASET,
+        unpack(made_of(NETWORKS / "{network}.safetensors")),
     output:
-        weights=NETWORKS / "{network}.safetensors",
-        about=NETWORKS / "{network}.json",
+        NETWORKS / "{network}.safetensors",
     log:
         RESULTS / "logs/import_network/{network}.log",
     benchmark:
@@ -87,3 +84,24 @@ rule import_network:
         code=lambda wildcards: code_of_network("import_network.py", wildcards.network),
     script:
         "../workflow_scripts/import_network.py"
+
+
+rule describe_network:
+    input:
+        NETWORKS / "{network}.safetensors",
+    output:
+        NETWORKS / "{network}.json",
+    log:
+        RESULTS / "logs/describe_network/{network}.log",
+    benchmark:
+        RESULTS / "benchmarks/describe_network/{network}.tsv"
+    localrule: True
+    conda:
+        "../envs/modelstitch.yaml"
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        code=code_of("describe_network.py"),
+    script:
+        "../workflow_scripts/describe_network.py"

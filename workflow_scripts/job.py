@@ -1,6 +1,5 @@
 """What every script does first: find the package in the checkout, open the log, tell mistakes in one line."""
 
-import json
 import logging
 import sys
 from pathlib import Path
@@ -11,7 +10,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from modelstitch.allocator import keep_freed_memory
 from modelstitch.errors import ModelstitchError
-from modelstitch.files import replacing
 
 if TYPE_CHECKING:
     from modelstitch.networks.network import Network
@@ -40,23 +38,28 @@ def begin(snakemake: Any) -> None:
         raise ModelstitchError(f"{snakemake.log[0]}: can't be written: {error.strerror}") from error
     file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     log.addHandler(file)
+    for name in ("dataset", "sender", "receiver", "network"):
+        if not snakemake.input.get(name, True):
+            raise ModelstitchError(
+                f"{snakemake.output[0]}: is made anew, but its {name} was lost: make that first (snakemake --cores 1, "
+                "and its path), then run the same command again"
+            )
 
 
 def load_pair(snakemake: Any) -> tuple["Network", "Network"]:
     """Sender and receiver of a job, cut where its params say."""
     from modelstitch.networks.network import Network  # torch, which scripts of tables do without
 
-    roles = ("sender", "receiver")
-    return tuple(Network.load(snakemake.input[role]).cut_at(snakemake.params[f"{role}_cuts"]) for role in roles)
-
-
-def write_network(snakemake: Any, network: "Network") -> None:
-    """Write a network, and what is known of it as readable JSON."""
-    from modelstitch.networks import weights
-
-    weights.save(snakemake.output.weights, network)
-    with replacing(snakemake.output.about) as temporary:
-        temporary.write_text(json.dumps(dict(network.about), indent=2) + "\n", encoding="utf-8")
+    networks = []
+    for role in ("sender", "receiver"):
+        network = Network.load(snakemake.input[role])
+        if network.name != snakemake.wildcards[role]:
+            raise ModelstitchError(
+                f"{snakemake.input[role]}: network.name: {network.name!r}: it is another network's: "
+                "run the study again with --forcerun and this file"
+            )
+        networks.append(network.cut_at(snakemake.params[f"{role}_cuts"]))
+    return tuple(networks)
 
 
 def _tell(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:

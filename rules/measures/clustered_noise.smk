@@ -17,8 +17,7 @@ if NOISE:
 
     rule measure_clustered_noise:
         input:
-            dataset=DATASET,
-            network=NETWORKS / "{network}.safetensors",
+            unpack(made_of(RESULTS / "measures/clustered_noise/{network}.csv", "network")),
         output:
             RESULTS / "measures/clustered_noise/{network}.csv",
         log:

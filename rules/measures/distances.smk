@@ -13,9 +13,7 @@ if PAIR_DISTANCES:
 
     rule measure_distances:
         input:
-            dataset=DATASET,
-            sender=NETWORKS / "{sender}.safetensors",
-            receiver=NETWORKS / "{receiver}.safetensors",
+            unpack(made_of(RESULTS / "measures/distances/{sender}/{receiver}.csv", "sender", "receiver")),
             vanilla=str(STITCHES).replace("{objective}", "task"),
             similar=str(STITCHES).replace("{objective}", "similarity"),
         output:

@@ -31,9 +31,7 @@ if IMAGES_MEASURED:
 
     rule stitch_input:
         input:
-            dataset=DATASET,
-            sender=NETWORKS / "{sender}.safetensors",
-            receiver=NETWORKS / "{receiver}.safetensors",
+            unpack(made_of(f"{RESULTS}/generated_images/{GENERATED}.h5", "sender", "receiver")),
         output:
             record=f"{RESULTS}/generated_images/{GENERATED}.h5",
             stitches=INPUT_STITCHES if KEEP_STITCHES else temp(INPUT_STITCHES),
@@ -64,10 +62,8 @@ if IMAGES_MEASURED:
 
     rule measure_generated_images:
         input:
-            dataset=DATASET,
-            sender=NETWORKS / "{sender}.safetensors",
-            receiver=NETWORKS / "{receiver}.safetensors",
-            record=rules.stitch_input.output.record,
+            unpack(made_of(f"{RESULTS}/measures/generated_images/{GENERATED}.csv", "sender", "receiver")),
+            record=ancient(rules.stitch_input.output.record),
             stitches=INPUT_STITCHES,
         output:
             table=f"{RESULTS}/measures/generated_images/{GENERATED}.csv",

@@ -20,10 +20,8 @@ if HACKED:
 
     rule measure_hacking:
         input:
-            dataset=DATASET,
-            sender=NETWORKS / "{sender}.safetensors",
-            receiver=NETWORKS / "{receiver}.safetensors",
-            record=RECORD,
+            unpack(made_of(RESULTS / "measures/hacking/{objective}/{sender}/{receiver}.csv", "sender", "receiver")),
+            record=ancient(RECORD),
             stitches=str(STITCHES),
         output:
             cells=RESULTS / "measures/hacking/{objective}/{sender}/{receiver}.csv",

@@ -21,6 +21,7 @@ if PREDICTING:
         input:
             **PREDICTING_TABLES,
             cells=TABLES["cells_parquet"],
+            dataset=IMAGES,
             records=TASK_RECORDS,
         output:
             table=report(
@@ -42,6 +43,8 @@ if PREDICTING:
             folds=PREDICTING.folds,
             tables=list(PREDICTING_TABLES),
             records=digest_of(TASK_RECORDS),
+            study=STUDY.study,
+            seed=STUDY.seed,
             code=code_of("measure_predictors.py"),
         script:
             "../../workflow_scripts/measure_predictors.py"

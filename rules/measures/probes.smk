@@ -13,8 +13,7 @@ if PROBING:
 
     rule probe_network:
         input:
-            dataset=DATASET,
-            network=NETWORKS / "{network}.safetensors",
+            unpack(made_of(RESULTS / "measures/probes/{network}.csv", "network")),
         output:
             RESULTS / "measures/probes/{network}.csv",
         log:

@@ -19,9 +19,7 @@ if RANKED:
 
     rule measure_rank_sensitivity:
         input:
-            dataset=DATASET,
-            sender=NETWORKS / "{sender}.safetensors",
-            receiver=NETWORKS / "{receiver}.safetensors",
+            unpack(made_of(RESULTS / "measures/rank_sensitivity/{sender}/{receiver}.csv", "sender", "receiver")),
         output:
             RESULTS / "measures/rank_sensitivity/{sender}/{receiver}.csv",
         log:

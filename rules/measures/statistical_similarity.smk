@@ -20,9 +20,7 @@ if SIMILARITY:
 
     rule measure_statistical_similarity:
         input:
-            dataset=DATASET,
-            sender=NETWORKS / "{sender}.safetensors",
-            receiver=NETWORKS / "{receiver}.safetensors",
+            unpack(made_of(RESULTS / "measures/statistical_similarity/{sender}/{receiver}.csv", "sender", "receiver")),
         output:
             cells=RESULTS / "measures/statistical_similarity/{sender}/{receiver}.csv",
         log:

@@ -21,9 +21,7 @@ if SPECTRA:
     rule measure_stitch_spectra:
         input:
             unpack(stitches_of_pair),
-            dataset=DATASET,
-            sender=NETWORKS / "{sender}.safetensors",
-            receiver=NETWORKS / "{receiver}.safetensors",
+            unpack(made_of(RESULTS / "measures/stitch_spectra/{sender}/{receiver}.csv", "sender", "receiver")),
         output:
             cells=RESULTS / "measures/stitch_spectra/{sender}/{receiver}.csv",
         log:

@@ -7,6 +7,7 @@ import os
 import random
 import re
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -173,6 +174,11 @@ def tables(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted((folder / "results/mini/tables").iterdir())}
 
 
+def copied(folder: Path, place: Path) -> Path:
+    """A checkout with its results, times and all, to be damaged."""
+    return shutil.copytree(folder, place / "copy", symlinks=True)
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
     folder = checkout(tmp_path_factory.mktemp("finished"))
@@ -196,12 +202,68 @@ def test_more_epochs_retrain_stitches_and_no_network(finished):
 
 def test_another_architecture_runs_only_its_networks_and_pairs(finished):
     jobs = planned(finished, changed(networks={"architectures": ["R1111", "R1112", "R1121"]}))
-    assert jobs == {"train_network": 1, "initialise_network": 1, "stitch_pair": 2 * (9 - 4), **AFTER_STITCHES}
+    made = {"train_network": 1, "initialise_network": 1, "describe_network": 2}
+    assert jobs == {**made, "stitch_pair": 2 * (9 - 4), **AFTER_STITCHES}
 
 
 def test_another_seed_runs_only_its_networks_and_pairs(finished):
     jobs = planned(finished, changed(networks={"seeds": [0, 1]}))
-    assert jobs == {"train_network": 2, "initialise_network": 2, "stitch_pair": 2 * (16 - 4), **AFTER_STITCHES}
+    made = {"train_network": 2, "initialise_network": 2, "describe_network": 4}
+    assert jobs == {**made, "stitch_pair": 2 * (16 - 4), **AFTER_STITCHES}
+
+
+def test_a_lost_data_set_is_made_again_for_what_is_new_and_nothing_else_is(finished, tmp_path):
+    folder = copied(finished, tmp_path)
+    (folder / "results/mini/data/dataset.h5").unlink()
+    assert planned(folder) == {}
+    study = changed(networks={"architectures": ["R1111", "R1112", "R1121"]})
+    made = {"prepare_dataset": 1, "train_network": 1, "initialise_network": 1, "describe_network": 2}
+    assert planned(folder, study) == {**made, "stitch_pair": 2 * (9 - 4), **AFTER_STITCHES}
+    result = snakemake(folder, study=study)
+    assert result.returncode == 0, result.stderr
+    assert planned(folder, study) == {}
+
+
+def test_a_lost_network_is_made_again_for_new_pairs_and_its_own_stay(finished, tmp_path):
+    folder = copied(finished, tmp_path)
+    (folder / "results/mini/networks/R1111_trained_s0.safetensors").unlink()
+    assert planned(folder) == {}
+    study = changed(networks={"architectures": ["R1111", "R1112", "R1121"]})
+    made = {"train_network": 2, "initialise_network": 1, "describe_network": 3}
+    assert planned(folder, study) == {**made, "stitch_pair": 2 * (9 - 4), **AFTER_STITCHES}
+
+
+def test_the_lost_json_of_a_network_is_written_from_its_file(finished, tmp_path):
+    folder = copied(finished, tmp_path)
+    about = folder / "results/mini/networks/R1112_trained_s0.json"
+    content = about.read_bytes()
+    about.unlink()
+    assert planned(folder) == {}
+    study = changed(networks={"architectures": ["R1112"]})
+    assert planned(folder, study) == {"describe_network": 1, **AFTER_STITCHES}
+    assert snakemake(folder, "--", str(about.relative_to(folder))).returncode == 0
+    assert about.read_bytes() == content
+
+
+@pytest.mark.parametrize("newest", ["data", "networks"])
+def test_other_times_re_run_no_network_and_no_pair(finished, tmp_path, newest):
+    """As a copy has, in whatever order its files were written."""
+    folder = copied(finished, tmp_path)
+    for path in (folder / f"results/mini/{newest}").iterdir():
+        os.utime(path)
+    assert not {"train_network", "initialise_network", "stitch_pair"} & planned(folder).keys()
+
+
+def test_what_is_stale_and_lacks_its_images_says_what_to_do(finished, tmp_path):
+    folder = copied(finished, tmp_path)
+    (folder / "results/mini/data/dataset.h5").unlink()
+    record = "results/mini/stitches/task/R1111_trained_s0/R1112_trained_s0.h5"
+    study = changed(stitches={"task": {"epochs": 2}})
+    result = snakemake(folder, "--", record, study=study)
+    assert result.returncode == 1
+    assert f"{record}: is made anew, but its dataset was lost: make that first" in result.stderr
+    assert snakemake(folder, "--", "results/mini/data/dataset.h5", study=study).returncode == 0
+    assert planned(folder, study) == {"stitch_pair": 8, **AFTER_STITCHES}
 
 
 def test_an_architecture_taken_out_runs_tables_and_what_follows(finished):
@@ -314,7 +376,9 @@ def test_the_controls_study_ends_with_a_verdict_on_each_control(tmp_path):
 
 def test_a_network_stitched_to_itself_for_similarity_is_itself(default):
     folder, _ = default
-    distances, cells = (pd.read_csv(folder / f"results/photo-digits/tables/{name}.csv") for name in ("distances", "cells"))
+    distances, cells = (
+        pd.read_csv(folder / f"results/photo-digits/tables/{name}.csv") for name in ("distances", "cells")
+    )
     assert len(distances) == 3 * 25
     same = "sender == receiver and sender_layer == receiver_layer"
     diagonal = distances.query(same)
