@@ -39,7 +39,7 @@ rule prepare_dataset:
         "../envs/modelstitch.yaml"
     resources:
         mem_mb=requests.dataset_mb(PLAN),
-        runtime=60,
+        runtime=requests.dataset_minutes(PLAN),
     params:
         settings=SOURCE,
         files=sources.fingerprint(SOURCE),
