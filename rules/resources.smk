@@ -10,6 +10,10 @@ if workflow.is_main_process:
     executor.use(STUDY.study)
 
 
+# Beside a job.
+SNAKEMAKE_MB = 0 if LOCAL else requests.snakemake_mb(PLAN)
+
+
 def grown(amount, *ends):
     """A resource that grows each time one of these ends a job; with each attempt, where nobody knows how it ended."""
 
@@ -22,7 +26,7 @@ def grown(amount, *ends):
 
 def memory(amount):
     """Memory by a function of the wildcards. A cluster that does not limit it tells of no lack, just of a failure."""
-    return grown(amount, executor.OUT_OF_MEMORY, "FAILED")
+    return grown(lambda wildcards: SNAKEMAKE_MB + amount(wildcards), executor.OUT_OF_MEMORY, "FAILED")
 
 
 def minutes(amount):
@@ -33,7 +37,7 @@ def minutes(amount):
 memory_of_network = memory(lambda wildcards: requests.network_mb(PLAN, wildcards.network))
 minutes_of_network = minutes(lambda wildcards: requests.network_minutes(PLAN, wildcards.network))
 # Jobs that gather, and those that draw a figure for each pair.
-TABLES_MB, TABLES_MINUTES = requests.tables_mb(PLAN), requests.tables_minutes(PLAN)
+TABLES_MB, TABLES_MINUTES = SNAKEMAKE_MB + requests.tables_mb(PLAN), requests.tables_minutes(PLAN)
 PAIR_FIGURES_MINUTES = requests.pair_figures_minutes(PLAN)
 
 

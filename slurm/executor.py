@@ -23,7 +23,7 @@ from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
 from modelstitch import files
 
-LOST_AFTER = 600.0  # seconds for which SLURM says nothing of a job, or that it was preempted
+LOST_AFTER = 600.0  # seconds for which SLURM says nothing of a job, or that it will be requeued
 TAIL = 5  # lines of a failed job's log that are shown
 OUT_OF_MEMORY, OUT_OF_TIME = "OUT_OF_MEMORY", "TIMEOUT"
 CAUSES = {
@@ -41,8 +41,9 @@ UNKNOWN_ENDS = ("REVOKED", "LAUNCH_FAILED", "RECONFIG_FAIL")
 MISTAKE = re.compile(r"\S+ \S+ ERROR (?P<text>.*)")
 
 _query, _submit, _is_available = plugin.query_job_status, plugin.get_submit_command, plugin.is_query_tool_available
+_ask_for_gpu = plugin.set_gres_string
 _states: dict[str, str] = {}  # of each job, as SLURM tells them: "CANCELLED by 1000"
-_preempted: dict[str, float] = {}  # since when
+_left: dict[str, float] = {}  # jobs that SLURM may requeue, and since when
 _earlier: dict[str, str] = {}  # running jobs of a killed run, by the comment that names their rule and wildcards
 _ends: dict[tuple[str, ...], Counter] = defaultdict(Counter)  # how each rule's jobs ended, by their wildcards
 
@@ -60,6 +61,7 @@ def use(study: str) -> None:
         plugin.query_job_status = query_job_status
         plugin.get_submit_command = get_submit_command
         plugin.is_query_tool_available = is_query_tool_available
+        plugin.set_gres_string = set_gres_string
 
 
 def times_ended(rule: str, wildcards: Sequence[str], *ends: str) -> int | None:
@@ -81,10 +83,10 @@ async def query_job_status(command: str, logger: Any) -> tuple[dict[str, str], f
 
 def _state(job: str) -> str:
     state = _states[job].partition(" ")[0]
-    if state == "PREEMPTED":
-        lasted = time.monotonic() - _preempted.setdefault(job, time.monotonic())
+    if state in ("PREEMPTED", "NODE_FAIL"):
+        lasted = time.monotonic() - _left.setdefault(job, time.monotonic())
         return "FAILED" if lasted > LOST_AFTER else state
-    _preempted.pop(job, None)
+    _left.pop(job, None)
     return "FAILED" if state in UNKNOWN_ENDS else state
 
 
@@ -104,6 +106,14 @@ def get_submit_command(job: Any, params: dict[str, Any], *arguments: Any, **name
     call = _submit(job, params, *arguments, **named)
     earlier = _earlier.pop(params["comment_str"], None)
     return f"{call} --dependency=afterany:{earlier}" if earlier else call
+
+
+def set_gres_string(job: Any) -> str:
+    """The plugin's `--gpus`, or what the resource `gpu_option` says, for every job that needs a GPU and no other."""
+    option = job.resources.get("gpu_option")
+    if not option:
+        return _ask_for_gpu(job)
+    return f" {option}" if job.resources.get("gpu") else ""
 
 
 class Executor(plugin.Executor):
@@ -222,7 +232,8 @@ class Executor(plugin.Executor):
         else:
             _ends[(job.rule.name, *job.wildcards)][word] += 1
         self._failed[name] = f"{name}: {cause}"
-        shown = [f"{name}: SLURM job {job_info.external_jobid}: {cause}"]
+        number = f"SLURM job {job_info.external_jobid}: " if job_info.external_jobid else ""
+        shown = [f"{name}: {number}{cause}"]
         if lines and not mistake:
             shown += [f"last lines of {log}:", *(f"    {line}" for line in lines[-TAIL:])]
         _keep_log(job, job_info.external_jobid)

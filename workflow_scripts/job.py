@@ -47,7 +47,7 @@ def begin(snakemake: Any) -> None:
         raise ModelstitchError(f"{snakemake.log[0]}: can't be written: {error.strerror}") from error
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(file)
-    if RUN in os.environ and len(snakemake.output) <= MOST_KEPT:
+    if {RUN, "SLURM_JOB_ID"} <= os.environ.keys() and len(snakemake.output) <= MOST_KEPT:
         _pass_on(snakemake)
 
 

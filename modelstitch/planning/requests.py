@@ -37,6 +37,7 @@ DRAWING_SECONDS = 1.0  # for each pair and kind of file
 IMAGE_SECONDS = 0.005  # reading an image file
 # A measure sees each image of the data set in each layer of a network, forwards and backwards.
 MEASURE_PASSES, LEAST_MEASURE_MINUTES = 9, 50
+SNAKEMAKE_MB, PAIR_BYTES = 150, 12_000  # a job of a small study; of 57,600 pairs 650 MB
 START_MINUTES = 10  # a slow file system, and what is the same for all
 
 
@@ -48,6 +49,11 @@ def dataset_mb(plan: PlannedStudy) -> int:
 def dataset_minutes(plan: PlannedStudy) -> int:
     """Making the data set's file."""
     return START_MINUTES + math.ceil(IMAGE_SECONDS * (plan.sizes.train_images + plan.sizes.test_images) / 60)
+
+
+def snakemake_mb(plan: PlannedStudy) -> int:
+    """The two Snakemakes beside each job of a cluster, which read the study as the one that submits does."""
+    return 2 * (SNAKEMAKE_MB + math.ceil(PAIR_BYTES * len(plan.study.stitched_pairs()) / MIB))
 
 
 def tables_mb(plan: PlannedStudy) -> int:

@@ -5,6 +5,7 @@
 Needs root, and Debian's or Ubuntu's packages slurm-wlm and munge; with accounting, slurmdbd and mariadb-server too.
 """
 
+import fcntl
 import os
 import shutil
 import signal
@@ -218,6 +219,14 @@ def one_node_cluster(accounting: bool = False) -> Iterator[Cluster]:
         stack.callback(cluster.cancel_jobs)
         cluster.wait_until(["sinfo", "--noheader", "--format=%t", "--partition=main"], "idle")
         yield cluster
+
+
+@contextmanager
+def only_one() -> Iterator[None]:
+    """Wait until no other process is within: a machine has one `/etc/slurm/slurm.conf`."""
+    with (Path(tempfile.gettempdir()) / "modelstitch-slurm.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _start_database(folder: Path, port: int, start: Callable[..., None]) -> None:

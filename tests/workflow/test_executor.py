@@ -25,7 +25,7 @@ def answers(tmp_path, monkeypatch):
     yield make
     executor.has_accounting.cache_clear()
     executor._states.clear()
-    executor._preempted.clear()
+    executor._left.clear()
 
 
 def ask() -> dict[str, str]:
@@ -45,12 +45,12 @@ def test_no_answer_is_no_news(answers):
     assert ask() == {}
 
 
-def test_a_preempted_job_that_is_not_requeued_has_failed(answers, monkeypatch):
-    answers("sacct", "1|PREEMPTED\n2|PREEMPTED")
-    assert ask() == {"1": "PREEMPTED", "2": "PREEMPTED"}
+def test_a_job_that_should_be_requeued_and_is_not_has_failed(answers, monkeypatch):
+    answers("sacct", "1|PREEMPTED\n2|PREEMPTED\n3|NODE_FAIL")
+    assert ask() == {"1": "PREEMPTED", "2": "PREEMPTED", "3": "NODE_FAIL"}
     monkeypatch.setattr(executor, "LOST_AFTER", 0.0)
-    answers("sacct", "1|PREEMPTED\n2|RUNNING")
-    assert ask() == {"1": "FAILED", "2": "RUNNING"}
+    answers("sacct", "1|PREEMPTED\n2|RUNNING\n3|NODE_FAIL")
+    assert ask() == {"1": "FAILED", "2": "RUNNING", "3": "FAILED"}
 
 
 def test_a_cluster_without_accounting_is_asked_by_squeue(answers):
