@@ -37,6 +37,8 @@ CAUSES = {
 }
 # Ends of a job that the plugin takes for work that goes on.
 UNKNOWN_ENDS = ("REVOKED", "LAUNCH_FAILED", "RECONFIG_FAIL")
+# What SLURM writes into the log of a job whose step it killed for memory, where the job counts just as failed.
+KILLED_FOR_MEMORY = re.compile(r"exceeded (job |step )?memory limit|oom[-_ ]?kill|out[ -]of[ -]memory", re.IGNORECASE)
 # The last line of a job's log that tells a mistake (workflow_scripts/job.py).
 MISTAKE = re.compile(r"\S+ \S+ ERROR (?P<text>.*)")
 
@@ -216,6 +218,8 @@ class Executor(plugin.Executor):
             return
         end = _states.get(job_info.external_jobid, "")
         word, log = end.partition(" ")[0], _log_of(job_info)
+        if word == "FAILED" and KILLED_FOR_MEMORY.search(_text_of_slurm(job_info)):
+            end = word = OUT_OF_MEMORY
         lines = log.read_text(errors="replace").splitlines() if log else []
         mistake = MISTAKE.fullmatch(lines[-1]) if lines else None
         if mistake and "(the traceback is in the log)" in mistake["text"]:
@@ -223,7 +227,7 @@ class Executor(plugin.Executor):
         if word in CAUSES:
             cause = CAUSES[word].format(**job.resources) + end.removeprefix(word).replace(" by ", " by user ")
         else:
-            cause = mistake["text"] if mistake else (msg or "it failed").strip()
+            cause = mistake["text"] if mistake else "it failed" if word else (msg or "it failed").strip()
         name = _name_of(job)
         why_not = "it would fail again" if mistake and word == "FAILED" else self._why_not_again(job, word)
         if why_not:
@@ -285,6 +289,11 @@ def _log_of(job_info: Any) -> Path | None:
     """A job's own log; SLURM's, where it has not begun one; None if neither has a line."""
     candidates = [*job_info.job.log, *([job_info.aux["slurm_logfile"]] if job_info.aux else [])]
     return next((Path(log) for log in candidates if Path(log).is_file() and Path(log).stat().st_size), None)
+
+
+def _text_of_slurm(job_info: Any) -> str:
+    log = job_info.aux and Path(job_info.aux["slurm_logfile"])
+    return log.read_text(errors="replace") if log and log.is_file() else ""
 
 
 def _keep_log(job: Any, job_id: str | None) -> None:
