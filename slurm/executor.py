@@ -176,12 +176,12 @@ class Executor(plugin.Executor):
         if cancelled := [job for job in left if job not in kept]:
             _run("scancel", *cancelled)
             self.logger.info(
-                f"Cancelled {len(cancelled)} waiting jobs of an earlier run of this study that was killed."
+                f"Jobs of an earlier run of this study that still waited, cancelled: {' '.join(cancelled)}"
             )
         if kept:
             self.logger.info(
-                f"{len(kept)} jobs of an earlier run of this study still run; their like waits for them, and takes "
-                f"what they leave. If they are not wanted any more: scancel {' '.join(kept)}"
+                f"Jobs of an earlier run of this study that still run: {' '.join(kept)}. Their like waits for them, "
+                f"and takes what they leave. If they are not wanted any more: scancel {' '.join(kept)}"
             )
 
     async def check_active_jobs(self, active_jobs: list[Any]) -> AsyncIterator[Any]:
