@@ -1,14 +1,18 @@
-"""Files that are either whole or not there, and JSON whose numbers are numbers."""
+"""Files that are either whole or not there, and may be kept for a job that would make them again; JSON of numbers."""
 
+import glob
+import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from modelstitch.errors import ModelstitchError
+
+KEPT = ".kept"
 
 
 @contextmanager
@@ -66,3 +70,48 @@ def to_json(values: Any, **layout: Any) -> str:
         return None if isinstance(value, float) and not math.isfinite(value) else value
 
     return json.dumps(finite(values), allow_nan=False, **layout)
+
+
+def keep(paths: Sequence[Path | str], maker: str) -> None:
+    """Give whole files a second, hidden name each, by which `bring_back` finds them after they were deleted.
+
+    It takes no room while the file is there. A file system without hard links keeps nothing.
+
+    Args:
+        paths: what one job has made.
+        maker: what the job depends on, as a word for file names.
+    """
+    for path in map(Path, paths):
+        forget(path)
+        with suppress(OSError):
+            os.link(path, path.with_name(f".{path.name}.{maker}.{_digest(path)}{KEPT}"))
+
+
+def bring_back(paths: Sequence[Path | str], maker: str) -> bool:
+    """Put files back that `keep` kept, if all are there and as they were; whether it did."""
+    found = {path: _kept(path, maker) for path in map(Path, paths)}
+    if not found or not all(found.values()):
+        return False
+    for path, kept in found.items():
+        path.unlink(missing_ok=True)
+        os.link(kept, path)
+    return True
+
+
+def forget(path: Path | str) -> None:
+    """Remove what `keep` kept of a file."""
+    for kept in Path(path).parent.glob(f".{glob.escape(Path(path).name)}.*{KEPT}"):
+        with suppress(OSError):
+            kept.unlink()
+
+
+def _kept(path: Path, maker: str) -> Path | None:
+    for kept in path.parent.glob(f".{glob.escape(path.name)}.{maker}.*{KEPT}"):
+        if kept.name.endswith(f".{_digest(kept)}{KEPT}"):
+            return kept
+    return None
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

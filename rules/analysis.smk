@@ -45,8 +45,8 @@ rule make_tables:
     conda:
         "../envs/modelstitch.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=TABLES_MB,
+        runtime=TABLES_MINUTES,
     params:
         records=digest_of(RECORDS),
         networks=digest_of(NETWORKS_NEEDED),
@@ -69,8 +69,8 @@ rule make_matrices:
     conda:
         "../envs/modelstitch.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=TABLES_MB,
+        runtime=TABLES_MINUTES,
     params:
         folder=lambda wildcards, output: str(Path(output[0]).parents[2]),
         records=digest_of(RECORDS),
@@ -99,8 +99,8 @@ rule find_failures:
     conda:
         "../envs/modelstitch.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=TABLES_MB,
+        runtime=TABLES_MINUTES,
     params:
         records=digest_of(RECORDS),
         networks=digest_of(NETWORKS_NEEDED),
@@ -135,8 +135,8 @@ rule compare_published:
     conda:
         "../envs/modelstitch.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=TABLES_MB,
+        runtime=TABLES_MINUTES,
     params:
         numbers=digest_of([(Path(workflow.basedir) / "modelstitch/analysis/published/accuracies.csv").read_text()]),
         code=code_of("compare_published.py"),
@@ -162,8 +162,8 @@ rule measure_triangle:
     conda:
         "../envs/modelstitch.yaml"
     resources:
-        mem_mb=max(4000, requests.dataset_mb(PLAN)),
-        runtime=60,
+        mem_mb=TABLES_MB + requests.dataset_mb(PLAN),
+        runtime=TABLES_MINUTES,
     params:
         records=digest_of(RECORDS),
         seed=STUDY.seed,
@@ -190,8 +190,8 @@ rule measure_uncertainty:
     conda:
         "../envs/modelstitch.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=TABLES_MB,
+        runtime=TABLES_MINUTES,
     params:
         records=digest_of(RECORDS),
         code=code_of("measure_uncertainty.py"),
@@ -218,8 +218,8 @@ rule compare_cells:
     conda:
         "../envs/modelstitch.yaml"
     resources:
-        mem_mb=max(4000, requests.dataset_mb(PLAN)),
-        runtime=60,
+        mem_mb=TABLES_MB + requests.dataset_mb(PLAN),
+        runtime=TABLES_MINUTES,
     params:
         records=digest_of(RECORDS),
         study=STUDY.study,
@@ -246,8 +246,8 @@ rule measure_self_consistency:
     conda:
         "../envs/modelstitch.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=TABLES_MB,
+        runtime=TABLES_MINUTES,
     params:
         records=digest_of(RECORDS),
         code=code_of("measure_self_consistency.py"),

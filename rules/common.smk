@@ -24,6 +24,7 @@ from modelstitch.fitting.objectives import module_name as objective_module
 from modelstitch.fitting.protocols import module_name as protocol_module
 from modelstitch.identifiers import ARCHITECTURE, NETWORK, NetworkId
 from modelstitch.networks.sources import module_name as source_module
+from modelstitch.planning import devices
 from modelstitch.planning.contents import digest_of_file
 from modelstitch.planning.describe import describe_all
 from modelstitch.planning.fingerprint import fingerprint
@@ -89,7 +90,11 @@ PLAN = plan_study(STUDY_NAME)
 SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
 # How work is run never re-runs it, so it is given as resources, not as params.
 DEVICE = STUDY.jobs.device
-GPUS = 1 if DEVICE == "cuda" else 0
+LOCAL = workflow.resource_settings.nodes is None  # `workflow.local_exec` is always true when a Snakefile is read
+GPUS = 1 if DEVICE == "cuda" or (DEVICE == "auto" and LOCAL and devices.may_have_gpu()) else 0
+# Every job takes the first GPU, so one at a time, unless `--resources gpu=N` says that N fit into its memory.
+if GPUS and LOCAL and "gpu" not in workflow.global_resources:
+    workflow.register_resource("gpu", GPUS)
 
 OBJECTIVES = STUDY.objectives()
 PAIRS = STUDY.ordered_pairs()

@@ -38,8 +38,8 @@ rule prepare_dataset:
     conda:
         "../envs/modelstitch.yaml"
     resources:
-        mem_mb=requests.dataset_mb(PLAN),
-        runtime=60,
+        mem_mb=SNAKEMAKE_MB + requests.dataset_mb(PLAN),
+        runtime=requests.dataset_minutes(PLAN),
     params:
         settings=SOURCE,
         files=sources.fingerprint(SOURCE),

@@ -1,6 +1,10 @@
 """What every script does first: find the package in the checkout, open the log, tell mistakes in one line."""
 
+import atexit
+import hashlib
+import json
 import logging
+import os
 import sys
 from pathlib import Path
 from types import TracebackType
@@ -10,17 +14,22 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from modelstitch.allocator import keep_freed_memory
 from modelstitch.errors import ModelstitchError
+from modelstitch.files import bring_back, keep
 
 if TYPE_CHECKING:
     from modelstitch.networks.network import Network
 
 log = logging.getLogger("modelstitch")
+_failed: list[BaseException] = []
+RUN = "MODELSTITCH_RUN"  # set by slurm/executor.py
+MOST_KEPT = 4  # outputs; no job of a pair or a network has more
 
 
 def begin(snakemake: Any) -> None:
     """Log to the job's log file and, each line under the job's name, to standard error.
 
-    A ModelstitchError ends the job with one line; any other error too, with its traceback in the log file.
+    A ModelstitchError ends the job with one line; any other error too, with its traceback in the log file. On a cluster
+    a job whose like has finished after its Snakemake was killed takes what that one made, and ends.
     """
     keep_freed_memory()
     name = " ".join([snakemake.rule, *snakemake.wildcards])
@@ -36,7 +45,7 @@ def begin(snakemake: Any) -> None:
         file = logging.FileHandler(snakemake.log[0], mode="w", encoding="utf-8")
     except OSError as error:
         raise ModelstitchError(f"{snakemake.log[0]}: can't be written: {error.strerror}") from error
-    file.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(file)
     for name in ("dataset", "sender", "receiver", "network"):
         if not snakemake.input.get(name, True):
@@ -44,6 +53,8 @@ def begin(snakemake: Any) -> None:
                 f"{snakemake.output[0]}: is made anew, but its {name} was lost: make that first (snakemake --cores 1, "
                 "and its path), then run the same command again"
             )
+    if {RUN, "SLURM_JOB_ID"} <= os.environ.keys() and len(snakemake.output) <= MOST_KEPT:
+        _pass_on(snakemake)
 
 
 def load_pair(snakemake: Any) -> tuple["Network", "Network"]:
@@ -62,7 +73,27 @@ def load_pair(snakemake: Any) -> tuple["Network", "Network"]:
     return tuple(networks)
 
 
+def _pass_on(snakemake: Any) -> None:
+    """Take what a job of a killed run has finished, or keep what this one makes: Snakemake deletes before it starts.
+
+    Snakemake, when it sees a job's end, lets go of what the job kept (`slurm/executor.py`).
+    """
+    inputs = [(str(path), os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in snakemake.input]
+    maker = [snakemake.rule, list(snakemake.wildcards), dict(snakemake.params.items()), inputs]
+    digest = hashlib.sha256(json.dumps(maker, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    if bring_back(snakemake.output, digest):
+        log.info("was finished by a job of an earlier run: nothing to do")
+        sys.exit()
+    atexit.register(_keep, list(snakemake.output), digest)
+
+
+def _keep(outputs: list[str], digest: str) -> None:
+    if not _failed:
+        keep(outputs, digest)
+
+
 def _tell(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    _failed.append(error)
     if isinstance(error, ModelstitchError):
         log.error(str(error))
         return

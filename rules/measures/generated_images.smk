@@ -77,7 +77,7 @@ if IMAGES_MEASURED:
         threads: STUDY.jobs.threads
         resources:
             mem_mb=memory_of(cells_into_input),
-            runtime=times_attempt(60),
+            runtime=minutes_of_measure("sender", "receiver"),
             gpu=GPUS,
             device=DEVICE,
         params:
@@ -107,8 +107,8 @@ if IMAGES_MEASURED:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=4000,
-            runtime=60,
+            mem_mb=TABLES_MB,
+            runtime=TABLES_MINUTES,
         params:
             tables=digest_of(GENERATED_TABLES),
             code=code_of("gather_tables.py"),
@@ -129,8 +129,8 @@ if IMAGES_MEASURED:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=4000,
-            runtime=120,
+            mem_mb=TABLES_MB,
+            runtime=TABLES_MINUTES,
         params:
             images=lambda wildcards, input: str(Path(input.images[0]).parents[2]),
             folder=lambda wildcards, output: str(Path(output[-1]).parent),

@@ -37,8 +37,8 @@ if PREDICTING:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=4000,
-            runtime=60,
+            mem_mb=TABLES_MB,
+            runtime=TABLES_MINUTES,
         params:
             folds=PREDICTING.folds,
             tables=list(PREDICTING_TABLES),
@@ -61,8 +61,8 @@ if PREDICTING:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=4000,
-            runtime=60,
+            mem_mb=TABLES_MB,
+            runtime=TABLES_MINUTES,
         params:
             measure="predictors",
             code=code_of("draw_measure.py", modules=("modelstitch.figures.predictors",)),

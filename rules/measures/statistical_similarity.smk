@@ -31,9 +31,8 @@ if SIMILARITY:
             "../../envs/modelstitch.yaml"
         threads: STUDY.jobs.threads
         resources:
-            mem_mb=lambda wildcards, attempt: attempt
-            * requests.similarity_mb(PLAN, wildcards.sender, wildcards.receiver),
-            runtime=times_attempt(120),
+            mem_mb=memory(lambda wildcards: requests.similarity_mb(PLAN, wildcards.sender, wildcards.receiver)),
+            runtime=minutes_of_measure("sender", "receiver"),
             gpu=GPUS,
             device=DEVICE,
         params:
@@ -82,8 +81,8 @@ if SIMILARITY:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=4000,
-            runtime=60,
+            mem_mb=TABLES_MB,
+            runtime=TABLES_MINUTES,
         params:
             pairs=digest_of(PAIR_SIMILARITIES),
             code=code_of("summarise_statistical_similarity.py"),
@@ -103,8 +102,8 @@ if SIMILARITY:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=4000,
-            runtime=60,
+            mem_mb=TABLES_MB,
+            runtime=TABLES_MINUTES,
         params:
             measure="statistical_similarity",
             arguments={"colormap": COLORMAP},

@@ -33,7 +33,7 @@ if SPECTRA:
         threads: STUDY.jobs.threads
         resources:
             mem_mb=memory_of_spectra,
-            runtime=times_attempt(60),
+            runtime=minutes_of_measure("sender", "receiver"),
             gpu=GPUS,
             device=DEVICE,
         params:
@@ -70,8 +70,8 @@ if SPECTRA:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=4000,
-            runtime=60,
+            mem_mb=TABLES_MB,
+            runtime=TABLES_MINUTES,
         params:
             pairs=digest_of(PAIR_SPECTRA),
             code=code_of("gather_tables.py"),
@@ -90,8 +90,8 @@ if SPECTRA:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=4000,
-            runtime=60,
+            mem_mb=TABLES_MB,
+            runtime=TABLES_MINUTES,
         params:
             measure="stitch_spectra",
             arguments={"colormap": COLORMAP},

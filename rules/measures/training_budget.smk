@@ -81,8 +81,8 @@ if GROWING:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=4000,
-            runtime=60,
+            mem_mb=TABLES_MB,
+            runtime=TABLES_MINUTES,
         params:
             records=digest_of(BUDGET_RECORDS),
             study=STUDY.study,
@@ -105,8 +105,8 @@ if GROWING:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=4000,
-            runtime=60,
+            mem_mb=TABLES_MB,
+            runtime=TABLES_MINUTES,
         params:
             measure="training_budget",
             arguments={"colormap": COLORMAP},
