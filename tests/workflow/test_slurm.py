@@ -15,7 +15,7 @@ import yaml
 from tests.checkout import copy_checkout
 from tests.workflow import slurm_cluster
 
-SECONDS = 900  # for a run
+SECONDS = 1800  # for a run, on a machine that has other work
 STUDY = {
     "study": "tiny",
     "seed": 3,
