@@ -306,14 +306,24 @@ def _as_system_configuration(conf: Path) -> Iterator[None]:
 
 
 def _remove_what_a_killed_one_left(folder: Path) -> None:
-    """The link of a cluster whose process is gone, and its folder."""
-    if not folder.name.startswith(PREFIX):
+    """The link of a cluster whose process is gone, and its folder, once its daemons have written their last."""
+    if not folder.name.startswith(PREFIX) or _runs(folder / "pid"):
         return
+    daemons = [folder / name for name in ("slurmctld.pid", "slurmd.pid", "munge/pid")]
+    for _ in range(40):
+        if not any(map(_runs, daemons)):
+            break
+        time.sleep(0.5)
+    SYSTEM_CONF.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _runs(pid: Path) -> bool:
     try:
-        os.kill(int((folder / "pid").read_text()), 0)
+        os.kill(int(pid.read_text()), 0)
     except (OSError, ValueError):
-        SYSTEM_CONF.unlink()
-        shutil.rmtree(folder, ignore_errors=True)
+        return False
+    return True
 
 
 def end_on_signals() -> None:

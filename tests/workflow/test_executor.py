@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+from types import SimpleNamespace
 
 import pytest
 
@@ -87,3 +88,33 @@ def test_only_what_a_job_lacked_grows():
         assert executor.times_ended(key[0], ("task", "A", "C"), executor.OUT_OF_TIME) is None
     finally:
         executor._ends.clear()
+
+
+@pytest.mark.parametrize(
+    ("resources", "expected"),
+    [
+        ({"gpu": 1}, " --gpus=1"),
+        ({"gpu": 0}, ""),
+        ({"gpu": 1, "gpu_option": "--gres=gpu:a100:1"}, " --gres=gpu:a100:1"),
+        ({"gpu": 0, "gpu_option": "--gres=gpu:a100:1"}, ""),
+        ({"gpu_option": "--gres=gpu:a100:1"}, ""),
+    ],
+)
+def test_what_a_profile_says_of_gpus_is_for_jobs_that_need_one(resources, expected):
+    assert executor.set_gres_string(SimpleNamespace(resources=resources)) == expected
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "slurmstepd-node7: error: StepId=3.0 exceeded memory limit (657166336 > 631242752), being killed",
+        "slurmstepd: error: Detected 1 oom_kill event in StepId=93.batch. Some of the step tasks have been OOM Killed.",
+        "slurmstepd: error: Detected 1 oom-kill event(s) in StepId=93.0 cgroup.",
+        "srun: error: node7: task 0: Out Of Memory",
+    ],
+)
+def test_what_slurm_says_of_memory_is_understood(line):
+    assert executor.KILLED_FOR_MEMORY.search(line)
+    assert not executor.KILLED_FOR_MEMORY.search(
+        "the device's room for a batch; slurmstepd: CANCELLED DUE TO TIME LIMIT"
+    )

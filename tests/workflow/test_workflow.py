@@ -498,6 +498,14 @@ def test_jobs_that_train_or_stitch_ask_for_more_when_tried_again(finished):
         assert third[rule] == {(3 * memory, 3 * minutes) for memory, minutes in first[rule]}
 
 
+def test_jobs_that_take_a_gpu_run_one_at_a_time_unless_more_are_allowed(tmp_path):
+    folder, study = checkout(tmp_path), changed(jobs={"device": "cuda"})
+    for more, expected in (([], 1), (["--resources", "gpu=3"], 3)):
+        run = snakemake(folder, *more, "--", "results/mini/networks/R1111_random_s0.json", study=study)
+        assert re.search(rf"Provided resources: .*gpu\D+{expected}\b", run.stderr)
+        assert (run.returncode == 0) == torch.cuda.is_available()
+
+
 def test_a_changed_image_runs_everything(finished):
     image = finished / "images/train/3/05.png"
     times, content = image.stat(), image.read_bytes()
