@@ -15,7 +15,8 @@ from modelstitch.analysis.controls import OVER_REMAPPED
 from modelstitch.config.families import label
 from modelstitch.config.networks import LIBRARY
 from modelstitch.config.stitches import IMAGE, REMAPPED, is_measured
-from modelstitch.config.study import check_repeated_keys, load_study
+from modelstitch.config.study import load_study
+from modelstitch.config.text import check_file
 from modelstitch.data import sources
 from modelstitch.data.datasets import read_sizes
 from modelstitch.errors import ModelstitchError
@@ -46,7 +47,7 @@ def read_study(source, files):
     update_config(config, typed(dict(workflow.config_settings.config)))
     try:
         for file in files:
-            check_repeated_keys(Path(file).read_text(), os.path.relpath(file))
+            check_file(file, os.path.relpath(file))
         return load_study(config, source)
     except ModelstitchError as error:
         sys.exit(str(error))
