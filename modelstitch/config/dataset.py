@@ -30,7 +30,7 @@ class ImageFolder(Section):
     source: Literal["imagefolder"] = Field(description="where the images come from")
     path: LocalPath = Field(
         min_length=1,
-        description="directory, or archive (.tar, .tar.gz, .tar.xz, .tar.bz2, .tar.zst, .zip), from the root of the checkout",
+        description="a folder, or archive (.tar, .tar.gz, .tar.xz, .tar.bz2, .tar.zst, .zip), from the checkout's root",
     )
     resize: Annotated[int, Field(ge=1, le=MAX_SIDE)] | None = Field(
         default=None, description="side in pixels that each image's central square is scaled to; null: as they are"

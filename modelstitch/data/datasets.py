@@ -109,7 +109,7 @@ def read(path: Path | str) -> Dataset:
 @contextmanager
 def _opened(path: Path | str) -> Iterator[h5py.File]:
     try:
-        with h5py.File(path, "r") as file:
+        with files.readable(path), h5py.File(path, "r") as file:
             version = file.attrs["format_version"]
             if version != FORMAT_VERSION:
                 raise ModelstitchError(f"{path}: format version {version}, expected {FORMAT_VERSION}: convert it again")

@@ -7,7 +7,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from modelstitch.errors import ModelstitchError, first_line
-from modelstitch.files import replacing
+from modelstitch.files import readable, replacing
 from modelstitch.networks.building import Blueprint, build
 from modelstitch.networks.network import Network
 
@@ -53,7 +53,7 @@ def load(path: Path | str) -> Network:
         ModelstitchError: if the file is missing, damaged or of another kind.
     """
     try:
-        with safe_open(path, framework="pt") as file:
+        with readable(path), safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:

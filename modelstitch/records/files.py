@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from modelstitch.errors import ModelstitchError, first_line
-from modelstitch.files import replacing
+from modelstitch.files import readable, replacing
 from modelstitch.records.layout import (
     ARRAYS,
     FORMAT_VERSION,
@@ -85,7 +85,7 @@ def read(path: Path | str) -> PairRecord:
         ModelstitchError: if the file is missing, damaged, or of another format version, naming it.
     """
     try:
-        with h5py.File(path, "r") as file:
+        with readable(path), h5py.File(path, "r") as file:
             attributes = {name: _plain(value) for name, value in file.attrs.items()}
             version = attributes.pop("format_version", None)
             if version is None:

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from modelstitch.errors import ModelstitchError
-from modelstitch.files import replacing
+from modelstitch.files import readable, replacing
 from modelstitch.stitches.families import family_of
 from modelstitch.stitches.geometry import Cell, Geometry
 
@@ -40,7 +40,7 @@ def read(path: Path | str) -> dict[Cell, Any]:
         ModelstitchError: if the file is missing, damaged or of another kind.
     """
     try:
-        with safe_open(path, framework="pt") as file:
+        with readable(path), safe_open(path, framework="pt") as file:
             cells = json.loads((file.metadata() or {})["stitches"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         found = {}
@@ -66,7 +66,7 @@ def join(paths: Sequence[Path | str], path: Path | str) -> None:
     cells: dict[str, Any] = {}
     for block in paths:
         try:
-            with safe_open(block, framework="pt") as file:
+            with readable(block), safe_open(block, framework="pt") as file:
                 cells |= json.loads((file.metadata() or {})["stitches"])
                 tensors |= {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (OSError, SafetensorError, KeyError, ValueError) as error:
