@@ -42,12 +42,35 @@ def typed(value):
     return yaml.safe_load(value) if isinstance(value, str) else value
 
 
+def check_seed(told, given):
+    """A seed of `--config` needs a study of its own: in the file's folder it would replace the results of another."""
+    if "study" not in given and given.get("seed", told.get("seed")) != told.get("seed"):
+        raise ModelstitchError(
+            f"--config seed={given['seed']}: results/{told.get('study')} is for seed {told.get('seed')}, whose results "
+            f"would be replaced: name a study too: --config seed={given['seed']} study={told.get('study')}-{given['seed']}"
+        )
+
+
+def say_what_the_run_will_say():
+    """Of a GPU that is not here; not on a cluster, whose nodes may have one, and not in its jobs."""
+    if workflow.is_main_process and workflow.local_exec and DEVICE == "cuda":
+        from modelstitch.hardware import choose_device
+
+        try:
+            choose_device(DEVICE)
+        except ModelstitchError as error:
+            print(f"{STUDY_NAME}: jobs.device: {error}", file=sys.stderr)
+
+
 def read_study(source, files):
     """The study, or its mistakes on standard error and exit code 1: a traceback would help nobody to mend them."""
-    update_config(config, typed(dict(workflow.config_settings.config)))
+    given, told = typed(dict(workflow.config_settings.config)), {}
     try:
         for file in files:
             check_file(file, os.path.relpath(file))
+            told |= yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+        update_config(config, given)
+        check_seed(told, given)
         return load_study(config, source)
     except ModelstitchError as error:
         sys.exit(str(error))
@@ -65,6 +88,7 @@ def plan_study(source):
         modules=["modelstitch.planning.description_of", *(source_module(one.model) for one in places.values())]
     )
     try:
+        sources.check(SOURCE)
         plan = PlannedStudy(STUDY, sizes, describe_all(places, sizes, DESCRIPTIONS, code))
         plan.check_layers(source)
     except ModelstitchError as error:
@@ -87,6 +111,7 @@ SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
 # How work is run never re-runs it, so it is given as resources, not as params.
 DEVICE = STUDY.jobs.device
 GPUS = 1 if DEVICE == "cuda" else 0
+say_what_the_run_will_say()
 
 OBJECTIVES = STUDY.objectives()
 PAIRS = STUDY.ordered_pairs()

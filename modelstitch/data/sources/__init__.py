@@ -7,7 +7,7 @@
 from pathlib import Path
 
 from modelstitch.data import datasets
-from modelstitch.data.sources import cifar, digits, download, imagefolder, mnist, stl10, svhn
+from modelstitch.data.sources import cifar, digits, download, imagefolder, members, mnist, stl10, svhn
 
 # Each has `files` (where they belong), `archives` (what they are, as published) and `prepare`.
 PUBLISHED = {
@@ -33,6 +33,16 @@ def prepare(settings: dict, path: Path | str) -> None:
             imagefolder.prepare(settings["path"], path, settings.get("resize"))
         case source:
             PUBLISHED[source].prepare(settings, path)
+
+
+def check(settings: dict) -> None:
+    """Look, without reading any, whether the images of one's own are there.
+
+    Raises:
+        ModelstitchError: as `prepare` would, if they are not.
+    """
+    if settings["source"] == "imagefolder":
+        members.check(Path(settings["path"]))
 
 
 def published_files(settings: dict) -> list[Path]:

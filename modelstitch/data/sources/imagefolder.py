@@ -34,8 +34,8 @@ def prepare(source: Path | str, path: Path | str, resize: int | None = None) -> 
         ModelstitchError: see `read`; nothing is written then.
     """
     source = Path(source)
-    name = source.resolve().name
-    name = name[: len(name) - len(suffix_of(source))]
+    found = source.resolve()
+    name = found.name[: len(found.name) - len(suffix_of(found))]
     train, test, classes = read(source, resize)
     datasets.write(path, name, train, test, classes)
     for split, images in zip(SPLITS, (train, test), strict=True):
