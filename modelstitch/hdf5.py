@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 import h5py
 import numpy as np
 
+from modelstitch import files
 from modelstitch.errors import ModelstitchError, first_line
 from modelstitch.files import parse_json, replacing
 
@@ -84,15 +85,7 @@ def opened(path: Path | str, what: str, advice: str, verified: bool = True) -> I
         ModelstitchError: if the file can't be opened, is of another kind, isn't what was written, or, within the block,
             HDF5 can't read it.
     """
-    try:
-        raw = open(path, "rb")  # noqa: SIM115
-    except FileNotFoundError as error:
-        raise ModelstitchError(f"{path}: no such file: expected a {what}") from error
-    except IsADirectoryError as error:
-        raise ModelstitchError(f"{path}: is no {what}: is a folder") from error
-    except OSError as error:
-        raise ModelstitchError(f"{path}: can't be opened: {error.strerror}") from error
-    with raw:
+    with files.opened(path, what) as raw:
         try:
             block = raw.read(BLOCK)
             if not block.startswith(MARK):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from modelstitch.errors import ModelstitchError
-from modelstitch.files import parse_json, to_json
+from modelstitch.files import opened, parse_json, to_json
 
 TENSORS, DIGEST = "tensors", "digest"
 LONGEST = 100_000_000  # bytes of a header, as safetensors allows
@@ -30,16 +30,9 @@ def read_header(path: Path | str, what: str, advice: str) -> dict[str, str]:
         ModelstitchError: if the file can't be opened, is no safetensors of modelstitch, or its header isn't what was
             written.
     """
-    try:
-        with open(path, "rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            header: Any = file.read(length) if length <= LONGEST else b""
-    except FileNotFoundError as error:
-        raise ModelstitchError(f"{path}: no such file: expected a {what}") from error
-    except IsADirectoryError as error:
-        raise ModelstitchError(f"{path}: is no {what}: is a folder") from error
-    except OSError as error:
-        raise ModelstitchError(f"{path}: can't be opened: {error.strerror}") from error
+    with opened(path, what) as file:
+        length = int.from_bytes(file.read(8), "little")
+        header: Any = file.read(length) if length <= LONGEST else b""
     try:
         header = parse_json(header.decode())
         texts = header.get("__metadata__", {})

@@ -16,7 +16,8 @@ from modelstitch.analysis.controls import OVER_REMAPPED
 from modelstitch.config.families import label
 from modelstitch.config.networks import LIBRARY
 from modelstitch.config.stitches import IMAGE, REMAPPED, is_measured
-from modelstitch.config.study import check_repeated_keys, load_study
+from modelstitch.config.study import load_study
+from modelstitch.config.text import check_file
 from modelstitch.data import sources
 from modelstitch.data.datasets import read_sizes
 from modelstitch.errors import ModelstitchError
@@ -44,12 +45,35 @@ def typed(value):
     return yaml.safe_load(value) if isinstance(value, str) else value
 
 
+def check_seed(told, given):
+    """A seed of `--config` needs a study of its own: in the file's folder it would replace the results of another."""
+    if "study" not in given and given.get("seed", told.get("seed")) != told.get("seed"):
+        raise ModelstitchError(
+            f"--config seed={given['seed']}: results/{told.get('study')} is for seed {told.get('seed')}, whose results "
+            f"would be replaced: name a study too: --config seed={given['seed']} study={told.get('study')}-{given['seed']}"
+        )
+
+
+def say_what_the_run_will_say():
+    """Of a GPU that is not here; not on a cluster, whose nodes may have one, and not in its jobs."""
+    if workflow.is_main_process and LOCAL and DEVICE == "cuda":
+        from modelstitch.hardware import choose_device
+
+        try:
+            choose_device(DEVICE)
+        except ModelstitchError as error:
+            print(f"{STUDY_NAME}: jobs.device: {error}", file=sys.stderr)
+
+
 def read_study(source, files):
     """The study, or its mistakes on standard error and exit code 1: a traceback would help nobody to mend them."""
-    update_config(config, typed(dict(workflow.config_settings.config)))
+    given, told = typed(dict(workflow.config_settings.config)), {}
     try:
         for file in files:
-            check_repeated_keys(Path(file).read_text(), os.path.relpath(file))
+            check_file(file, os.path.relpath(file))
+            told |= yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+        update_config(config, given)
+        check_seed(told, given)
         return load_study(config, source)
     except ModelstitchError as error:
         sys.exit(str(error))
@@ -67,6 +91,7 @@ def plan_study(source):
         modules=["modelstitch.planning.description_of", *(source_module(one.model) for one in places.values())]
     )
     try:
+        sources.check(SOURCE)
         plan = PlannedStudy(STUDY, sizes, describe_all(places, sizes, DESCRIPTIONS, code))
         plan.check_layers(source)
     except ModelstitchError as error:
@@ -95,6 +120,7 @@ GPUS = 1 if DEVICE == "cuda" or (DEVICE == "auto" and LOCAL and devices.may_have
 # Every job takes the first GPU, so one at a time, unless `--resources gpu=N` says that N fit into its memory.
 if GPUS and LOCAL and "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", GPUS)
+say_what_the_run_will_say()
 
 OBJECTIVES = STUDY.objectives()
 PAIRS = STUDY.ordered_pairs()

@@ -21,7 +21,7 @@ from typing import Any
 import snakemake_executor_plugin_slurm as plugin
 from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
-from modelstitch import files
+from modelstitch.kept import forget
 
 LOST_AFTER = 600.0  # seconds for which SLURM says nothing of a job, or that it will be requeued
 TAIL = 5  # lines of a failed job's log that are shown
@@ -206,7 +206,7 @@ class Executor(plugin.Executor):
         """The plugin's; what the job kept for a successor is not needed."""
         if not job_info.job.is_group():
             for file in job_info.job.output:
-                files.forget(file)
+                forget(file)
             self._failed.pop(_name_of(job_info.job), None)
         super().report_job_success(job_info)
 

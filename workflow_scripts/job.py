@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from modelstitch.allocator import keep_freed_memory
-from modelstitch.errors import ModelstitchError
-from modelstitch.files import bring_back, keep
+from modelstitch.errors import ModelstitchError, first_line
+from modelstitch.kept import bring_back, keep
 
 if TYPE_CHECKING:
     from modelstitch.networks.network import Network
@@ -23,6 +23,9 @@ log = logging.getLogger("modelstitch")
 _failed: list[BaseException] = []
 RUN = "MODELSTITCH_RUN"  # set by slurm/executor.py
 MOST_KEPT = 4  # outputs; no job of a pair or a network has more
+_terminal = logging.StreamHandler()
+# What the loader, the C++ library and torch say of it; a killed process says nothing.
+NO_MEMORY = ("failed to map segment", "annot allocate memory", "std::bad_alloc", "can't allocate memory")
 
 
 def begin(snakemake: Any) -> None:
@@ -34,13 +37,8 @@ def begin(snakemake: Any) -> None:
     keep_freed_memory()
     name = " ".join([snakemake.rule, *snakemake.wildcards])
     logging.raiseExceptions = False  # a full disk: the message on standard error is enough
-    terminal = logging.StreamHandler()
-    terminal.setFormatter(logging.Formatter(f"{name}: %(message)s"))
-    terminal.addFilter(lambda record: not hasattr(record, "traceback"))
-    log.addHandler(terminal)
+    _terminal.setFormatter(logging.Formatter(f"{name}: %(message)s"))
     log.setLevel(logging.INFO)
-    log.propagate = False
-    sys.excepthook = _tell
     try:
         file = logging.FileHandler(snakemake.log[0], mode="w", encoding="utf-8")
     except OSError as error:
@@ -97,5 +95,16 @@ def _tell(kind: type[BaseException], error: BaseException, traceback: TracebackT
     if isinstance(error, ModelstitchError):
         log.error(str(error))
         return
-    log.error(f"{kind.__name__}: {error} (the traceback is in the log)")
+    if isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY):
+        log.error(f"the memory is exhausted ({first_line(error)}): give the job more (mem_mb, or ulimit -v)")
+    else:
+        log.error(f"{kind.__name__}: {error} (the traceback is in the log)")
     log.error("", exc_info=(kind, error, traceback), extra={"traceback": True})
+
+
+# From here on, so that it tells of a library too that finds no memory to be loaded into, before a job begins.
+_terminal.setFormatter(logging.Formatter("%(message)s"))
+_terminal.addFilter(lambda record: not hasattr(record, "traceback"))
+log.addHandler(_terminal)
+log.propagate = False
+sys.excepthook = _tell

@@ -25,6 +25,7 @@ from modelstitch.figures.canvas import (
     number,
     pair_name,
     panel,
+    plain,
     rows_with,
     save,
     short_name,
@@ -43,6 +44,7 @@ PANELS = {"read_by_receiver": "accuracy of the receiver", "psnr": "PSNR (dB)", "
 POINTS = 101
 
 
+@plain()
 def draw_images(table: pd.DataFrame, images: Mapping[str, Path | str], sender: str, receiver: str) -> Figure:
     """The originals, and below them for each objective one row of generated images per sender layer, with its numbers.
 
@@ -120,6 +122,7 @@ def _write_row(axes: Axes, layer: str, values: Mapping[str, float], left: float,
         axes.text(numbers + place * NUMBER, middle, text, **style)
 
 
+@plain()
 def draw_metrics(table: pd.DataFrame, networks: pd.DataFrame, colormap: str) -> Figure:
     """Accuracy, PSNR and SSIM of the generated images against the sender's layer: one column of panels per objective.
 

@@ -20,6 +20,7 @@ from modelstitch.figures.canvas import (
     draw_bar,
     draw_matrix,
     number,
+    plain,
     text_width,
     write_title,
 )
@@ -28,6 +29,7 @@ PANEL, POINTS = 1.9, 256  # inches, as all that follow, and points of a panel
 LEFT, ABOVE, GAP = 0.55, 0.45, 0.35
 
 
+@plain()
 def draw(cells: pd.DataFrame, networks: pd.DataFrame, colormap: str) -> Figure:
     """A row of average matrices for each two recipes, a panel for each objective, of the cells that all of them have.
 

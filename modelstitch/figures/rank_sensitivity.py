@@ -14,6 +14,7 @@ from modelstitch.figures.canvas import (
     draw_references,
     own_accuracy,
     panel,
+    plain,
     text_width,
     write_key,
     write_title,
@@ -24,6 +25,7 @@ LEFT, TOP = 0.7, 1.3
 LINES = {"accuracy": ("#0969da", "stitch"), "probe_accuracy": ("#bc4c00", "linear probe")}
 
 
+@plain()
 def draw(cells: pd.DataFrame, networks: pd.DataFrame) -> Figure:
     """A row of panels for each pair, one for each sender layer: both accuracies by rank.
 

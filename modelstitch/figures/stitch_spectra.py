@@ -20,6 +20,7 @@ from modelstitch.figures.canvas import (
     draw_bar,
     draw_matrix,
     number,
+    plain,
     rows_with,
     stitches_of,
     write_title,
@@ -49,6 +50,7 @@ PANELS = (
 )
 
 
+@plain()
 def draw(cells: pd.DataFrame, objective: str, colormap: str) -> Figure:
     """For each two recipes a row of matrices on axes of relative depth, one per number, the mean over their pairs.
 

@@ -6,12 +6,25 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from modelstitch.analysis.verdicts import ALIKE
-from modelstitch.figures.canvas import INK, LABEL, MARGIN, SMALL, SOFT, TITLE, canvas, number, text_width, write_title
+from modelstitch.figures.canvas import (
+    INK,
+    LABEL,
+    MARGIN,
+    SMALL,
+    SOFT,
+    TITLE,
+    canvas,
+    number,
+    plain,
+    text_width,
+    write_title,
+)
 
 CELL, HEIGHT = 0.44, 0.27  # inches
 MAP = "PuOr"  # white where a measure tells nothing
 
 
+@plain()
 def draw(verdicts: pd.DataFrame) -> Figure:
     """A row for each control and a column for each measure, of cells of the same layers, over all depths.
 

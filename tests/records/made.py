@@ -51,7 +51,13 @@ def column(receiver_layer, accuracies, **changes):
 def record(columns, sender, receiver, layers=None, **attributes):
     """The record of a pair, by default of Small ResNets: of nothing but its names and what is given."""
     about = dict.fromkeys(records.IDENTITY, "x") | {"sender": sender, "receiver": receiver, "objective": "task"}
-    about |= {"sender_accuracy": 0.9, "receiver_accuracy": 0.8, "seed": 0, "settings": {"family": {"name": "linear"}}, "versions": {}}
+    about |= {
+        "sender_accuracy": 0.9,
+        "receiver_accuracy": 0.8,
+        "seed": 0,
+        "settings": {"family": {"name": "linear"}},
+        "versions": {},
+    }
     about |= {"study": "made", "dataset_digest": DIGEST} | attributes
     return PairRecord(about, *(layers or map(layers_of, (sender, receiver))), tuple(columns))
 

@@ -787,7 +787,46 @@ def test_nothing_of_the_default_study_leaks_into_another(finished):
 
 def test_config_on_the_command_line_overrides_one_key(finished):
     assert planned(finished, STUDY, "--config", "figures={colormap: magma}") == FIGURES
-    assert planned(finished, STUDY, "--config", "seed=1")["train_network"] == 2
+    assert planned(finished, STUDY, "--config", "seed=1", "study=mini-1")["train_network"] == 2
+
+
+@pytest.mark.parametrize(
+    ("study", "arguments", "expected"),
+    [
+        (
+            {},
+            ["--config", "seed=1"],
+            "--config seed=1: results/mini is for seed 0, whose results would be replaced: name a study too: "
+            "--config seed=1 study=mini-1",
+        ),
+        (
+            {"dataset": {"path": "nowhere.tar"}},
+            [],
+            "nowhere.tar: no such file or folder: expected images in train/<class>/ and test/<class>/",
+        ),
+        ({"dataset": {"path": "images.rar"}}, [], "images.rar: expected a folder, or an archive named .tar, "),
+        ({"dataset": {"path": "im{x}"}}, [], "study.yaml: dataset.path: 'im{x}' has braces, which Snakemake takes"),
+        ({"networks": {"width": 10**29}}, [], "study.yaml: networks.width: 1.00e+29 is out of range: "),
+        (
+            {"networks": {"architectures": [{"model": "R1111", "arguments": {"width": 10**16}}]}},
+            [],
+            "study.yaml: networks.architectures[0]: R1111 can't be built of {'width': 10000000000000000}: ",
+        ),
+    ],
+)
+def test_what_would_fail_is_told_in_one_line_by_a_dry_run(finished, study, arguments, expected):
+    with written(finished / "images.rar", ""):
+        result = snakemake(finished, "-n", *arguments, study=changed(**study))
+    assert result.returncode == 1
+    _, line = result.stderr.splitlines()  # the first tells the profile
+    assert line.startswith(expected)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_dry_run_says_that_there_is_no_gpu_and_plans(finished):
+    result = snakemake(finished, "-n", study=changed(jobs={"device": "cuda"}))
+    assert result.returncode == 0
+    assert "study.yaml: jobs.device: device cuda: torch finds no GPU here: expected cpu or auto" in result.stderr
 
 
 def test_the_forecast_of_a_study_that_has_nothing_yet_counts_the_planned_jobs_and_makes_none(tmp_path):
