@@ -211,18 +211,31 @@ def origin_of(network):
     return digest_of([origin_of_images(), architecture, own_file_of(network), *weights, STUDY.seed, code])
 
 
+@cache
+def is_current(file, origin):
+    """Whether a data set or a network is there that has this origin, as far as Snakemake recorded what made it."""
+    record = workflow.persistence._read_record(str(file))
+    return file.exists() and (record is None or record.params is None or repr(origin) in record.params)
+
+
 def made_of(output, *networks):
     """The data set and the networks that an output is made of, whose times make it stale no more than their loss does.
 
     A lost one is made again for what is new, and nothing else is made again with it: a finished output does without.
+    Those that are made anew, being of another origin, are inputs as any: what would follow them is made anew with them.
     """
 
     def inputs(wildcards):
-        files = {"dataset": DATASET} | {one: NETWORKS / f"{wildcards[one]}.safetensors" for one in networks}
         settings = workflow.dag_settings
         forced = workflow.is_main_process and (settings.forceall or settings.forcetargets or settings.forcerun)
         finished = not forced and Path(str(output).format(**wildcards)).exists()
-        return {name: [] if finished and not file.exists() else ancient(str(file)) for name, file in files.items()}
+        origins = {"dataset": (DATASET, origin_of_images())}
+        origins |= {one: (NETWORKS / f"{wildcards[one]}.safetensors", origin_of(wildcards[one])) for one in networks}
+        found = {}
+        for name, (file, origin) in origins.items():
+            current = not forced and is_current(file, origin)
+            found[name] = ancient(str(file)) if current else [] if finished and not file.exists() else str(file)
+        return found
 
     return inputs
 

@@ -42,7 +42,6 @@ rule prepare_dataset:
         runtime=requests.dataset_minutes(PLAN),
     params:
         settings=SOURCE,
-        files=sources.fingerprint(SOURCE),
-        code=code_of("prepare_dataset.py"),
+        code=origin_of_images(),
     script:
         "../workflow_scripts/prepare_dataset.py"

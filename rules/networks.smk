@@ -25,7 +25,7 @@ rule train_network:
         architecture=part_of_architecture("training"),
         file=lambda wildcards: own_file_of(wildcards.network),
         seed=STUDY.seed,
-        code=lambda wildcards: code_of_network("train_network.py", wildcards.network),
+        code=lambda wildcards: origin_of(wildcards.network),
     script:
         "../workflow_scripts/train_network.py"
 
@@ -53,7 +53,7 @@ rule initialise_network:
         architecture=part_of_architecture(),
         file=lambda wildcards: own_file_of(wildcards.network),
         seed=STUDY.seed,
-        code=lambda wildcards: code_of_network("initialise_network.py", wildcards.network),
+        code=lambda wildcards: origin_of(wildcards.network),
     script:
         "../workflow_scripts/initialise_network.py"
 
@@ -81,7 +81,7 @@ rule import_network:
     params:
         architecture=part_of_architecture("weights", "classes"),
         file=lambda wildcards: own_file_of(wildcards.network),
-        code=lambda wildcards: code_of_network("import_network.py", wildcards.network),
+        code=lambda wildcards: origin_of(wildcards.network),
     script:
         "../workflow_scripts/import_network.py"
 

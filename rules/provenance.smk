@@ -3,6 +3,7 @@
 import gzip
 import json
 import uuid
+from base64 import urlsafe_b64decode
 
 from snakemake.persistence import MetadataRecord
 from snakemake.persistence.file import FilePersistence
@@ -27,33 +28,26 @@ def kept_provenance():
         sys.exit(f"{PROVENANCE}: is damaged ({error}): copy it again, or remove it with all results of the study")
 
 
-def result_files():
-    """Files of the study that a rule may have made, by their names within its folder."""
-    for folder, folders, names in os.walk(RESULTS):
-        if Path(folder) == RESULTS:
-            folders[:] = sorted({*folders} - {"logs", "benchmarks"})
+def records_of(store, since):
+    """Snakemake's records that are not older than a time, by the file within the study's folder; temporary ones too."""
+    folder = Path(store.path, "metadata")
+    for place, _, names in os.walk(folder):
         for name in names:
-            file = Path(folder, name)
-            if not name.startswith(".") and file != PROVENANCE:
-                yield str(file.relative_to(RESULTS)), file
+            file = Path(place, name)
+            key = "".join(part.removeprefix("@") for part in file.relative_to(folder).parts)
+            made = Path(urlsafe_b64decode(key).decode())
+            if made.is_relative_to(RESULTS) and file.stat().st_mtime >= since:
+                yield str(made.relative_to(RESULTS)), json.loads(file.read_text())
 
 
 def keep_provenance():
-    """Write down what made each result that is there, under a new id, which this checkout knows from now on."""
-    store, (_, kept) = FilePersistence(), kept_provenance()
-    since = PROVENANCE.stat().st_mtime if kept else 0
-    records = {}
-    for name, file in result_files():
-        record = kept.get(name)
-        if record is None or file.stat().st_mtime >= since:
-            found = store._read_record(str(file))
-            record = dict(found.items()) if found else None
-        if record is not None:
-            records[name] = record
+    """Write down what made each result, under a new id, which this checkout knows from now on."""
+    _, kept = kept_provenance()
+    kept |= records_of(FilePersistence(), PROVENANCE.stat().st_mtime if kept else 0)
     identity = uuid.uuid4().hex
     with replacing(PROVENANCE) as temporary, gzip.open(temporary, "wt", compresslevel=1, encoding="utf-8") as lines:
         lines.write(json.dumps({"id": identity}) + "\n")
-        for name, record in sorted(records.items()):
+        for name, record in sorted(kept.items()):
             lines.write(json.dumps({"file": name, "record": record}) + "\n")
     with replacing(KNOWN) as temporary:
         temporary.write_text(identity)
@@ -65,16 +59,16 @@ def restore_provenance():
     if identity and KNOWN.exists() and KNOWN.read_text() == identity:
         return
     store = FilePersistence()
-    files = dict(result_files())
-    for name in kept.keys() & files.keys():
-        store._write_record(str(files[name]), MetadataRecord.model_validate(kept[name]))
-    made = [str(file) for file in files.values() if file.suffix in (".h5", ".safetensors", ".csv", ".parquet")]
+    for name, record in kept.items():
+        store._write_record(str(RESULTS / name), MetadataRecord.model_validate(record))
+    made = [str(file) for kind in ("h5", "safetensors") for file in RESULTS.rglob(f"*.{kind}") if file.name[0] != "."]
     unknown = {file for file in made if store._read_record(file) is None}
     unknown -= store._filter_incomplete_keys(unknown)
     if unknown:
         sys.exit(
             f"{RESULTS}: nothing tells what made {len(unknown)} of its files ({min(unknown)}): copy {PROVENANCE.name} "
-            "with them, or .snakemake/metadata; or remove them; or, if they are current, snakemake --cores 1 --touch"
+            "with them, or .snakemake/metadata; or remove them; or, if they are current, snakemake --cores 1 --touch "
+            "--forceall"
         )
     if identity:
         with replacing(KNOWN) as temporary:

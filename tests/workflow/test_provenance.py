@@ -52,7 +52,7 @@ def test_results_of_which_nothing_tells_what_made_them_are_refused(elsewhere):
     assert result.returncode == 1
     assert "results/mini: nothing tells what made" in result.stderr and DATA in result.stderr
     assert "Traceback" not in result.stderr
-    result = snakemake(elsewhere, "--touch", study=STUDY)
+    result = snakemake(elsewhere, "--touch", "--forceall", study=STUDY)
     assert result.returncode == 0, result.stderr
     assert planned(elsewhere, STUDY) == {}
     study = changed(**{**STUDY, "stitches": {"task": {"epochs": 2}}})

@@ -200,6 +200,11 @@ def test_more_epochs_retrain_stitches_and_no_network(finished):
     assert planned(finished, study) == {"stitch_pair": 8, **AFTER_STITCHES}
 
 
+def test_other_networks_re_run_their_pairs(finished):
+    made = {"train_network": 2, "initialise_network": 2, "describe_network": 4, "stitch_pair": 8, **AFTER_STITCHES}
+    assert planned(finished, changed(networks={"width": 3})) == made
+
+
 def test_another_architecture_runs_only_its_networks_and_pairs(finished):
     jobs = planned(finished, changed(networks={"architectures": ["R1111", "R1112", "R1121"]}))
     made = {"train_network": 1, "initialise_network": 1, "describe_network": 2}
@@ -457,14 +462,15 @@ def test_other_weights_from_elsewhere_re_run_their_network_and_its_stitches(own)
     jobs = planned(own, changed(**OWN))
     weights.write_bytes(content)
     os.utime(weights, ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert jobs == {"import_network": 1, "stitch_pair": 4, **AFTER_STITCHES}
+    assert jobs == {"import_network": 1, "describe_network": 1, "stitch_pair": 4, **AFTER_STITCHES}
     assert planned(own, changed(**OWN)) == {}
 
 
 def test_a_changed_file_of_ones_own_re_runs_its_networks_and_their_stitches(own):
     with written(own / "own/nets.py", NET.replace("MaxPool2d", "AvgPool2d")):
         jobs = planned(own, changed(**OWN))
-    assert jobs == {"train_network": 1, "import_network": 1, "stitch_pair": 4, **AFTER_STITCHES}
+    networks = {"train_network": 1, "import_network": 1, "describe_network": 2}
+    assert jobs == {**networks, "stitch_pair": 4, **AFTER_STITCHES}
 
 
 def test_other_classes_of_weights_re_run_their_network_and_no_training(own):
@@ -513,7 +519,7 @@ def test_a_changed_image_runs_everything(finished):
     jobs = planned(finished)
     image.write_bytes(content)
     os.utime(image, ns=(times.st_atime_ns, times.st_mtime_ns))
-    networks = {"train_network": 2, "initialise_network": 2}
+    networks = {"train_network": 2, "initialise_network": 2, "describe_network": 4}
     assert jobs == {"prepare_dataset": 1, **networks, "stitch_pair": 8, **AFTER_STITCHES}
     assert planned(finished) == {}
 
@@ -591,13 +597,15 @@ def test_another_training_of_one_architecture_re_runs_that_and_its_stitches(fini
     longer = STUDY["networks"]["training"] | {"epochs": 3}
     study = changed(networks={"architectures": [{"model": "R1111", "training": longer}, "R1112"]})
     # Of 8 pairs all but those of R1112, trained or random, to itself, and of the random R1111 to R1112.
-    assert planned(finished, study) == {"train_network": 1, "stitch_pair": 5, **AFTER_STITCHES}
+    made = {"train_network": 1, "describe_network": 1, "stitch_pair": 5}
+    assert planned(finished, study) == made | AFTER_STITCHES
 
 
 def test_other_images_to_train_one_architecture_on_re_run_that_and_its_stitches(finished):
     shuffled = STUDY["networks"]["training"] | {"changes": {"labels": "shuffled"}}
     study = changed(networks={"architectures": [{"model": "R1111", "training": shuffled}, "R1112"]})
-    assert planned(finished, study) == {"train_network": 1, "stitch_pair": 5, **AFTER_STITCHES}
+    made = {"train_network": 1, "describe_network": 1, "stitch_pair": 5}
+    assert planned(finished, study) == made | AFTER_STITCHES
     study["networks"]["architectures"][0]["training"] = STUDY["networks"]["training"] | {"changes": None}
     assert planned(finished, study) == {}
 
