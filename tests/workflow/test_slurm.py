@@ -220,7 +220,7 @@ def test_a_job_asks_for_more_of_what_it_lacked_and_not_of_the_rest(start_cluster
     remote = checkout("remote")
     with (remote / "modelstitch/planning/requests.py").open("a") as file:
         file.write("\n\ndef network_mb(plan, network):\n    return 300\n")
-        file.write("\n\ndef pair_minutes(plan, *cells):\n    return 1\n")
+        file.write("\n\ndef pair_minutes(plan, *cells):\n    return 2\n")
     script = remote / "workflow_scripts/stitch_pair.py"
     script.write_text(script.read_text().replace("job.begin(snakemake)\n", WAIT.format(seconds=600)))
     (remote / "slow").touch()
@@ -235,9 +235,9 @@ def test_a_job_asks_for_more_of_what_it_lacked_and_not_of_the_rest(start_cluster
     assert (done["memory"], done["time"], done["state"]) == ("1204M", killed["time"], "COMPLETED")
     assert killed["memory"] == "602M"
     assert len({job["memory"] for job in asked["stitch_pair"]}) == 1
-    assert {job["time"] for job in asked["stitch_pair"] if job["state"] == "COMPLETED"} >= {"2:00"}
+    assert {job["time"] for job in asked["stitch_pair"] if job["state"] == "COMPLETED"} >= {"4:00"}
     assert "it used more memory than the 602 MB that it asked for" in output
-    assert "it reached its time limit of 1 minutes" in output
+    assert "it reached its time limit of 2 minutes" in output
     assert list(remote.glob("results/tiny/logs/stitch_pair/task/*/*.failed-*.log"))
     assert_same_tables(remote, local)
 
