@@ -314,7 +314,9 @@ def test_the_controls_study_ends_with_a_verdict_on_each_control(tmp_path):
 
 def test_a_network_stitched_to_itself_for_similarity_is_itself(default):
     folder, _ = default
-    distances, cells = (pd.read_csv(folder / f"results/photo-digits/tables/{name}.csv") for name in ("distances", "cells"))
+    distances, cells = (
+        pd.read_csv(folder / f"results/photo-digits/tables/{name}.csv") for name in ("distances", "cells")
+    )
     assert len(distances) == 3 * 25
     same = "sender == receiver and sender_layer == receiver_layer"
     diagonal = distances.query(same)
