@@ -189,14 +189,15 @@ class Fields:
         return value
 
     def _member(self, name: str, kind: type, words: str) -> Any:
-        link = self._group.get(name, getlink=True)
-        if link is None:
+        links, key = self._group.id.links, name.encode()
+        if not links.exists(key):
             raise self.error(name, "is missing")
-        if not isinstance(link, h5py.HardLink):
+        if links.get_info(key).type != h5py.h5l.TYPE_HARD:
             raise self.error(name, f"is a link to elsewhere: expected {words}")
-        if self._group.get(name, getclass=True) is not kind:
+        found = self._group[name]
+        if not isinstance(found, kind):
             raise self.error(name, f"is something else: expected {words}")
-        return self._group[name]
+        return found
 
     def _array(self, name: str, dtype: Any, shape: Sequence[int | None]) -> h5py.Dataset:
         array = self._member(name, h5py.Dataset, "an array")
@@ -206,10 +207,11 @@ class Fields:
         if len(found) != len(shape) or any(size not in (None, own) for size, own in zip(shape, found, strict=True)):
             expected = ", ".join("any" if size is None else str(size) for size in shape)
             raise self.error(name, f"has shape {found}: expected ({expected})")
-        if array.is_virtual or array.external:
+        made = array.id.get_create_plist()
+        if made.get_layout() == h5py.h5d.VIRTUAL or made.get_external_count():
             raise self.error(name, "is stored in another file: expected an array")
         stored = array.id.get_storage_size()
-        held = stored * COMPRESSION if array.compression == "gzip" else stored
+        held = stored * COMPRESSION if made.get_nfilters() else stored
         if stored > self._size or math.prod(found) * array.dtype.itemsize > held:
             raise self.error(name, f"has shape {found}, which {stored} bytes in the file can't hold")
         return array
