@@ -55,10 +55,11 @@ def readable(path: Path | str) -> Iterator[None]:
     try:
         with open(path, "rb"):
             pass
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         pass  # of which each reader says what is expected
     except OSError as error:
-        raise ModelstitchError(f"{path}: can't be opened: {error.strerror}{_owner(path)}") from error
+        advice = _owner(path) if isinstance(error, PermissionError) else ""
+        raise ModelstitchError(f"{path}: can't be opened: {error.strerror}{advice}") from error
     try:
         yield
     except BlockingIOError as error:
