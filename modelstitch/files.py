@@ -67,7 +67,8 @@ def opened(path: Path | str, what: str) -> Iterator[BinaryIO]:
     except IsADirectoryError as error:
         raise ModelstitchError(f"{path}: is no {what}: is a folder") from error
     except OSError as error:
-        raise ModelstitchError(f"{path}: can't be opened: {error.strerror}{_owner(path)}") from error
+        advice = _owner(path) if isinstance(error, PermissionError) else ""
+        raise ModelstitchError(f"{path}: can't be opened: {error.strerror}{advice}") from error
     with raw:
         try:
             fcntl.flock(raw, fcntl.LOCK_SH | fcntl.LOCK_NB)
