@@ -329,7 +329,7 @@ def _runs(pid: Path) -> bool:
 def end_on_signals() -> None:
     """Let SIGTERM and SIGHUP end this process as Ctrl-C does, so that nothing is left behind."""
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
+        signal.signal(number, signal.default_int_handler)
 
 
 if __name__ == "__main__":
@@ -348,3 +348,5 @@ if __name__ == "__main__":
                 process.terminate()
     except NoSlurm as reason:
         sys.exit(f"no SLURM: {reason}")
+    except KeyboardInterrupt:
+        sys.exit(130)
