@@ -160,7 +160,7 @@ class Cluster:
     def cancel_jobs(self) -> None:
         """End all jobs."""
         subprocess.run(["scancel", "--user=root"], env=self.environment, stderr=subprocess.DEVNULL)
-        for _ in range(40):
+        for _ in range(2 * SECONDS_TO_START):
             queue = subprocess.run(["squeue", "--noheader"], env=self.environment, capture_output=True, text=True)
             if not queue.stdout.strip():
                 return
