@@ -160,7 +160,7 @@ class Cluster:
     def cancel_jobs(self) -> None:
         """End all jobs."""
         subprocess.run(["scancel", "--user=root"], env=self.environment, stderr=subprocess.DEVNULL)
-        for _ in range(40):
+        for _ in range(2 * SECONDS_TO_START):
             queue = subprocess.run(["squeue", "--noheader"], env=self.environment, capture_output=True, text=True)
             if not queue.stdout.strip():
                 return
@@ -329,7 +329,7 @@ def _runs(pid: Path) -> bool:
 def end_on_signals() -> None:
     """Let SIGTERM and SIGHUP end this process as Ctrl-C does, so that nothing is left behind."""
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
+        signal.signal(number, signal.default_int_handler)
 
 
 if __name__ == "__main__":
@@ -348,3 +348,5 @@ if __name__ == "__main__":
                 process.terminate()
     except NoSlurm as reason:
         sys.exit(f"no SLURM: {reason}")
+    except KeyboardInterrupt:
+        sys.exit(130)

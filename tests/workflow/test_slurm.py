@@ -106,13 +106,27 @@ def local(tmp_path_factory):
     return folder
 
 
+BEGUN: list[subprocess.Popen] = []
+
+
+@pytest.fixture(autouse=True)
+def ended():
+    """No Snakemake outlives its test."""
+    yield
+    while BEGUN:
+        process = BEGUN.pop()
+        process.kill()
+        process.wait()
+
+
 def begin(folder: Path, *arguments: str, cluster: slurm_cluster.Cluster | None = None) -> subprocess.Popen:
     command = [sys.executable, "-m", "snakemake", *arguments, "--configfile", "study.yaml"]
     if cluster:
         command += ["--profile=slurm", *ON_THIS_CLUSTER]
     with (folder / "output").open("w") as output:
         environment = cluster.environment if cluster else None
-        return subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT)
+        BEGUN.append(subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT))
+    return BEGUN[-1]
 
 
 def end(folder: Path, process: subprocess.Popen, code: int = 0) -> str:
