@@ -11,7 +11,8 @@ class ModelstitchError(Exception):
 
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, or its type where it has none."""
-    lines = str(error).strip().strip("'\"").splitlines()
+    text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+    lines = text.strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
 
