@@ -35,8 +35,8 @@ report: "report/study.rst"
 rule all:
     default_target: True
     input:
-        RECORDS,
-        KEPT_STITCHES,
+        all_records,
+        kept_stitches,
         TABLES.values(),
         TRIANGLE,
         UNCERTAINTY,
@@ -46,5 +46,5 @@ rule all:
         PUBLISHED.values(),
         MATRICES,
         FIGURES,
-        MEASURED,
+        measured,
     localrule: True

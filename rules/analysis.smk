@@ -12,16 +12,12 @@ COMPARISONS = {name: RESULTS / f"tables/{name}.csv" for name in ("comparisons", 
 FAILURES = RESULTS / "tables/failures.csv"
 PUBLISHED = {name: RESULTS / f"tables/{name}.csv" for name in ("published", "published_cells")}
 NETWORKS_NEEDED = STUDY.networks_needed()
-MATRICES = [
-    f"{RESULTS}/matrices/{objective}/{pair.sender}/{pair.receiver}{suffix}"
-    for objective, pair in SHOWN
-    for suffix in ([".csv"] if objective == OVER_REMAPPED else [".csv", ".relative.csv"])
-]
+MATRICES = RESULTS / "matrices"
 
 
 rule make_tables:
     input:
-        records=RECORDS,
+        records=all_records,
         networks=[NETWORKS / f"{network}.json" for network in NETWORKS_NEEDED],
     output:
         cells_csv=report(
@@ -47,7 +43,7 @@ rule make_tables:
         mem_mb=4000,
         runtime=60,
     params:
-        records=digest_of(RECORDS),
+        records=digest_each(all_records),
         networks=digest_of(NETWORKS_NEEDED),
         code=code_of("make_tables.py"),
     script:
@@ -58,7 +54,7 @@ rule make_matrices:
     input:
         cells=TABLES["cells_parquet"],
     output:
-        MATRICES,
+        directory(MATRICES),
     log:
         RESULTS / "logs/make_matrices.log",
     benchmark:
@@ -69,8 +65,7 @@ rule make_matrices:
         mem_mb=4000,
         runtime=60,
     params:
-        folder=lambda wildcards, output: str(Path(output[0]).parents[2]),
-        records=digest_of(RECORDS),
+        records=digest_each(all_records),
         code=code_of("make_matrices.py"),
     script:
         "../workflow_scripts/make_matrices.py"
@@ -78,7 +73,7 @@ rule make_matrices:
 
 rule find_failures:
     input:
-        records=RECORDS,
+        records=all_records,
         cells=TABLES["cells_parquet"],
         networks=TABLES["networks"],
     output:
@@ -98,7 +93,7 @@ rule find_failures:
         mem_mb=4000,
         runtime=60,
     params:
-        records=digest_of(RECORDS),
+        records=digest_each(all_records),
         networks=digest_of(NETWORKS_NEEDED),
         code=code_of("find_failures.py"),
     script:
@@ -141,7 +136,7 @@ rule compare_published:
 rule measure_triangle:
     input:
         dataset=DATASET,
-        records=RECORDS,
+        records=all_records,
     output:
         report(
             TRIANGLE,
@@ -159,7 +154,7 @@ rule measure_triangle:
         mem_mb=max(4000, requests.dataset_mb(PLAN)),
         runtime=60,
     params:
-        records=digest_of(RECORDS),
+        records=digest_each(all_records),
         seed=STUDY.seed,
         code=code_of("measure_triangle.py"),
     script:
@@ -186,7 +181,7 @@ rule measure_uncertainty:
         mem_mb=4000,
         runtime=60,
     params:
-        records=digest_of(RECORDS),
+        records=digest_each(all_records),
         code=code_of("measure_uncertainty.py"),
     script:
         "../workflow_scripts/measure_uncertainty.py"
@@ -195,7 +190,7 @@ rule measure_uncertainty:
 rule compare_cells:
     input:
         dataset=DATASET,
-        records=RECORDS,
+        records=all_records,
     output:
         comparisons=COMPARISONS["comparisons"],
         summary=report(
@@ -214,7 +209,7 @@ rule compare_cells:
         mem_mb=max(4000, requests.dataset_mb(PLAN)),
         runtime=60,
     params:
-        records=digest_of(RECORDS),
+        records=digest_each(all_records),
         code=code_of("compare_cells.py"),
     script:
         "../workflow_scripts/compare_cells.py"
@@ -240,7 +235,7 @@ rule measure_self_consistency:
         mem_mb=4000,
         runtime=60,
     params:
-        records=digest_of(RECORDS),
+        records=digest_each(all_records),
         code=code_of("measure_self_consistency.py"),
     script:
         "../workflow_scripts/measure_self_consistency.py"

@@ -88,27 +88,20 @@ DEVICE = STUDY.jobs.device
 GPUS = 1 if DEVICE == "cuda" else 0
 
 OBJECTIVES = STUDY.objectives()
-PAIRS = STUDY.ordered_pairs()
 RECORD = RESULTS / "stitches/{objective}/{sender}/{receiver}.h5"
 STITCHES = RESULTS / "stitches/{objective}/{sender}/{receiver}.safetensors"
 BLOCK = RESULTS / "stitches/{objective}/{sender}/{receiver}.blocks/{block}"
-STITCHED = STUDY.stitched_pairs()
 # What tables and figures show: the task over remapped labels is no objective, but laid out as one.
 SHOWN_RECIPES = {name: [(one.sender, one.receiver) for one in STUDY.recipes(name)] for name in OBJECTIVES}
-SHOWN = list(STITCHED)
+RECIPES_STITCHED = {name: set(recipes) for name, recipes in SHOWN_RECIPES.items()}
 if REMAPPED in OBJECTIVES:
     SHOWN_RECIPES[OVER_REMAPPED] = SHOWN_RECIPES[REMAPPED]
-    SHOWN += [(OVER_REMAPPED, pair) for objective, pair in STITCHED if objective == REMAPPED]
 # What is measured beside accuracy; controls and repetitions are there to be compared with.
 COMPARED = [name for name in OBJECTIVES if is_measured(name)]
-STITCHES_MEASURED = [(objective, pair) for objective, pair in STITCHED if objective in COMPARED]
 WITH_SPECTRA = [name for name in OBJECTIVES if name in COMPARED or name == REMAPPED]
-STITCHED_FOR = {(objective, str(pair.sender), str(pair.receiver)) for objective, pair in STITCHED}
-RECORDS = [str(RECORD).format(objective=objective, **pair._asdict()) for objective, pair in STITCHED]
 KEEP_STITCHES = any(settings.keep_stitches for settings in PLAN.settings.values())
-KEPT_STITCHES = [str(Path(record).with_suffix(".safetensors")) for record in RECORDS if KEEP_STITCHES]
 FORMATS = STUDY.figures.formats
-# What the measures leave behind: each of their rule files adds its own.
+# What the measures leave behind, files and lists `of_study`: each of their rule files adds its own.
 MEASURED = []
 
 
@@ -139,6 +132,57 @@ def digest_of(items):
     return hashlib.sha256("\n".join(map(str, items)).encode()).hexdigest()[:16]
 
 
+def of_study(make):
+    """A list of the whole study, as an input function: made once, and only by a run whose jobs ask for it.
+
+    A job on a cluster reads the workflow again, and of 57,600 pairs most jobs need one.
+    """
+    made = cache(make)
+    return lambda wildcards=None: made()
+
+
+def digest_each(listed):
+    """A param that changes with a list `of_study`."""
+    digest = cache(lambda: digest_of(listed()))
+    return lambda wildcards: digest()
+
+
+@of_study
+def pairs():
+    return STUDY.ordered_pairs()
+
+
+@of_study
+def stitched():
+    return STUDY.stitched_pairs()
+
+
+@of_study
+def stitches_measured():
+    return [(objective, pair) for objective, pair in stitched() if objective in COMPARED]
+
+
+@of_study
+def all_records():
+    return [str(RECORD).format(objective=objective, **pair._asdict()) for objective, pair in stitched()]
+
+
+@of_study
+def kept_stitches():
+    return [str(Path(record).with_suffix(".safetensors")) for record in all_records() if KEEP_STITCHES]
+
+
+@of_study
+def measured():
+    return [file for one in MEASURED for file in (one() if callable(one) else [one])]
+
+
+def is_stitched(objective, sender, receiver):
+    """Whether two networks of the study are stitched for an objective."""
+    recipes = tuple(NetworkId.parse(str(network)).recipe for network in (sender, receiver))
+    return objective in OBJECTIVES and recipes in RECIPES_STITCHED[objective]
+
+
 @cache
 def architecture_of(network):
     """The architecture of a network, complete."""
@@ -160,8 +204,15 @@ def code_of_pair(*scripts, wildcards, objectives=None, modules=()):
 
     Objectives are by default that of the wildcards, none of a job without stitches.
     """
-    modules = {*modules, *(source_module(architecture_of(wildcards[role]).model) for role in ("sender", "receiver"))}
-    for objective in [wildcards.objective] if objectives is None else objectives:
+    architectures = (NetworkId.parse(wildcards[role]).architecture for role in ("sender", "receiver"))
+    objectives = [wildcards.objective] if objectives is None else objectives
+    return code_of_stitches(scripts, tuple(architectures), tuple(objectives), tuple(modules))
+
+
+@cache
+def code_of_stitches(scripts, architectures, objectives, modules):
+    modules = {*modules, *(source_module(STUDY.networks.complete(name).model) for name in architectures)}
+    for objective in objectives:
         settings = PLAN.settings[objective]
         modules |= {
             objective_module(objective),
@@ -176,9 +227,14 @@ def cuts_of(role):
     return lambda wildcards: architecture_of(wildcards[role]).layers and list(architecture_of(wildcards[role]).layers)
 
 
-def settings_of(wildcards):
+@cache
+def settings_of_objective(objective):
     """What the stitches depend on; whether they are kept, and of which pairs others are made, is not part of it."""
-    return PLAN.settings[wildcards.objective].model_copy(update={"keep_stitches": False}).plain()
+    return PLAN.settings[objective].model_copy(update={"keep_stitches": False}).plain()
+
+
+def settings_of(wildcards):
+    return settings_of_objective(wildcards.objective)
 
 
 def precision_of(wildcards):
@@ -187,7 +243,7 @@ def precision_of(wildcards):
 
 def objectives_of(wildcards):
     """What a pair is stitched for that is compared as maps: remapped labels too, which may be served by another one."""
-    return [one for one in WITH_SPECTRA if (one, wildcards.sender, wildcards.receiver) in STITCHED_FOR]
+    return [one for one in WITH_SPECTRA if is_stitched(one, wildcards.sender, wildcards.receiver)]
 
 
 def stitches_of_pair(wildcards):
@@ -222,6 +278,12 @@ def in_report(stem, caption, category, **labels):
     labels = {" → ".join(labels): " → ".join(labels.values())}
     shown = report(f"{stem}.png", caption=caption, category=category, labels=labels)
     return [shown] + [f"{stem}.{kind}" for kind in FORMATS if kind != "png"]
+
+
+def of_pairs(folder, pattern, caption, category):
+    """A folder with a figure per pair, one output whatever their number; the report shows every PNG of the pattern."""
+    labels = {"sender → receiver": "{sender} → {receiver}"}
+    return report(directory(folder), patterns=[f"{pattern}.png"], caption=caption, category=category, labels=labels)
 
 
 # Of an architecture, what a network of a recipe depends on; where it is cut concerns stitches alone.

@@ -1,17 +1,7 @@
 """Figures: one heat map per pair, all pairs at a glance and averaged, and the controls beside the trained pairs."""
 
 COLORMAP = STUDY.figures.colormap
-PAIR_FIGURES = [
-    file
-    for objective, pair in SHOWN
-    for file in in_report(
-        RESULTS / f"figures/pairs/{objective}/{pair.sender}/{pair.receiver}",
-        "../report/pair.rst",
-        "Pairs",
-        sender=str(pair.sender),
-        receiver=str(pair.receiver),
-    )
-]
+PAIR_FIGURES = RESULTS / "figures/pairs"
 OVERVIEW_FIGURES = [
     file
     for objective, recipes in SHOWN_RECIPES.items()
@@ -59,7 +49,9 @@ OBJECTIVES_FIGURE = (
     else []
 )
 # Plain text: as inputs of another Snakefile's rule, flagged files would lose their captions.
-FIGURES = [str(file) for file in PAIR_FIGURES + OVERVIEW_FIGURES + CONTROLS_FIGURES + DEPTH_FIGURES + OBJECTIVES_FIGURE]
+FIGURES = [
+    str(file) for file in [PAIR_FIGURES] + OVERVIEW_FIGURES + CONTROLS_FIGURES + DEPTH_FIGURES + OBJECTIVES_FIGURE
+]
 
 
 # One job per kind of figure: a process takes seconds to start, a figure half a one.
@@ -69,7 +61,7 @@ rule draw_pairs:
         networks=TABLES["networks"],
         comparisons=COMPARISONS["comparisons"],
     output:
-        PAIR_FIGURES,
+        of_pairs(PAIR_FIGURES, "{objective}/{sender}/{receiver}", "../report/pair.rst", "Pairs"),
     log:
         RESULTS / "logs/draw_pairs.log",
     benchmark:
@@ -80,10 +72,9 @@ rule draw_pairs:
         mem_mb=4000,
         runtime=120,
     params:
-        folder=lambda wildcards, output: str(Path(output[0]).parents[2]),
         colormap=COLORMAP,
         formats=list(FORMATS),
-        pairs=digest_of(RECORDS),
+        pairs=digest_each(all_records),
         code=code_of("draw_pairs.py"),
     script:
         "../workflow_scripts/draw_pairs.py"
@@ -110,7 +101,7 @@ rule draw_overviews:
         recipes=SHOWN_RECIPES,
         colormap=COLORMAP,
         formats=list(FORMATS),
-        pairs=digest_of(RECORDS),
+        pairs=digest_each(all_records),
         code=code_of("draw_overviews.py"),
     script:
         "../workflow_scripts/draw_overviews.py"
@@ -137,7 +128,7 @@ rule draw_depths:
         recipes=DEPTH_RECIPES,
         colormap=COLORMAP,
         formats=list(FORMATS),
-        pairs=digest_of(RECORDS),
+        pairs=digest_each(all_records),
         code=code_of("draw_depths.py"),
     script:
         "../workflow_scripts/draw_depths.py"

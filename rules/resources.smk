@@ -3,6 +3,18 @@
 from modelstitch.planning import requests
 
 
+@cache
+def asked(request, *arguments):
+    """What `requests` says, once for all pairs that differ by seeds alone."""
+    return request(PLAN, *arguments)
+
+
+def of_cells(request, objective, sender, receiver, sender_layers, receiver_layers):
+    """What `requests` says of some cells of a pair."""
+    networks = (NetworkId.parse(network)._replace(seed=0) for network in (sender, receiver))
+    return asked(request, objective, *networks, tuple(sender_layers), tuple(receiver_layers))
+
+
 def times_attempt(amount):
     """A resource that grows each time a job is tried again."""
     return lambda wildcards, attempt: amount * attempt
@@ -39,7 +51,7 @@ def cells_into_input(wildcards):
 
 def memory_of(cells):
     """Of the cells that a function of the wildcards names."""
-    return lambda wildcards, attempt: requests.pair_mb(PLAN, *cells(wildcards)) * attempt
+    return lambda wildcards, attempt: of_cells(requests.pair_mb, *cells(wildcards)) * attempt
 
 
 def memory_of_joining(wildcards, attempt):
@@ -48,7 +60,7 @@ def memory_of_joining(wildcards, attempt):
 
 
 def minutes_of(cells):
-    return lambda wildcards, attempt: requests.pair_minutes(PLAN, *cells(wildcards)) * attempt
+    return lambda wildcards, attempt: of_cells(requests.pair_minutes, *cells(wildcards)) * attempt
 
 
 def memory_of_capacity(wildcards, attempt):
@@ -63,7 +75,7 @@ def minutes_of_capacity(wildcards, attempt):
 
 def minutes_of_budget(wildcards, attempt):
     longer = max(1, float(wildcards.epochs) / STUDY.stitches.task.epochs)
-    return round(requests.pair_minutes(PLAN, *cells_of_task(wildcards)) * longer) * attempt
+    return round(of_cells(requests.pair_minutes, *cells_of_task(wildcards)) * longer) * attempt
 
 
 def memory_of_spectra(wildcards, attempt):

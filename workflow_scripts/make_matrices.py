@@ -5,4 +5,4 @@ import job
 from modelstitch.analysis import matrices, tables
 
 job.begin(snakemake)
-matrices.write_all(tables.read(snakemake.input.cells), snakemake.params.folder)
+matrices.write_all(tables.read(snakemake.input.cells), snakemake.output[0])

@@ -5,23 +5,26 @@ PREDICTORS_TABLE = f"{RESULTS}/tables/predictors.csv"
 PREDICTORS_FIGURE = in_report(
     f"{RESULTS}/figures/predictors", "../../report/predictors_figure.rst", "Predictors", figure="predictors"
 )
-TASK_RECORDS = [str(RECORD).format(objective="task", **pair._asdict()) for name, pair in STITCHED if name == "task"]
 # Where the study has them; the tables are those of other rules.
 PREDICTING_TABLES = {}
 if STUDY.measures.probes:
     PREDICTING_TABLES["probes"] = f"{RESULTS}/tables/probes.csv"
-if PAIR_DISTANCES:
+if HAS_DISTANCES:
     PREDICTING_TABLES["distances"] = f"{RESULTS}/tables/distances.csv"
 
 
 if PREDICTING:
     MEASURED += [PREDICTORS_TABLE, *map(str, PREDICTORS_FIGURE)]
 
+    @of_study
+    def task_records():
+        return [str(RECORD).format(objective="task", **pair._asdict()) for name, pair in stitched() if name == "task"]
+
     rule measure_predictors:
         input:
             **PREDICTING_TABLES,
             cells=TABLES["cells_parquet"],
-            records=TASK_RECORDS,
+            records=task_records,
         output:
             table=report(
                 PREDICTORS_TABLE,
@@ -41,7 +44,7 @@ if PREDICTING:
         params:
             folds=PREDICTING.folds,
             tables=list(PREDICTING_TABLES),
-            records=digest_of(TASK_RECORDS),
+            records=digest_each(task_records),
             code=code_of("measure_predictors.py"),
         script:
             "../../workflow_scripts/measure_predictors.py"

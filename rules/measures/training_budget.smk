@@ -14,7 +14,7 @@ BUDGET_RECORDS = [
     )
     for pair in (GROWING.pairs if GROWING else ())
     for objective in ("task", REMAPPED)
-    if (objective, pair.sender, pair.receiver) in STITCHED_FOR
+    if is_stitched(objective, pair.sender, pair.receiver)
     for start in STARTS
     for epochs in sorted(GROWING.epochs)
 ]
