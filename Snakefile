@@ -37,6 +37,7 @@ rule all:
     input:
         all_records,
         kept_stitches,
+        [str(file) for file in CELLS],
         TABLES.values(),
         TRIANGLE,
         UNCERTAINTY,

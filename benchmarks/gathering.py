@@ -52,7 +52,9 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, object]:
     few = max(1, round(math.sqrt(arguments.pairs) / seeds))
     study = study_of(folder, ARCHITECTURES[:few], seeds)
     result: dict[str, object] = {"pairs": (few * seeds) ** 2}
-    networks = [NetworkId(architecture, "trained", seed) for architecture in ARCHITECTURES[:few] for seed in range(seeds)]
+    networks = [
+        NetworkId(architecture, "trained", seed) for architecture in ARCHITECTURES[:few] for seed in range(seeds)
+    ]
     result["plan"] = timed(folder, "-n", "--quiet", "rules")
     write_results(folder / "results" / study["study"], networks, arguments.images)
     # What is there is as if the study had made it.
@@ -116,7 +118,7 @@ def write_results(results: Path, networks: list[NetworkId], images: int) -> None
 
 
 def write_network(path: Path, network: NetworkId) -> None:
-    about = {name: 0 for name in ("parameters", "loss", "test_images")}
+    about = dict.fromkeys(("parameters", "loss", "test_images"), 0)
     about |= {"network": str(network), "architecture": network.architecture, "recipe": network.recipe}
     about |= {"seed": network.seed, "model": network.architecture, "arguments": "{}", "width": 8, "accuracy": 0.8}
     about |= {"train_accuracy": 0.8, "changes": "{}", "accuracy_changed": None, "classes": 10, "dataset": "cifar10"}

@@ -1,32 +1,36 @@
 """Tables and matrices: all cells of the study, tidy and laid out, beside the paper's, and what went wrong."""
 
 TABLES = {
-    "cells_csv": RESULTS / "tables/cells.csv",
     "cells_parquet": RESULTS / "tables/cells.parquet",
     "networks": RESULTS / "tables/networks.csv",
 }
+OUTCOMES = RESULTS / "outcomes"
 TRIANGLE = RESULTS / "tables/triangle.csv"
 SELF_CONSISTENCY = RESULTS / "tables/self_consistency.csv"
-UNCERTAINTY = RESULTS / "tables/uncertainty.csv"
-COMPARISONS = {name: RESULTS / f"tables/{name}.csv" for name in ("comparisons", "comparison_summary")}
+UNCERTAINTY = table_of_cells("uncertainty")
+COMPARISONS = {
+    "comparisons": table_of_cells("comparisons"),
+    "comparison_summary": RESULTS / "tables/comparison_summary.csv",
+}
 FAILURES = RESULTS / "tables/failures.csv"
 PUBLISHED = {name: RESULTS / f"tables/{name}.csv" for name in ("published", "published_cells")}
 NETWORKS_NEEDED = STUDY.networks_needed()
 MATRICES = RESULTS / "matrices"
 
 
+CELLS = [shown_unless_large(table_of_cells("cells"), "../report/cells.rst", "cells")]
+if not LARGE:
+    CELLS.append(TABLES["cells_parquet"])
+
+
 rule make_tables:
     input:
+        dataset=DATASET,
         records=all_records,
         networks=[NETWORKS / f"{network}.json" for network in NETWORKS_NEEDED],
     output:
-        cells_csv=report(
-            TABLES["cells_csv"],
-            caption="../report/cells.rst",
-            category="Tables",
-            labels={"table": "cells"},
-        ),
-        cells_parquet=TABLES["cells_parquet"],
+        cells=CELLS,
+        outcomes=directory(OUTCOMES),
         networks=report(
             TABLES["networks"],
             caption="../report/networks.rst",
@@ -39,10 +43,12 @@ rule make_tables:
         RESULTS / "benchmarks/make_tables.tsv"
     conda:
         "../envs/modelstitch.yaml"
+    threads: 4 if LARGE else 1
     resources:
-        mem_mb=4000,
+        mem_mb=max(4000, requests.dataset_mb(PLAN)),
         runtime=60,
     params:
+        by_sender=LARGE,
         records=digest_each(all_records),
         networks=digest_of(NETWORKS_NEEDED),
         code=code_of("make_tables.py"),
@@ -73,7 +79,7 @@ rule make_matrices:
 
 rule find_failures:
     input:
-        records=all_records,
+        outcomes=OUTCOMES,
         cells=TABLES["cells_parquet"],
         networks=TABLES["networks"],
     output:
@@ -135,8 +141,7 @@ rule compare_published:
 
 rule measure_triangle:
     input:
-        dataset=DATASET,
-        records=all_records,
+        outcomes=OUTCOMES,
     output:
         report(
             TRIANGLE,
@@ -150,8 +155,9 @@ rule measure_triangle:
         RESULTS / "benchmarks/measure_triangle.tsv"
     conda:
         "../envs/modelstitch.yaml"
+    threads: 4 if LARGE else 1
     resources:
-        mem_mb=max(4000, requests.dataset_mb(PLAN)),
+        mem_mb=4000,
         runtime=60,
     params:
         records=digest_each(all_records),
@@ -165,12 +171,7 @@ rule measure_uncertainty:
     input:
         cells=TABLES["cells_parquet"],
     output:
-        report(
-            UNCERTAINTY,
-            caption="../report/uncertainty.rst",
-            category="Tables",
-            labels={"table": "uncertainty"},
-        ),
+        shown_unless_large(UNCERTAINTY, "../report/uncertainty.rst", "uncertainty"),
     log:
         RESULTS / "logs/measure_uncertainty.log",
     benchmark:
@@ -189,10 +190,9 @@ rule measure_uncertainty:
 
 rule compare_cells:
     input:
-        dataset=DATASET,
-        records=all_records,
+        outcomes=OUTCOMES,
     output:
-        comparisons=COMPARISONS["comparisons"],
+        comparisons=directory(COMPARISONS["comparisons"]) if LARGE else COMPARISONS["comparisons"],
         summary=report(
             COMPARISONS["comparison_summary"],
             caption="../report/comparison_summary.rst",
@@ -206,9 +206,10 @@ rule compare_cells:
     conda:
         "../envs/modelstitch.yaml"
     resources:
-        mem_mb=max(4000, requests.dataset_mb(PLAN)),
+        mem_mb=4000,
         runtime=60,
     params:
+        by_sender=LARGE,
         records=digest_each(all_records),
         code=code_of("compare_cells.py"),
     script:

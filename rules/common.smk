@@ -15,7 +15,7 @@ from modelstitch.analysis.controls import OVER_REMAPPED
 from modelstitch.config.families import label
 from modelstitch.config.networks import LIBRARY
 from modelstitch.config.stitches import IMAGE, REMAPPED, is_measured
-from modelstitch.config.study import check_repeated_keys, load_study
+from modelstitch.config.study import LARGE_STUDY, check_repeated_keys, load_study
 from modelstitch.data import sources
 from modelstitch.data.datasets import read_sizes
 from modelstitch.errors import ModelstitchError
@@ -101,6 +101,9 @@ COMPARED = [name for name in OBJECTIVES if is_measured(name)]
 WITH_SPECTRA = [name for name in OBJECTIVES if name in COMPARED or name == REMAPPED]
 KEEP_STITCHES = any(settings.keep_stitches for settings in PLAN.settings.values())
 FORMATS = STUDY.figures.formats
+# Tables with a row per cell are CSV, and of a large study folders with a Parquet file for each sender.
+LARGE = sum(STUDY.count_pairs(name) for name in OBJECTIVES) > LARGE_STUDY
+PAIRS_DRAWN = not LARGE if STUDY.figures.pairs is None else STUDY.figures.pairs
 # What the measures leave behind, files and lists `of_study`: each of their rule files adds its own.
 MEASURED = []
 
@@ -284,6 +287,16 @@ def of_pairs(folder, pattern, caption, category):
     """A folder with a figure per pair, one output whatever their number; the report shows every PNG of the pattern."""
     labels = {"sender → receiver": "{sender} → {receiver}"}
     return report(directory(folder), patterns=[f"{pattern}.png"], caption=caption, category=category, labels=labels)
+
+
+def table_of_cells(name):
+    """The path of a table with rows for each cell."""
+    return RESULTS / (f"tables/{name}.parquet" if LARGE else f"tables/{name}.csv")
+
+
+def shown_unless_large(path, caption, table):
+    """A table with rows for each cell, as an output; the report of a large study would be longer than any browser takes."""
+    return directory(path) if LARGE else report(path, caption=caption, category="Tables", labels={"table": table})
 
 
 # Of an architecture, what a network of a recipe depends on; where it is cut concerns stitches alone.

@@ -1,7 +1,7 @@
 """Figures: one heat map per pair, all pairs at a glance and averaged, and the controls beside the trained pairs."""
 
 COLORMAP = STUDY.figures.colormap
-PAIR_FIGURES = RESULTS / "figures/pairs"
+PAIR_FIGURES = [RESULTS / "figures/pairs"] if PAIRS_DRAWN else []
 OVERVIEW_FIGURES = [
     file
     for objective, recipes in SHOWN_RECIPES.items()
@@ -49,35 +49,35 @@ OBJECTIVES_FIGURE = (
     else []
 )
 # Plain text: as inputs of another Snakefile's rule, flagged files would lose their captions.
-FIGURES = [
-    str(file) for file in [PAIR_FIGURES] + OVERVIEW_FIGURES + CONTROLS_FIGURES + DEPTH_FIGURES + OBJECTIVES_FIGURE
-]
+FIGURES = [str(file) for file in PAIR_FIGURES + OVERVIEW_FIGURES + CONTROLS_FIGURES + DEPTH_FIGURES + OBJECTIVES_FIGURE]
 
 
 # One job per kind of figure: a process takes seconds to start, a figure half a one.
-rule draw_pairs:
-    input:
-        cells=TABLES["cells_parquet"],
-        networks=TABLES["networks"],
-        comparisons=COMPARISONS["comparisons"],
-    output:
-        of_pairs(PAIR_FIGURES, "{objective}/{sender}/{receiver}", "../report/pair.rst", "Pairs"),
-    log:
-        RESULTS / "logs/draw_pairs.log",
-    benchmark:
-        RESULTS / "benchmarks/draw_pairs.tsv"
-    conda:
-        "../envs/modelstitch.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=120,
-    params:
-        colormap=COLORMAP,
-        formats=list(FORMATS),
-        pairs=digest_each(all_records),
-        code=code_of("draw_pairs.py"),
-    script:
-        "../workflow_scripts/draw_pairs.py"
+if PAIRS_DRAWN:
+
+    rule draw_pairs:
+        input:
+            cells=TABLES["cells_parquet"],
+            networks=TABLES["networks"],
+            comparisons=COMPARISONS["comparisons"],
+        output:
+            of_pairs(PAIR_FIGURES[0], "{objective}/{sender}/{receiver}", "../report/pair.rst", "Pairs"),
+        log:
+            RESULTS / "logs/draw_pairs.log",
+        benchmark:
+            RESULTS / "benchmarks/draw_pairs.tsv"
+        conda:
+            "../envs/modelstitch.yaml"
+        resources:
+            mem_mb=4000,
+            runtime=120,
+        params:
+            colormap=COLORMAP,
+            formats=list(FORMATS),
+            pairs=digest_each(all_records),
+            code=code_of("draw_pairs.py"),
+        script:
+            "../workflow_scripts/draw_pairs.py"
 
 
 rule draw_overviews:

@@ -5,6 +5,6 @@ import job
 from modelstitch.analysis import comparisons, tables
 
 job.begin(snakemake)
-table = comparisons.compare(snakemake.input.records, snakemake.input.dataset)
-tables.write_csv(table, snakemake.output.comparisons)
-tables.write_csv(comparisons.summarise(table), snakemake.output.summary)
+compared = comparisons.compare(snakemake.input.outcomes, snakemake.params.by_sender)
+summaries = comparisons.summaries(compared, lambda part: tables.write_parts([part], snakemake.output.comparisons))
+tables.write_csv(summaries, snakemake.output.summary)

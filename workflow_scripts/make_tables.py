@@ -1,13 +1,12 @@
-"""Gather all cells and all networks of a study as tables."""
+"""Read all records of a study, and gather all its cells and networks as tables."""
 
 import job
 
-from modelstitch.analysis import tables
-from modelstitch.analysis.cells import cells
+from modelstitch.analysis import gathering, tables
 from modelstitch.analysis.networks import networks
 
 job.begin(snakemake)
-table = cells(snakemake.input.records)
-tables.write_csv(table, snakemake.output.cells_csv)
-tables.write_parquet(table, snakemake.output.cells_parquet)
-tables.write_csv(networks(snakemake.input.networks), snakemake.output.networks)
+paths, output = snakemake.input, snakemake.output
+gathering.gather(paths.records, paths.dataset, output.outcomes, processes=snakemake.threads)
+tables.write_parts(gathering.cells(output.outcomes, snakemake.params.by_sender), *output.cells)
+tables.write_csv(networks(paths.networks), output.networks)

@@ -5,5 +5,5 @@ import job
 from modelstitch.analysis import tables, triangle
 
 job.begin(snakemake)
-measured = triangle.measure(snakemake.input.records, snakemake.input.dataset, snakemake.params.seed)
+measured = triangle.measure(snakemake.input.outcomes, snakemake.params.seed, threads=snakemake.threads)
 tables.write_csv(measured, snakemake.output[0])

@@ -23,6 +23,8 @@ from modelstitch.errors import ModelstitchError
 from modelstitch.files import replacing
 from modelstitch.identifiers import RECIPES, NetworkId, PairIds
 
+LARGE_STUDY = 5000  # matrices: more of them have tables in parts, and no figures of single pairs unless asked for
+
 
 def _check_colormap(value: str) -> str:
     import matplotlib  # only where a study is checked: jobs that read another section start without it
@@ -39,6 +41,11 @@ class Figures(Section):
     colormap: Annotated[str, AfterValidator(_check_colormap)] = Field(description="a colormap of matplotlib")
     formats: Annotated[tuple[Literal["png", "pdf", "svg"], ...], *UNIQUE] = Field(
         description="files drawn for each figure; png is required, the report shows it"
+    )
+
+    pairs: bool | None = Field(
+        default=None,
+        description=f"whether every pair has a figure of its own; null: in studies of up to {LARGE_STUDY} matrices",
     )
 
     @field_validator("formats")
@@ -206,6 +213,11 @@ class Study(Section):
             for sender in _family(self.networks, recipes.sender)
             for receiver in _family(self.networks, recipes.receiver)
         ]
+
+    def count_pairs(self, objective: str) -> int:
+        """How many ordered pairs an objective has."""
+        sizes = {recipe: len(_family(self.networks, recipe)) for recipe in RECIPES}
+        return sum(sizes[pair.sender] * sizes[pair.receiver] for pair in self.recipes(objective))
 
     def stitched_pairs(self) -> list[tuple[str, PairIds]]:
         """Every objective with each of its ordered pairs."""

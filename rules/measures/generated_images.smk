@@ -3,7 +3,7 @@
 IMAGES_MEASURED = STUDY.measures.generated_images
 GENERATED = "{objective}/{sender}/{receiver}"
 GENERATION_TABLE = RESULTS / "tables/generated_images.csv"
-GENERATED_PAIR_FIGURES = RESULTS / "figures/generated_images"
+GENERATED_PAIR_FIGURES = {"pairs": RESULTS / "figures/generated_images"} if PAIRS_DRAWN else {}
 GENERATION_FIGURE = in_report(
     RESULTS / "figures/generated_images",
     "../../report/generated_images_metrics.rst",
@@ -14,7 +14,7 @@ INPUT_STITCHES = f"{RESULTS}/generated_images/{GENERATED}.safetensors"
 
 
 if IMAGES_MEASURED:
-    MEASURED += [str(file) for file in [GENERATION_TABLE, GENERATED_PAIR_FIGURES, *GENERATION_FIGURE]]
+    MEASURED += [str(file) for file in [GENERATION_TABLE, *GENERATED_PAIR_FIGURES.values(), *GENERATION_FIGURE]]
 
     def generated(pattern):
         """A file of each pair and objective."""
@@ -124,12 +124,15 @@ if IMAGES_MEASURED:
             images=generated_files,
         output:
             GENERATION_FIGURE,
-            pairs=of_pairs(
-                GENERATED_PAIR_FIGURES,
-                "{sender}/{receiver}",
-                "../../report/generated_images_pair.rst",
-                "Generated images",
-            ),
+            **{
+                name: of_pairs(
+                    folder,
+                    "{sender}/{receiver}",
+                    "../../report/generated_images_pair.rst",
+                    "Generated images",
+                )
+                for name, folder in GENERATED_PAIR_FIGURES.items()
+            },
         log:
             RESULTS / "logs/draw_generated_images.log",
         benchmark:
@@ -141,7 +144,8 @@ if IMAGES_MEASURED:
             runtime=120,
         params:
             images=lambda wildcards, input: str(Path(input.images[0]).parents[2]),
-            folder=lambda wildcards, output: str(Path(output.pairs).parent),
+            folder=lambda wildcards, output: str(Path(output[0]).parent),
+            pairs=PAIRS_DRAWN,
             colormap=COLORMAP,
             formats=list(FORMATS),
             tables=digest_each(generated_tables),

@@ -1,10 +1,13 @@
 """Files of a study, written by hand: records of pairs, and what is known of networks."""
 
 import json
+import tempfile
+from pathlib import Path
 
 import numpy as np
 
 from modelstitch import records
+from modelstitch.analysis import gathering
 from tests.records import made
 
 
@@ -34,6 +37,13 @@ def write_record(
     path = folder / sender / f"{receiver}.h5"
     records.write(path, made.record(columns, sender, receiver, **about))
     return path
+
+
+def gathered(paths, dataset):
+    """What is gathered of records, in a folder beside the first of them."""
+    folder = Path(tempfile.mkdtemp(prefix="outcomes", dir=paths[0].parent))
+    gathering.gather(paths, dataset, folder)
+    return folder
 
 
 def write_network(folder, network, **changes):
