@@ -42,6 +42,7 @@ bench: $(INSTALLED)
 	$(call measure,scaling,scaling.py --threads 1)
 	$(call measure,memory,memory.py --threads 1 --protocol fast)
 	$(call measure,overhead,overhead.py)
+	$(call measure,gathering,gathering.py --pairs 64)
 
 lint: $(INSTALLED)
 	$(IN_VENV) ruff check
