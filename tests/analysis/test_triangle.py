@@ -39,7 +39,8 @@ def write_pair(few_digits, tmp_path):
             accuracies = np.where(failed, np.nan, (predictions == labels).mean(axis=1))
             result.append(made.column(j, accuracies, predictions=predictions.astype(np.uint8)))
         path = tmp_path / f"{objective}_{sender}_{receiver}.h5"
-        records.write(path, made.record(result, sender, receiver, objective=objective, dataset_digest=digest))
+        about = {"objective": objective, "receiver_accuracy": 0.9, "dataset_digest": digest}
+        records.write(path, made.record(result, sender, receiver, **about))
         return path
 
     return write
@@ -191,7 +192,7 @@ def test_a_record_says_how_many_layers_its_networks_have(few_digits, few_digits_
         changes = {"predictions": predictions.astype(np.uint8), "sender_layers": rows}
         columns.append(made.column(j, (predictions == labels).mean(axis=1), **changes))
     layers = (made.layers(9), made.layers(3))
-    about = {"objective": "task", "dataset_digest": few_digits.digest}
+    about = {"objective": "task", "receiver_accuracy": 0.9, "dataset_digest": few_digits.digest}
     names = ("vit_b.16_pretrained_s0", "mine_trained_s0")
     records.write(tmp_path / "a.h5", made.record(columns, *names, layers, **about))
     row = triangle.measure(gathered([tmp_path / "a.h5"], few_digits_path), 0).iloc[1]
