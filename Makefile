@@ -1,4 +1,5 @@
 # make run   the default study: results in results/photo-digits/
+# make plan  what a run would do and why, by rule; of another study: make plan STUDY=config/paper.yaml
 # make test  the tests
 # make bench the short benchmarks, a few minutes of an idle machine: results/benchmarks/
 # make lint  formatters and linters, changing nothing
@@ -13,10 +14,13 @@ INSTALLED := $(VENV)/installed
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: run test bench lint lock
+.PHONY: run plan test bench lint lock
 
 run: $(INSTALLED)
 	$(IN_VENV) snakemake --cores all
+
+plan: $(INSTALLED)
+	@PYTHONPATH=workflow_scripts $(IN_VENV) snakemake --dry-run --cores 1 --logger plan $(if $(STUDY),--configfile $(STUDY))
 
 # One thread per worker: two on the same cores wait for each other.
 test: $(INSTALLED)
@@ -38,6 +42,7 @@ bench: $(INSTALLED)
 	$(call measure,scaling,scaling.py --threads 1)
 	$(call measure,memory,memory.py --threads 1 --protocol fast)
 	$(call measure,overhead,overhead.py)
+	$(call measure,gathering,gathering.py --pairs 64)
 
 lint: $(INSTALLED)
 	$(IN_VENV) ruff check

@@ -36,8 +36,9 @@ report: "report/study.rst"
 rule all:
     default_target: True
     input:
-        RECORDS,
-        KEPT_STITCHES,
+        all_records,
+        kept_stitches,
+        [str(file) for file in CELLS],
         TABLES.values(),
         TRIANGLE,
         UNCERTAINTY,
@@ -47,5 +48,5 @@ rule all:
         PUBLISHED.values(),
         MATRICES,
         FIGURES,
-        MEASURED,
+        measured,
     localrule: True

@@ -1,37 +1,36 @@
 """Tables and matrices: all cells of the study, tidy and laid out, beside the paper's, and what went wrong."""
 
 TABLES = {
-    "cells_csv": RESULTS / "tables/cells.csv",
     "cells_parquet": RESULTS / "tables/cells.parquet",
     "networks": RESULTS / "tables/networks.csv",
 }
+OUTCOMES = RESULTS / "outcomes"
 TRIANGLE = RESULTS / "tables/triangle.csv"
 SELF_CONSISTENCY = RESULTS / "tables/self_consistency.csv"
-UNCERTAINTY = RESULTS / "tables/uncertainty.csv"
-COMPARISONS = {name: RESULTS / f"tables/{name}.csv" for name in ("comparisons", "comparison_summary")}
+UNCERTAINTY = table_of_cells("uncertainty")
+COMPARISONS = {
+    "comparisons": table_of_cells("comparisons"),
+    "comparison_summary": RESULTS / "tables/comparison_summary.csv",
+}
 FAILURES = RESULTS / "tables/failures.csv"
 PUBLISHED = {name: RESULTS / f"tables/{name}.csv" for name in ("published", "published_cells")}
 NETWORKS_NEEDED = STUDY.networks_needed()
-MATRICES = [
-    f"{RESULTS}/matrices/{objective}/{pair.sender}/{pair.receiver}{suffix}"
-    for objective, pair in SHOWN
-    for suffix in ([".csv"] if objective == OVER_REMAPPED else [".csv", ".relative.csv"])
-]
+MATRICES = RESULTS / "matrices"
+
+
+CELLS = [shown_unless_large(table_of_cells("cells"), "../report/cells.rst", "cells")]
+if not LARGE:
+    CELLS.append(TABLES["cells_parquet"])
 
 
 rule make_tables:
     input:
         dataset=IMAGES,
-        records=RECORDS,
+        records=all_records,
         networks=[NETWORKS / f"{network}.json" for network in NETWORKS_NEEDED],
     output:
-        cells_csv=report(
-            TABLES["cells_csv"],
-            caption="../report/cells.rst",
-            category="Tables",
-            labels={"table": "cells"},
-        ),
-        cells_parquet=TABLES["cells_parquet"],
+        cells=CELLS,
+        outcomes=directory(OUTCOMES),
         networks=report(
             TABLES["networks"],
             caption="../report/networks.rst",
@@ -44,11 +43,13 @@ rule make_tables:
         RESULTS / "benchmarks/make_tables.tsv"
     conda:
         "../envs/modelstitch.yaml"
+    threads: 4 if LARGE else 1
     resources:
-        mem_mb=TABLES_MB,
-        runtime=TABLES_MINUTES,
+        mem_mb=tables_mb,
+        runtime=tables_minutes,
     params:
-        records=digest_of(RECORDS),
+        by_sender=LARGE,
+        records=digest_each(all_records),
         networks=digest_of(NETWORKS_NEEDED),
         study=STUDY.study,
         seed=STUDY.seed,
@@ -61,7 +62,7 @@ rule make_matrices:
     input:
         cells=TABLES["cells_parquet"],
     output:
-        MATRICES,
+        directory(MATRICES),
     log:
         RESULTS / "logs/make_matrices.log",
     benchmark:
@@ -69,11 +70,10 @@ rule make_matrices:
     conda:
         "../envs/modelstitch.yaml"
     resources:
-        mem_mb=TABLES_MB,
-        runtime=TABLES_MINUTES,
+        mem_mb=tables_mb,
+        runtime=tables_minutes,
     params:
-        folder=lambda wildcards, output: str(Path(output[0]).parents[2]),
-        records=digest_of(RECORDS),
+        records=digest_each(all_records),
         code=code_of("make_matrices.py"),
     script:
         "../workflow_scripts/make_matrices.py"
@@ -81,8 +81,7 @@ rule make_matrices:
 
 rule find_failures:
     input:
-        dataset=IMAGES,
-        records=RECORDS,
+        outcomes=OUTCOMES,
         cells=TABLES["cells_parquet"],
         networks=TABLES["networks"],
     output:
@@ -99,13 +98,11 @@ rule find_failures:
     conda:
         "../envs/modelstitch.yaml"
     resources:
-        mem_mb=TABLES_MB,
-        runtime=TABLES_MINUTES,
+        mem_mb=tables_mb,
+        runtime=tables_minutes,
     params:
-        records=digest_of(RECORDS),
+        records=digest_each(all_records),
         networks=digest_of(NETWORKS_NEEDED),
-        study=STUDY.study,
-        seed=STUDY.seed,
         code=code_of("find_failures.py"),
     script:
         "../workflow_scripts/find_failures.py"
@@ -135,8 +132,8 @@ rule compare_published:
     conda:
         "../envs/modelstitch.yaml"
     resources:
-        mem_mb=TABLES_MB,
-        runtime=TABLES_MINUTES,
+        mem_mb=tables_mb,
+        runtime=tables_minutes,
     params:
         numbers=digest_of([(Path(workflow.basedir) / "modelstitch/analysis/published/accuracies.csv").read_text()]),
         code=code_of("compare_published.py"),
@@ -146,8 +143,7 @@ rule compare_published:
 
 rule measure_triangle:
     input:
-        dataset=IMAGES,
-        records=RECORDS,
+        outcomes=OUTCOMES,
     output:
         report(
             TRIANGLE,
@@ -161,13 +157,13 @@ rule measure_triangle:
         RESULTS / "benchmarks/measure_triangle.tsv"
     conda:
         "../envs/modelstitch.yaml"
+    threads: 4 if LARGE else 1
     resources:
-        mem_mb=TABLES_MB + requests.dataset_mb(PLAN),
-        runtime=TABLES_MINUTES,
+        mem_mb=tables_mb,
+        runtime=tables_minutes,
     params:
-        records=digest_of(RECORDS),
+        records=digest_each(all_records),
         seed=STUDY.seed,
-        study=STUDY.study,
         code=code_of("measure_triangle.py"),
     script:
         "../workflow_scripts/measure_triangle.py"
@@ -177,12 +173,7 @@ rule measure_uncertainty:
     input:
         cells=TABLES["cells_parquet"],
     output:
-        report(
-            UNCERTAINTY,
-            caption="../report/uncertainty.rst",
-            category="Tables",
-            labels={"table": "uncertainty"},
-        ),
+        shown_unless_large(UNCERTAINTY, "../report/uncertainty.rst", "uncertainty"),
     log:
         RESULTS / "logs/measure_uncertainty.log",
     benchmark:
@@ -190,10 +181,10 @@ rule measure_uncertainty:
     conda:
         "../envs/modelstitch.yaml"
     resources:
-        mem_mb=TABLES_MB,
-        runtime=TABLES_MINUTES,
+        mem_mb=tables_mb,
+        runtime=tables_minutes,
     params:
-        records=digest_of(RECORDS),
+        records=digest_each(all_records),
         code=code_of("measure_uncertainty.py"),
     script:
         "../workflow_scripts/measure_uncertainty.py"
@@ -201,10 +192,9 @@ rule measure_uncertainty:
 
 rule compare_cells:
     input:
-        dataset=IMAGES,
-        records=RECORDS,
+        outcomes=OUTCOMES,
     output:
-        comparisons=COMPARISONS["comparisons"],
+        comparisons=directory(COMPARISONS["comparisons"]) if LARGE else COMPARISONS["comparisons"],
         summary=report(
             COMPARISONS["comparison_summary"],
             caption="../report/comparison_summary.rst",
@@ -218,12 +208,11 @@ rule compare_cells:
     conda:
         "../envs/modelstitch.yaml"
     resources:
-        mem_mb=TABLES_MB + requests.dataset_mb(PLAN),
-        runtime=TABLES_MINUTES,
+        mem_mb=tables_mb,
+        runtime=tables_minutes,
     params:
-        records=digest_of(RECORDS),
-        study=STUDY.study,
-        seed=STUDY.seed,
+        by_sender=LARGE,
+        records=digest_each(all_records),
         code=code_of("compare_cells.py"),
     script:
         "../workflow_scripts/compare_cells.py"
@@ -246,10 +235,10 @@ rule measure_self_consistency:
     conda:
         "../envs/modelstitch.yaml"
     resources:
-        mem_mb=TABLES_MB,
-        runtime=TABLES_MINUTES,
+        mem_mb=tables_mb,
+        runtime=tables_minutes,
     params:
-        records=digest_of(RECORDS),
+        records=digest_each(all_records),
         code=code_of("measure_self_consistency.py"),
     script:
         "../workflow_scripts/measure_self_consistency.py"

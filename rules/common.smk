@@ -123,27 +123,22 @@ if GPUS and LOCAL and "gpu" not in workflow.global_resources:
 say_what_the_run_will_say()
 
 OBJECTIVES = STUDY.objectives()
-PAIRS = STUDY.ordered_pairs()
 RECORD = RESULTS / "stitches/{objective}/{sender}/{receiver}.h5"
 STITCHES = RESULTS / "stitches/{objective}/{sender}/{receiver}.safetensors"
 BLOCK = RESULTS / "stitches/{objective}/{sender}/{receiver}.blocks/{block}"
-STITCHED = STUDY.stitched_pairs()
 # What tables and figures show: the task over remapped labels is no objective, but laid out as one.
 SHOWN_RECIPES = {name: STUDY.recipes(name) for name in OBJECTIVES}
-SHOWN = list(STITCHED)
 if REMAPPED in OBJECTIVES:
     SHOWN_RECIPES[OVER_REMAPPED] = SHOWN_RECIPES[REMAPPED]
-    SHOWN += [(OVER_REMAPPED, pair) for objective, pair in STITCHED if objective == REMAPPED]
 # What is measured beside accuracy; controls and repetitions are there to be compared with.
 COMPARED = [name for name in OBJECTIVES if is_measured(name)]
-STITCHES_MEASURED = [(objective, pair) for objective, pair in STITCHED if objective in COMPARED]
 WITH_SPECTRA = [name for name in OBJECTIVES if name in COMPARED or name == REMAPPED]
-STITCHED_FOR = {(objective, str(pair.sender), str(pair.receiver)) for objective, pair in STITCHED}
-RECORDS = [str(RECORD).format(objective=objective, **pair._asdict()) for objective, pair in STITCHED]
 KEEP_STITCHES = any(settings.keep_stitches for settings in PLAN.settings.values())
-KEPT_STITCHES = [str(Path(record).with_suffix(".safetensors")) for record in RECORDS if KEEP_STITCHES]
 FORMATS = STUDY.figures.formats
-# What the measures leave behind: each of their rule files adds its own.
+# Tables with a row per cell are CSV, and of a large study folders with a Parquet file for each sender.
+LARGE = STUDY.is_large
+PAIRS_DRAWN = not LARGE if STUDY.figures.pairs is None else STUDY.figures.pairs
+# What the measures leave behind, files and lists `of_study`: each of their rule files adds its own.
 MEASURED = []
 
 
@@ -172,6 +167,56 @@ def code_of(*scripts, modules=()):
 def digest_of(items):
     """A short param that changes with a list: which pairs a table holds, say."""
     return hashlib.sha256("\n".join(map(str, items)).encode()).hexdigest()[:16]
+
+
+def of_study(make):
+    """A list of the whole study, as an input function: made once, and only by a run whose jobs ask for it.
+
+    A job on a cluster reads the workflow again, and of 57,600 pairs most jobs need one.
+    """
+    made = cache(make)
+    return lambda wildcards=None: made()
+
+
+def digest_each(listed):
+    """A param that changes with a list `of_study`."""
+    digest = cache(lambda: digest_of(listed()))
+    return lambda wildcards: digest()
+
+
+@of_study
+def pairs():
+    return STUDY.ordered_pairs()
+
+
+@of_study
+def stitched():
+    return STUDY.stitched_pairs()
+
+
+@of_study
+def stitches_measured():
+    return [(objective, pair) for objective, pair in stitched() if objective in COMPARED]
+
+
+@of_study
+def all_records():
+    return [str(RECORD).format(objective=objective, **pair._asdict()) for objective, pair in stitched()]
+
+
+@of_study
+def kept_stitches():
+    return [str(Path(record).with_suffix(".safetensors")) for record in all_records() if KEEP_STITCHES]
+
+
+@of_study
+def measured():
+    return [file for one in MEASURED for file in (one() if callable(one) else [one])]
+
+
+def is_stitched(objective, sender, receiver):
+    """Whether two networks of the study are stitched for an objective."""
+    return STUDY.stitches_pair(objective, *(NetworkId.parse(str(network)) for network in (sender, receiver)))
 
 
 @cache
@@ -250,15 +295,23 @@ def code_of_pair(*scripts, wildcards, objectives=None, modules=()):
 
     Objectives are by default that of the wildcards, none of a job without stitches.
     """
-    modules = {*modules, *(source_module(architecture_of(wildcards[role]).model) for role in ("sender", "receiver"))}
-    for objective in [wildcards.objective] if objectives is None else objectives:
+    architectures = (NetworkId.parse(wildcards[role]).architecture for role in ("sender", "receiver"))
+    objectives = [wildcards.objective] if objectives is None else objectives
+    code = code_of_stitches(scripts, tuple(architectures), tuple(objectives), tuple(modules))
+    return with_networks(code, wildcards)
+
+
+@cache
+def code_of_stitches(scripts, architectures, objectives, modules):
+    modules = {*modules, *(source_module(STUDY.networks.complete(name).model) for name in architectures)}
+    for objective in objectives:
         settings = PLAN.settings[objective]
         modules |= {
             objective_module(objective),
             protocol_module(settings.protocol),
             family_module(settings.family.name),
         }
-    return with_networks(code_of(*scripts, modules=tuple(sorted(modules))), wildcards)
+    return code_of(*scripts, modules=tuple(sorted(modules)))
 
 
 def with_networks(code, wildcards):
@@ -271,9 +324,14 @@ def cuts_of(role):
     return lambda wildcards: architecture_of(wildcards[role]).layers and list(architecture_of(wildcards[role]).layers)
 
 
-def settings_of(wildcards):
+@cache
+def settings_of_objective(objective):
     """What the stitches depend on; whether they are kept, and of which pairs others are made, is not part of it."""
-    return PLAN.settings[wildcards.objective].model_copy(update={"keep_stitches": False}).plain()
+    return PLAN.settings[objective].model_copy(update={"keep_stitches": False}).plain()
+
+
+def settings_of(wildcards):
+    return settings_of_objective(wildcards.objective)
 
 
 def precision_of(wildcards):
@@ -282,7 +340,7 @@ def precision_of(wildcards):
 
 def objectives_of(wildcards):
     """What a pair is stitched for that is compared as maps: remapped labels too, which may be served by another one."""
-    return [one for one in WITH_SPECTRA if (one, wildcards.sender, wildcards.receiver) in STITCHED_FOR]
+    return [one for one in WITH_SPECTRA if is_stitched(one, wildcards.sender, wildcards.receiver)]
 
 
 def stitches_of_pair(wildcards):
@@ -317,6 +375,22 @@ def in_report(stem, caption, category, **labels):
     labels = {" → ".join(labels): " → ".join(labels.values())}
     shown = report(f"{stem}.png", caption=caption, category=category, labels=labels)
     return [shown] + [f"{stem}.{kind}" for kind in FORMATS if kind != "png"]
+
+
+def of_pairs(folder, pattern, caption, category):
+    """A folder with a figure per pair, one output whatever their number; the report shows every PNG of the pattern."""
+    labels = {"sender → receiver": "{sender} → {receiver}"}
+    return report(directory(folder), patterns=[f"{pattern}.png"], caption=caption, category=category, labels=labels)
+
+
+def table_of_cells(name):
+    """The path of a table with rows for each cell."""
+    return RESULTS / (f"tables/{name}.parquet" if LARGE else f"tables/{name}.csv")
+
+
+def shown_unless_large(path, caption, table):
+    """A table with rows for each cell, as an output; the report of a large study would be longer than any browser takes."""
+    return directory(path) if LARGE else report(path, caption=caption, category="Tables", labels={"table": table})
 
 
 # Of an architecture, what a network of a recipe depends on; where it is cut concerns stitches alone.

@@ -38,7 +38,7 @@ rule prepare_dataset:
     conda:
         "../envs/modelstitch.yaml"
     resources:
-        mem_mb=SNAKEMAKE_MB + requests.dataset_mb(PLAN),
+        mem_mb=lambda wildcards: snakemake_mb() + requests.dataset_mb(PLAN),
         runtime=requests.dataset_minutes(PLAN),
     params:
         settings=SOURCE,

@@ -1,17 +1,7 @@
 """Figures: one heat map per pair, all pairs at a glance and averaged, and the controls beside the trained pairs."""
 
 COLORMAP = STUDY.figures.colormap
-PAIR_FIGURES = [
-    file
-    for objective, pair in SHOWN
-    for file in in_report(
-        RESULTS / f"figures/pairs/{objective}/{pair.sender}/{pair.receiver}",
-        "../report/pair.rst",
-        "Pairs",
-        sender=str(pair.sender),
-        receiver=str(pair.receiver),
-    )
-]
+PAIR_FIGURES = [RESULTS / "figures/pairs"] if PAIRS_DRAWN else []
 OVERVIEW_FIGURES = [
     file
     for objective, recipes in SHOWN_RECIPES.items()
@@ -63,30 +53,31 @@ FIGURES = [str(file) for file in PAIR_FIGURES + OVERVIEW_FIGURES + CONTROLS_FIGU
 
 
 # One job per kind of figure: a process takes seconds to start, a figure half a one.
-rule draw_pairs:
-    input:
-        cells=TABLES["cells_parquet"],
-        networks=TABLES["networks"],
-        comparisons=COMPARISONS["comparisons"],
-    output:
-        PAIR_FIGURES,
-    log:
-        RESULTS / "logs/draw_pairs.log",
-    benchmark:
-        RESULTS / "benchmarks/draw_pairs.tsv"
-    conda:
-        "../envs/modelstitch.yaml"
-    resources:
-        mem_mb=TABLES_MB,
-        runtime=PAIR_FIGURES_MINUTES,
-    params:
-        folder=lambda wildcards, output: str(Path(output[0]).parents[2]),
-        colormap=COLORMAP,
-        formats=list(FORMATS),
-        pairs=digest_of(RECORDS),
-        code=code_of("draw_pairs.py"),
-    script:
-        "../workflow_scripts/draw_pairs.py"
+if PAIRS_DRAWN:
+
+    rule draw_pairs:
+        input:
+            cells=TABLES["cells_parquet"],
+            networks=TABLES["networks"],
+            comparisons=COMPARISONS["comparisons"],
+        output:
+            of_pairs(PAIR_FIGURES[0], "{objective}/{sender}/{receiver}", "../report/pair.rst", "Pairs"),
+        log:
+            RESULTS / "logs/draw_pairs.log",
+        benchmark:
+            RESULTS / "benchmarks/draw_pairs.tsv"
+        conda:
+            "../envs/modelstitch.yaml"
+        resources:
+            mem_mb=tables_mb,
+            runtime=pair_figures_minutes,
+        params:
+            colormap=COLORMAP,
+            formats=list(FORMATS),
+            pairs=digest_each(all_records),
+            code=code_of("draw_pairs.py"),
+        script:
+            "../workflow_scripts/draw_pairs.py"
 
 
 rule draw_overviews:
@@ -103,14 +94,14 @@ rule draw_overviews:
     conda:
         "../envs/modelstitch.yaml"
     resources:
-        mem_mb=TABLES_MB,
-        runtime=TABLES_MINUTES,
+        mem_mb=tables_mb,
+        runtime=tables_minutes,
     params:
         folder=lambda wildcards, output: str(Path(output[0]).parent),
         recipes=SHOWN_RECIPES,
         colormap=COLORMAP,
         formats=list(FORMATS),
-        pairs=digest_of(RECORDS),
+        pairs=digest_each(all_records),
         code=code_of("draw_overviews.py"),
     script:
         "../workflow_scripts/draw_overviews.py"
@@ -130,14 +121,14 @@ rule draw_depths:
     conda:
         "../envs/modelstitch.yaml"
     resources:
-        mem_mb=TABLES_MB,
-        runtime=TABLES_MINUTES,
+        mem_mb=tables_mb,
+        runtime=tables_minutes,
     params:
         folder=lambda wildcards, output: str(Path(output[0]).parent),
         recipes=DEPTH_RECIPES,
         colormap=COLORMAP,
         formats=list(FORMATS),
-        pairs=digest_of(RECORDS),
+        pairs=digest_each(all_records),
         code=code_of("draw_depths.py"),
     script:
         "../workflow_scripts/draw_depths.py"
@@ -158,8 +149,8 @@ if OBJECTIVES_FIGURE:
         conda:
             "../envs/modelstitch.yaml"
         resources:
-            mem_mb=TABLES_MB,
-            runtime=TABLES_MINUTES,
+            mem_mb=tables_mb,
+            runtime=tables_minutes,
         params:
             measure="objectives",
             arguments={"colormap": COLORMAP},

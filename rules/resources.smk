@@ -10,8 +10,21 @@ if workflow.is_main_process:
     executor.use(STUDY.study)
 
 
-# Beside a job.
-SNAKEMAKE_MB = 0 if LOCAL else requests.snakemake_mb(PLAN)
+@cache
+def asked(request, *arguments):
+    """What `requests` says, once for all pairs that differ by seeds alone."""
+    return request(PLAN, *arguments)
+
+
+def of_cells(request, objective, sender, receiver, sender_layers, receiver_layers):
+    """What `requests` says of some cells of a pair."""
+    networks = (NetworkId.parse(network)._replace(seed=0) for network in (sender, receiver))
+    return asked(request, objective, *networks, tuple(sender_layers), tuple(receiver_layers))
+
+
+def snakemake_mb():
+    """Beside a job."""
+    return 0 if LOCAL else asked(requests.snakemake_mb)
 
 
 def grown(amount, *ends):
@@ -26,7 +39,7 @@ def grown(amount, *ends):
 
 def memory(amount):
     """Memory by a function of the wildcards. A cluster that does not limit it tells of no lack, just of a failure."""
-    return grown(lambda wildcards: SNAKEMAKE_MB + amount(wildcards), executor.OUT_OF_MEMORY, "FAILED")
+    return grown(lambda wildcards: snakemake_mb() + amount(wildcards), executor.OUT_OF_MEMORY, "FAILED")
 
 
 def minutes(amount):
@@ -36,9 +49,19 @@ def minutes(amount):
 
 memory_of_network = memory(lambda wildcards: requests.network_mb(PLAN, wildcards.network))
 minutes_of_network = minutes(lambda wildcards: requests.network_minutes(PLAN, wildcards.network))
-# Jobs that gather, and those that draw a figure for each pair.
-TABLES_MB, TABLES_MINUTES = SNAKEMAKE_MB + requests.tables_mb(PLAN), requests.tables_minutes(PLAN)
-PAIR_FIGURES_MINUTES = requests.pair_figures_minutes(PLAN)
+
+
+# Of jobs that gather, and of those that draw a figure for each pair: functions, since they count all pairs.
+def tables_mb(wildcards):
+    return snakemake_mb() + asked(requests.tables_mb)
+
+
+def tables_minutes(wildcards):
+    return asked(requests.tables_minutes)
+
+
+def pair_figures_minutes(wildcards):
+    return asked(requests.pair_figures_minutes)
 
 
 def cells_of_pair(wildcards):
@@ -64,11 +87,11 @@ def cells_into_input(wildcards):
 
 def memory_of(cells):
     """Of the cells that a function of the wildcards names."""
-    return memory(lambda wildcards: requests.pair_mb(PLAN, *cells(wildcards)))
+    return memory(lambda wildcards: of_cells(requests.pair_mb, *cells(wildcards)))
 
 
 def minutes_of(cells):
-    return minutes(lambda wildcards: requests.pair_minutes(PLAN, *cells(wildcards)))
+    return minutes(lambda wildcards: of_cells(requests.pair_minutes, *cells(wildcards)))
 
 
 def minutes_of_measure(*networks):
@@ -82,7 +105,7 @@ def plan_of_capacity(wildcards):
 
 def budget_minutes(wildcards):
     longer = max(1, float(wildcards.epochs) / STUDY.stitches.task.epochs)
-    return round(requests.pair_minutes(PLAN, *cells_of_task(wildcards)) * longer)
+    return round(of_cells(requests.pair_minutes, *cells_of_task(wildcards)) * longer)
 
 
 memory_of_joining = memory(

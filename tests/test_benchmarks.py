@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 
 from modelstitch import hardware
@@ -48,6 +49,15 @@ class Maps(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.second(self.first(images).relu()).relu().mean(dim=(2, 3)))
 """
+
+
+def test_planning_and_gathering_end_with_the_tables_of_all_pairs(tmp_path):
+    result = printed(
+        "gathering.py", "--pairs", "4", "--images", "20", "--until", "make_tables", "--folder", tmp_path / "study"
+    )
+    assert result["pairs"] == 4 and result["plan_again"]["processor_seconds"] > 0
+    cells = pd.read_parquet(tmp_path / "study/results/many/tables/cells.parquet")
+    assert len(cells) == (5 + 6) ** 2 and (cells.test_images == 20).all()
 
 
 def printed(script: str, *arguments: str) -> dict:

@@ -3,10 +3,8 @@
 import job
 
 from modelstitch.analysis import comparisons, tables
-from modelstitch.analysis.evidence import Evidence
 
 job.begin(snakemake)
-evidence = Evidence.of(snakemake.input.dataset, snakemake.params.study, snakemake.params.seed)
-table = comparisons.compare(snakemake.input.records, evidence)
-tables.write_csv(table, snakemake.output.comparisons)
-tables.write_csv(comparisons.summarise(table), snakemake.output.summary)
+compared = comparisons.compare(snakemake.input.outcomes, snakemake.params.by_sender)
+summaries = comparisons.summaries(compared, lambda part: tables.write_parts([part], snakemake.output.comparisons))
+tables.write_csv(summaries, snakemake.output.summary)

@@ -8,7 +8,7 @@ from modelstitch.figures import matrices
 job.begin(snakemake)
 params = snakemake.params
 matrices.draw_all_depths(
-    tables.read(snakemake.input.cells),
+    tables.read(snakemake.input.cells, matrices.COLUMNS),
     tables.read(snakemake.input.networks),
     tables.read(snakemake.input.triangle),
     folder=params.folder,

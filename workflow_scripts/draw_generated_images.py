@@ -8,4 +8,4 @@ from modelstitch.figures import generated_images
 job.begin(snakemake)
 table, networks = tables.read(snakemake.input.table), tables.read(snakemake.input.networks)
 params = snakemake.params
-generated_images.draw_all(table, networks, params.images, params.folder, params.colormap, params.formats)
+generated_images.draw_all(table, networks, params.images, params.folder, params.colormap, params.formats, params.pairs)

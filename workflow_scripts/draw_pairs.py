@@ -6,6 +6,6 @@ from modelstitch.analysis import tables
 from modelstitch.figures import pair
 
 job.begin(snakemake)
-cells, networks, comparisons = (tables.read(snakemake.input[name]) for name in ("cells", "networks", "comparisons"))
-params = snakemake.params
-pair.draw_all(cells, networks, comparisons, params.folder, params.colormap, params.formats)
+params, networks = snakemake.params, tables.read(snakemake.input.networks)
+for cells, comparisons in zip(*(tables.parts(snakemake.input[name]) for name in ("cells", "comparisons")), strict=True):
+    pair.draw_all(cells, networks, comparisons, snakemake.output[0], params.colormap, params.formats)

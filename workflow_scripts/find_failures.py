@@ -2,12 +2,10 @@
 
 import job
 
-from modelstitch.analysis import diagnostics, tables
-from modelstitch.analysis.evidence import Evidence
+from modelstitch.analysis import diagnostics, gathering, tables
 
 job.begin(snakemake)
-evidence = Evidence.of(snakemake.input.dataset, snakemake.params.study, snakemake.params.seed)
-cells, networks = tables.read(snakemake.input.cells), tables.read(snakemake.input.networks)
-found = diagnostics.find(snakemake.input.records, evidence, cells, networks)
+cells = gathering.with_first_losses(tables.parts(snakemake.input.cells), snakemake.input.outcomes)
+found = diagnostics.find(cells, tables.read(snakemake.input.networks))
 job.log.info(f"{len(found)} findings: {snakemake.output[0]}")
 tables.write_csv(found, snakemake.output[0])

@@ -5,4 +5,5 @@ import job
 from modelstitch.analysis import matrices, tables
 
 job.begin(snakemake)
-matrices.write_all(tables.read(snakemake.input.cells), snakemake.params.folder)
+for cells in tables.parts(snakemake.input.cells):
+    matrices.write_all(cells, snakemake.output[0])

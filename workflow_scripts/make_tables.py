@@ -1,15 +1,14 @@
-"""Gather all cells and all networks of a study as tables."""
+"""Read all records of a study, and gather all its cells and networks as tables."""
 
 import job
 
-from modelstitch.analysis import tables
-from modelstitch.analysis.cells import cells
+from modelstitch.analysis import gathering, tables
 from modelstitch.analysis.evidence import Evidence
 from modelstitch.analysis.networks import networks
 
 job.begin(snakemake)
-evidence = Evidence.of(snakemake.input.dataset, snakemake.params.study, snakemake.params.seed, snakemake.input.networks)
-table = cells(snakemake.input.records, evidence)
-tables.write_csv(table, snakemake.output.cells_csv)
-tables.write_parquet(table, snakemake.output.cells_parquet)
-tables.write_csv(networks(snakemake.input.networks), snakemake.output.networks)
+paths, output, params = snakemake.input, snakemake.output, snakemake.params
+evidence = Evidence.of(paths.dataset, params.study, params.seed, paths.networks)
+gathering.gather(paths.records, evidence, output.outcomes, processes=snakemake.threads)
+tables.write_parts(gathering.cells(output.outcomes, params.by_sender), *output.cells)
+tables.write_csv(networks(paths.networks), output.networks)

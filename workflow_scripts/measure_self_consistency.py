@@ -1,8 +1,9 @@
-"""Count, in networks stitched to themselves, how often another layer serves as well as its own."""
+"""Measure how often another layer of a network serves it as well as its own."""
 
 import job
 
 from modelstitch.analysis import self_consistency, tables
 
 job.begin(snakemake)
-tables.write_csv(self_consistency.measure(tables.read(snakemake.input.cells)), snakemake.output[0])
+own = tables.select(snakemake.input.cells, lambda cells: cells.sender == cells.receiver)
+tables.write_csv(self_consistency.measure(own), snakemake.output[0])

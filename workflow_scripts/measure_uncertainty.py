@@ -2,8 +2,7 @@
 
 import job
 
-from modelstitch.analysis import tables
-from modelstitch.analysis.uncertainty import uncertainty
+from modelstitch.analysis import tables, uncertainty
 
 job.begin(snakemake)
-tables.write_csv(uncertainty(tables.read(snakemake.input.cells)), snakemake.output[0])
+tables.write_parts(uncertainty.by_sender(snakemake.input.cells), snakemake.output[0])

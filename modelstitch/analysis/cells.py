@@ -71,7 +71,7 @@ def cells(paths: Sequence[Path | str], evidence: Evidence) -> pd.DataFrame:
 
 
 def rows_of(record: records.PairRecord) -> Iterator[dict[str, Any]]:
-    """A row with `RECORDED` for each cell of a record."""
+    """A row for each cell of a record, columns after each other: `RECORDED`, and the train loss of the first epoch."""
     pair: dict[str, Any] = {"objective": record.attributes["objective"]}
     layers: dict[str, dict[int, dict[str, Any]]] = {}
     for role in ROLES:
@@ -100,6 +100,7 @@ def rows_of(record: records.PairRecord) -> Iterator[dict[str, Any]]:
                     "test_loss": column.test_loss[row],
                     "train_accuracy": column.train_accuracy[row, -1],
                     "train_loss": column.train_loss[row, -1],
+                    "first_train_loss": column.train_loss[row, 0],
                     "test_images": column.test_images,
                     "diverged": column.diverged[row],
                     "reason": column.reason[row],

@@ -1,6 +1,6 @@
 """Is a cell higher than another? Paired over the test images, by the records alone, with Holm's correction."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 from scipy.special import bdtr, ndtri
 
-from modelstitch.analysis import outcomes
-from modelstitch.analysis.cells import ORDER, RECORDED, ROLES, rows_of
+from modelstitch.analysis import gathering, outcomes
+from modelstitch.analysis.cells import ORDER, ROLES
 from modelstitch.analysis.controls import CELL
 from modelstitch.analysis.depth import corresponding
-from modelstitch.analysis.evidence import Evidence
 from modelstitch.analysis.matrices import PAIR
 from modelstitch.analysis.tables import in_order
 from modelstitch.config.stitches import is_remapped
@@ -40,8 +39,8 @@ COLUMNS = (
 )
 
 
-def compare(paths: Sequence[Path | str], evidence: Evidence) -> pd.DataFrame:
-    """Each cell against others, image by image: one row per cell and comparison.
+def compare(folder: Path | str, by_sender: bool = False) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Each cell against others, image by image: one row per cell and comparison, as one table or one for each sender.
 
     Comparisons are with the cell of the same column whose sender layer corresponds to the receiver's layer
     (`corresponding`); with the receiver stitched to itself at that layer (`own_layer`); and, as in the cells' excesses,
@@ -56,19 +55,23 @@ def compare(paths: Sequence[Path | str], evidence: Evidence) -> pd.DataFrame:
     `lower` where it is at most `LEVEL`, and `undecided` elsewhere.
 
     Args:
-        paths: the records of the pairs.
-        evidence: what they are held against.
+        folder: what `gathering.gather` made of the study's records.
+        by_sender: whether each sender's cells come alone.
 
     Returns:
-        `COLUMNS`, cells and others with a result only.
-
-    Raises:
-        ModelstitchError: as `Evidence.read`.
+        The sender, "" of a whole study, and `COLUMNS`, cells and others with a result only.
     """
-    cells, packed = _read(paths, evidence)
+    for chunk in gathering.chunks(folder, [*READ, "test_images", "reason"], by_sender, with_right=True):
+        yield chunk.sender, _compare(chunk)
+
+
+def _compare(chunk: gathering.Chunk) -> pd.DataFrame:
+    cells = chunk.table.assign(own=chunk.own, place=np.arange(len(chunk.table)))
+    cells = in_order(cells[cells.reason == ""], ORDER)
+    packed, images = chunk.right, int(chunk.table.test_images.iloc[0])
     pairs = pd.concat([_compared(cells, *comparison) for comparison in _comparisons(cells)], ignore_index=True)
     pairs = pairs.sort_values("row", kind="stable", ignore_index=True)
-    places, images = cells.place.to_numpy(), len(evidence.labels)
+    places = cells.place.to_numpy()
     one, other = places[pairs.row], places[pairs.other]
     right = np.bitwise_count(packed).sum(axis=1, dtype=np.int64)
     both = outcomes.count_both(packed, one, other)
@@ -94,10 +97,21 @@ def compare(paths: Sequence[Path | str], evidence: Evidence) -> pd.DataFrame:
 
 def summarise(comparisons: pd.DataFrame) -> pd.DataFrame:
     """One row per pair and comparison: how many `cells`, their mean `difference`, and how many have each verdict."""
-    groups = comparisons.groupby([*PAIR, "comparison"], sort=False)
+    counted = comparisons.assign(**{verdict: (comparisons.verdict == verdict).astype("int64") for verdict in VERDICTS})
+    groups = counted.groupby([*PAIR, "comparison"], sort=False)
     table = groups.agg(cells=("difference", "size"), difference=("difference", "mean"))
-    counted = {verdict: groups.verdict.agg(lambda found, one=verdict: (found == one).sum()) for verdict in VERDICTS}
-    return table.assign(**counted).reset_index()
+    return table.assign(**groups[list(VERDICTS)].sum()).reset_index()
+
+
+def summaries(
+    compared: Iterable[tuple[str, pd.DataFrame]], write: Callable[[tuple[str, pd.DataFrame]], None]
+) -> pd.DataFrame:
+    """The summary of all that `compare` gives, each part of which is written, and no more than one held."""
+    found = []
+    for sender, table in compared:
+        write((sender, table))
+        found.append(summarise(table))
+    return pd.concat(found, ignore_index=True)
 
 
 def mcnemar(only_one: np.ndarray, only_other: np.ndarray) -> np.ndarray:
@@ -119,17 +133,6 @@ def holm(p: np.ndarray | pd.Series) -> np.ndarray:
     return corrected
 
 
-def _read(paths: Sequence[Path | str], evidence: Evidence) -> tuple[pd.DataFrame, np.ndarray]:
-    """The cells with a result, C of them, in the order of their table, and outcomes as bits (C, words) at `place`."""
-    rows, packed = [], []
-    for path in paths:
-        found = outcomes.read(path, evidence)
-        rows += [{name: row[name] for name in READ} for row in rows_of(found.record) if row["reason"] == ""]
-        packed.append(outcomes.pack(found.right))
-    cells = pd.DataFrame(rows, columns=READ).astype({name: RECORDED[name] for name in READ})
-    return in_order(cells.assign(place=np.arange(len(cells))), ORDER), np.concatenate(packed)
-
-
 def _comparisons(cells: pd.DataFrame) -> Iterator[tuple[str, pd.Series, dict[str, object]]]:
     """Name of each comparison, the cells that it is for (bool), and how the other cell's `CELL` differs."""
     nearest = cache(lambda *column: corresponding(*column) if column[0] >= 0 else -1)
@@ -147,6 +150,6 @@ def _comparisons(cells: pd.DataFrame) -> Iterator[tuple[str, pd.Series, dict[str
 def _compared(cells: pd.DataFrame, comparison: str, chosen: pd.Series, changes: dict[str, object]) -> pd.DataFrame:
     """Rows of a comparison's cells and of their others, where there is one and it is another: `row`, `other`."""
     known = cells[list(CELL)].assign(other=np.arange(len(cells)))
-    wanted = cells.assign(row=np.arange(len(cells)), **changes)[chosen]
+    wanted = cells.assign(row=np.arange(len(cells)), **changes)[chosen & cells.own]
     found = wanted[["row", *CELL]].merge(known, on=list(CELL), validate="many_to_one")
     return found.loc[found.row != found.other, ["row", "other"]].assign(comparison=comparison)

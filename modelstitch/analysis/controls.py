@@ -17,14 +17,19 @@ CELL = (
 )
 
 
-def excesses(table: pd.DataFrame) -> dict[str, pd.Series]:
+def excesses(table: pd.DataFrame, known: pd.DataFrame | None = None) -> dict[str, pd.Series]:
     """The columns `EXCESSES` of a cells table: the accuracy less that of a control; NaN where it has no result.
 
     Of cells of two trained networks only: a random control is the cell of the same architectures, seeds and layers with
     one network or both random; the probe is the stitch from the same sender layer to the receiver's last layer, trained
     for the task, which is a linear probe where pooling and a linear head follow. Of cells of two networks of one
     architecture, whatever their recipes: self is the cell of the same layers with the receiver as its own sender.
+
+    Args:
+        table: the cells.
+        known: the table that has their controls; by default the same.
     """
+    known = table if known is None else known
     similar = ~table.objective.map(is_control)
     receiver = {f"sender_{key}": table[f"receiver_{key}"] for key in ("architecture", "recipe", "seed")}
     trained = (table.sender_recipe == "trained") & (table.receiver_recipe == "trained")
@@ -37,7 +42,7 @@ def excesses(table: pd.DataFrame) -> dict[str, pd.Series]:
         (of_one_architecture, receiver),
     )
     return {
-        name: (table.accuracy - _accuracy_of(table, table.assign(**control))).where(compared).astype("float64")
+        name: (table.accuracy - _accuracy_of(known, table.assign(**control))).where(compared).astype("float64")
         for name, (compared, control) in zip(EXCESSES, controls, strict=True)
     }
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from modelstitch.analysis.matrices import PAIR, matrices
+from modelstitch.analysis.matrices import PAIR, each_matrix
 
 # By the relative depth of a layer, from the first number on and below the second.
 THIRDS = {"early": (0, 1 / 3), "middle": (1 / 3, 2 / 3), "late": (2 / 3, np.inf)}
@@ -59,7 +59,7 @@ def average(cells: pd.DataFrame, size: int, value: str = "accuracy") -> np.ndarr
     """
     total, results = np.zeros((size, size)), np.zeros((size, size), int)
     counts = cells.groupby(PAIR, sort=False)[["sender_layer_count", "receiver_layer_count"]].first()
-    for pair, matrix in matrices(cells, value).items():
+    for pair, matrix in each_matrix(cells, value):
         values = on_depth_axes(matrix, *counts.loc[pair], size)
         total += np.nan_to_num(values)
         results += ~np.isnan(values)

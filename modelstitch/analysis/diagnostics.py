@@ -5,14 +5,13 @@ far below train accuracy, losses that never fell, losses that left the finite nu
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pandas as pd
 
 from modelstitch.analysis.controls import EXCESSES_OVER_RANDOM
-from modelstitch.analysis.evidence import Evidence
+from modelstitch.analysis.gathering import FIRST_LOSS
 from modelstitch.config.stitches import is_control, kind_of
 
 # Three standard errors of a guess among 10 classes on the 360 test digits, the smallest set that ships.
@@ -40,7 +39,7 @@ CELL = ("objective", "sender", "receiver", "sender_layer", "receiver_layer")
 Finding = dict[str, object]
 
 
-def find(paths: Sequence[Path | str], evidence: Evidence, cells: pd.DataFrame, networks: pd.DataFrame) -> pd.DataFrame:
+def find(parts: Iterable[pd.DataFrame], networks: pd.DataFrame) -> pd.DataFrame:
     """Every finding of a study, in the order of the tables: networks, then cells, then pairs.
 
     `finding` is one of
@@ -59,16 +58,20 @@ def find(paths: Sequence[Path | str], evidence: Evidence, cells: pd.DataFrame, n
     learn is what they are there for.
 
     Args:
-        paths: the records of the pairs, for the losses of their first epochs.
-        evidence: what they are held against.
-        cells, networks: the tables of the study.
+        parts: the cells table, whole or in parts with all cells of a pair, with `first_train_loss`, of the first epoch.
+        networks: the table of the networks.
 
     Returns:
         `COLUMNS`: what, where, the number and the limit it passed, and the same in words. Where a column has no meaning
         it is empty; a study in which all is well has no row.
     """
     guess = math.log(networks.classes.iloc[0])
-    found = [*_of_networks(networks), *_of_cells(cells, _first_losses(paths, evidence), guess), *_of_pairs(cells)]
+    of_cells: list[Finding] = []
+    of_pairs: list[Finding] = []
+    for cells in parts:
+        of_cells += _of_cells(cells[_suspect(cells, guess)], guess)
+        of_pairs += _of_pairs(cells)
+    found = [*_of_networks(networks), *of_cells, *of_pairs]
     empty = {name: "" if kind == "str" else np.nan for name, kind in COLUMNS.items()}
     return pd.DataFrame([empty | row for row in found], columns=list(COLUMNS)).astype(COLUMNS)
 
@@ -85,7 +88,15 @@ def _of_networks(networks: pd.DataFrame) -> Iterator[Finding]:
             yield where | _finding("overfitted network", row.train_accuracy - row.accuracy, OVERFITTED, words)
 
 
-def _of_cells(cells: pd.DataFrame, first_losses: dict[tuple, float], guess: float) -> Iterator[Finding]:
+def _suspect(cells: pd.DataFrame, guess: float) -> pd.Series:
+    """Cells that may have a finding: a loop over all cells of a large study takes minutes."""
+    losses = cells[["train_loss", "test_loss"]].min(axis=1)
+    overfitted = cells.train_accuracy - cells.accuracy > OVERFITTED
+    rose = cells.train_loss > cells[FIRST_LOSS]
+    return cells.accuracy.isna() | overfitted | rose | ~(losses <= guess - LOSS_MARGIN)
+
+
+def _of_cells(cells: pd.DataFrame, guess: float) -> Iterator[Finding]:
     for row in cells.itertuples():
         where = {name: getattr(row, name) for name in CELL}
         cell = f"{row.sender} layer {row.sender_layer} → {row.receiver} layer {row.receiver_layer}:"
@@ -98,7 +109,7 @@ def _of_cells(cells: pd.DataFrame, first_losses: dict[tuple, float], guess: floa
             yield where | _finding("overfitted stitch", row.train_accuracy - row.accuracy, OVERFITTED, words)
         if (row.sender_recipe, row.receiver_recipe) != ("trained", "trained") or is_control(row.objective):
             continue
-        first = first_losses[tuple(where.values())]
+        first = row.first_train_loss
         # A squared error has no scale to give a margin in, and one that fell from a random start ends lower.
         limit = first + (0 if kind_of(row.objective) == "similarity" else LOSS_MARGIN)
         if kind_of(row.objective) in ("task", "similarity") and row.train_loss > limit:
@@ -122,18 +133,6 @@ def _of_pairs(cells: pd.DataFrame) -> Iterator[Finding]:
                 control = column.removeprefix("excess_over_").replace("_", " ")
                 words = f"{sender} → {receiver}: {-excess:.3f} less accurate in the mean than with {control}"
                 yield where | _finding("below its control", excess, -BELOW_CONTROL, words)
-
-
-def _first_losses(paths: Sequence[Path | str], evidence: Evidence) -> dict[tuple, float]:
-    """Train loss of the first epoch of each cell, by objective, sender, receiver and layers."""
-    losses = {}
-    for path in paths:
-        record = evidence.read(path)
-        pair = tuple(record.attributes[name] for name in ("objective", "sender", "receiver"))
-        for column in record.columns:
-            for layer, loss in zip(column.sender_layers, column.train_loss[:, 0].tolist(), strict=True):
-                losses[*pair, layer, column.receiver_layer] = loss
-    return losses
 
 
 def _overfitted(row: object) -> str:

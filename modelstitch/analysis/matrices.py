@@ -1,5 +1,8 @@
 """Matrices of the cells: rows are the sender's layers, columns the receiver's."""
 
+import csv
+import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,7 @@ from modelstitch.errors import ModelstitchError
 from modelstitch.files import replacing
 
 PAIR = ["objective", "sender", "receiver"]
+LAYERS = ["sender_layer", "receiver_layer"]
 
 
 def matrix(cells: pd.DataFrame, objective: str, sender: str, receiver: str, value: str = "accuracy") -> pd.DataFrame:
@@ -26,10 +30,17 @@ def matrix(cells: pd.DataFrame, objective: str, sender: str, receiver: str, valu
 
 def matrices(cells: pd.DataFrame, value: str = "accuracy") -> dict[tuple[str, str, str], pd.DataFrame]:
     """The matrices of all pairs, by (objective, sender, receiver), in the order of the table."""
-    return {
-        pair: rows.pivot(index="sender_layer", columns="receiver_layer", values=value)
-        for pair, rows in cells.groupby(PAIR, sort=False)
-    }
+    return dict(each_matrix(cells, value))
+
+
+def each_matrix(cells: pd.DataFrame, value: str = "accuracy") -> Iterator[tuple[tuple[str, str, str], pd.DataFrame]]:
+    """`matrices`, one after the other: those of a large study are 100,000, and a pivot of each takes minutes."""
+    for pair, rows in cells[[*PAIR, *LAYERS, value]].groupby(PAIR, sort=False):
+        (senders, i), (receivers, j) = (np.unique(rows[name].to_numpy(), return_inverse=True) for name in LAYERS)
+        values = np.full((len(senders), len(receivers)), np.nan)
+        values[i, j] = rows[value]
+        axes = {name: pd.Index(layers, name=name) for name, layers in zip(LAYERS, (senders, receivers), strict=True)}
+        yield pair, pd.DataFrame(values, *axes.values())
 
 
 def rank_correlation(one: pd.Series, other: pd.Series) -> float:
@@ -46,12 +57,24 @@ def write_all(cells: pd.DataFrame, folder: Path | str) -> None:
     The first columns are `sender_layer` and `sender_layer_name`; the others are headed by the receiver's layers, each
     with its name: `0 layers.0`, ...
     """
-    rows, columns = ([f"{role}_layer", f"{role}_layer_name"] for role in ("sender", "receiver"))
     for (objective, sender, receiver), pair in with_excess(cells).groupby(PAIR, sort=False):
         for value, suffix in (("accuracy", ".csv"), ("relative_accuracy", ".relative.csv")):
             if (objective, value) == (OVER_REMAPPED, "relative_accuracy"):
                 continue
-            values = pair.pivot(index=rows, columns=columns, values=value).sort_index(axis="columns")
-            values.columns = [f"{layer} {name}" for layer, name in values.columns]
             with replacing(Path(folder) / objective / sender / f"{receiver}{suffix}") as temporary:
-                values.to_csv(temporary, na_rep="NaN", lineterminator="\n")
+                _write(temporary, pair, value)
+
+
+def _write(path: Path, pair: pd.DataFrame, value: str) -> None:
+    """Without pandas, whose pivot and writer take ten times as long: a large study has 100,000 of these."""
+    layers = [
+        list(zip(pair[f"{role}_layer"], pair[f"{role}_layer_name"], strict=True)) for role in ("sender", "receiver")
+    ]
+    values = dict(zip(zip(*layers, strict=True), pair[value].tolist(), strict=True))
+    rows, columns = (sorted(set(found)) for found in layers)
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["sender_layer", "sender_layer_name", *(f"{layer} {name}" for layer, name in columns)])
+        for row in rows:
+            numbers = (values.get((row, column), math.nan) for column in columns)
+            writer.writerow([*row, *("NaN" if math.isnan(number) else number for number in numbers)])

@@ -1,6 +1,5 @@
-"""Which test images each cell of a record gets right: what is resampled and compared, image by image."""
+"""Which test images each cell gets right: what is resampled and compared, image by image."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,38 +11,29 @@ from modelstitch.records import PairRecord
 BLOCK = 4096  # pairs of cells whose outcomes are held at once
 
 
-@dataclass(frozen=True)
-class Outcomes:
-    """The cells with a result of one record, C of them.
+def read(path: Path | str, evidence: Evidence) -> tuple[PairRecord, np.ndarray]:
+    """A pair's record, and what its C cells get right of the test images of its study: bool (C, images).
 
-    Attributes:
-        record: whose they are.
-        layers: their sender and receiver layers, (C, 2).
-        right: bool (C, test images).
-    """
-
-    record: PairRecord
-    layers: np.ndarray
-    right: np.ndarray
-
-
-def read(path: Path | str, evidence: Evidence) -> Outcomes:
-    """The outcomes of a pair's record on the test images of its study.
+    Cells are in the order of the record: columns after each other. One without a result gets nothing right.
 
     Raises:
         ModelstitchError: as `Evidence.read`.
     """
     record = evidence.read(path)
-    layers = np.array([(i, column.receiver_layer) for column in record.columns for i in column.sender_layers])
     right = np.concatenate([correct(column.predictions, evidence.labels) for column in record.columns])
-    kept = ~np.isnan(np.concatenate([column.test_accuracy for column in record.columns]))
-    return Outcomes(record, layers[kept], right[kept])
+    failed = np.isnan(np.concatenate([column.test_accuracy for column in record.columns]))
+    return record, right & ~failed[:, None]
 
 
 def pack(right: np.ndarray) -> np.ndarray:
     """Bool (C, images) as bits: uint64 (C, words), zeros at the end."""
     packed = np.packbits(right, axis=1)
     return np.pad(packed, ((0, 0), (0, -packed.shape[1] % 8))).view(np.uint64)
+
+
+def unpack(packed: np.ndarray, images: int) -> np.ndarray:
+    """What `pack` made bits of, as 0 and 1: uint8 (C, images)."""
+    return np.unpackbits(packed.view(np.uint8), axis=1, count=images)
 
 
 def count_both(packed: np.ndarray, ones: np.ndarray, others: np.ndarray) -> np.ndarray:

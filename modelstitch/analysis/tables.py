@@ -1,7 +1,10 @@
-"""Tables as files: CSV with every digit, and Parquet with types. They hold no times: equal results, equal bytes."""
+"""Tables as files: CSV with every digit, and Parquet with types. They hold no times: equal results, equal bytes.
+
+A table of a large study is a folder with a Parquet file for each sender, which readers of Parquet take for one table.
+"""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -35,15 +38,63 @@ def write_parquet(table: pd.DataFrame, path: Path | str) -> None:
         table.to_parquet(temporary, index=False)
 
 
-def read(path: Path | str) -> pd.DataFrame:
-    """Read a table of either kind, by its suffix.
+def write_parts(parts: Iterable[tuple[str, pd.DataFrame]], *paths: Path | str) -> None:
+    """Write a table: as a whole to each path, in the format of its suffix; or in parts to folders of these paths.
+
+    Args:
+        parts: the senders and their tables; or one table, whose sender is "".
+        paths: of the files; of the folders, which then hold `<sender>.parquet`.
+    """
+    for sender, table in parts:
+        for path in map(Path, paths):
+            if sender:
+                write_parquet(table, path / f"{sender}.parquet")
+            else:
+                (write_parquet if path.suffix == ".parquet" else write_csv)(table, path)
+
+
+def parts(path: Path | str, one: Callable[[str], object] = str) -> Iterator[pd.DataFrame]:
+    """A table in parts: the whole of a file; of a folder, those of each sender, or of some senders together.
+
+    Args:
+        path: of the file or folder.
+        one: what the senders of one part have in common, by their names.
+
+    Raises:
+        ModelstitchError: if a file is missing or damaged, naming it.
+    """
+    if not Path(path).is_dir():
+        yield read(path)
+        return
+    found: dict[object, list[Path]] = {}
+    for file in sorted(Path(path).glob("*.parquet")):
+        found.setdefault(one(file.stem), []).append(file)
+    for together in found.values():
+        yield read_all(together)
+
+
+def select(path: Path | str, condition: Callable[[pd.DataFrame], pd.Series]) -> pd.DataFrame:
+    """The rows of a table for which a condition holds, read in parts.
+
+    Raises:
+        ModelstitchError: as `parts`.
+    """
+    return pd.concat([part[condition(part)] for part in parts(path)], ignore_index=True)
+
+
+def read(path: Path | str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Read a table of either kind, by its suffix; of a folder all parts, one after the other.
+
+    Args:
+        path: of the file or folder.
+        columns: of a Parquet file; all by default.
 
     Raises:
         ModelstitchError: if the file is missing or damaged, naming it.
     """
     try:
         if Path(path).suffix == ".parquet":
-            return pd.read_parquet(path)
+            return pd.read_parquet(path, columns=columns and list(columns))
         names = pd.read_csv(path, nrows=0).columns
         types = {name: str for name in names if re.fullmatch(TEXT, name)}
         table = pd.read_csv(path, dtype=types | ({"width": "Int64"} if "width" in names else {}))

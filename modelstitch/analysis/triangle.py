@@ -5,17 +5,18 @@ relative depth. The diagonal, where arXiv 2303.11277 sees the triangle end, has 
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import groupby
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from modelstitch.analysis import outcomes
+from modelstitch.analysis import gathering, outcomes
+from modelstitch.analysis.cells import ROLES
 from modelstitch.analysis.controls import OVER_REMAPPED
 from modelstitch.analysis.depth import relative_depth
-from modelstitch.analysis.evidence import Evidence
 from modelstitch.config.stitches import is_remapped
 from modelstitch.identifiers import RECIPES, NetworkId
 from modelstitch.seeds import seed_of
@@ -33,11 +34,9 @@ NUMBERS = (
     "depth_advantage",
 )
 WITH_INTERVALS = ("below", "above", "difference", "index_slope", "depth_slope", "depth_advantage")
+ENDS = ("low", "high")
 INTERVALS = tuple(
-    f"{name}_{over}_{end}"
-    for name in WITH_INTERVALS
-    for over in ("images", "pairs", "seeds")
-    for end in ("low", "high")
+    f"{name}_{over}_{end}" for name in WITH_INTERVALS for over in ("images", "pairs", "seeds") for end in ENDS
 )
 ROUNDING = 1e-12  # a sum of squares that equal accuracies may leave; one image in 100,000 more or less leaves more
 
@@ -97,9 +96,41 @@ class _Pair:
         return self.objective, *recipes, sender.architecture, sender.seed, receiver.architecture, receiver.seed
 
     @property
+    def names(self) -> tuple[str, str, str]:
+        """The objective, and the networks' recipes."""
+        return self.objective, self.sender.recipe, self.receiver.recipe
+
+    @property
     def counts(self) -> bool:
         """Whether there are results on both sides of the diagonal."""
         return 0 < self.cells.below.sum() < len(self.cells.below)
+
+
+@dataclass
+class _Group:
+    """All pairs of an objective and two recipes, in order, without their accuracies.
+
+    Attributes:
+        pairs: all of them.
+        slopes: of the boundaries that part the matrices of those that count.
+        mean: of the latter's sums (B, 3 + S), as far as they are added.
+        own: their sums on all test images, (3 + S) each.
+    """
+
+    pairs: list[_Pair]
+    slopes: Slopes = field(default_factory=dict)
+    mean: np.ndarray | int = 0
+    own: list[np.ndarray] = field(default_factory=list)
+
+    @cached_property
+    def counting(self) -> list[_Pair]:
+        """Pairs that have results on both sides of the diagonal."""
+        return [pair for pair in self.pairs if pair.counts]
+
+    def add(self, sums: np.ndarray) -> None:
+        """The sums of the next pair that counts."""
+        self.mean += sums / len(self.counting)
+        self.own.append(sums[0])
 
 
 def cell_slopes(rows: np.ndarray, columns: np.ndarray, sender_layers: int, receiver_layers: int) -> Slopes:
@@ -183,7 +214,7 @@ def _numbers(sums: np.ndarray, slopes: Slopes) -> dict[str, np.ndarray]:
     return found | {"depth_advantage": found["depth_diagonal_explained"] - found["index_diagonal_explained"]}
 
 
-def measure(paths: Sequence[Path | str], evidence: Evidence, seed: int) -> pd.DataFrame:
+def measure(folder: Path | str, seed: int, threads: int = 1) -> pd.DataFrame:
     """The triangles of a study: one row for all pairs of two recipes, then one per pair.
 
     `below` and `above` are the mean accuracies at or below the diagonal and above it, `difference` the first less the
@@ -199,10 +230,13 @@ def measure(paths: Sequence[Path | str], evidence: Evidence, seed: int) -> pd.Da
     Of pairs with remapped labels the task's accuracies less those on them are a further objective: the triangle of what
     no other labelling reaches.
 
+    Senders are taken one after the other, twice: first for the boundaries that all pairs of two recipes share, then for
+    their outcomes, so that the memory is that of one sender's pairs.
+
     Args:
-        paths: the records of the pairs.
-        evidence: what they are held against.
+        folder: what `gathering.gather` made of the study's records.
         seed: the study's.
+        threads: that resample pairs at once.
 
     Returns:
         `IDS` (`pairs` and `cells`: how many count), `NUMBERS`, `INTERVALS`. A pair without a result on both sides of
@@ -210,16 +244,34 @@ def measure(paths: Sequence[Path | str], evidence: Evidence, seed: int) -> pd.Da
         pairs or seeds where there is only one.
 
     Raises:
-        ModelstitchError: as `Evidence.read`.
+        ModelstitchError: if a file is missing or damaged.
     """
-    images = drawn(len(evidence.labels), seed_of(seed, "triangle", "images"))
+    paths = gathering.files(folder)
+    groups: dict[tuple, _Group] = {}
+    for pair in sorted((pair for path in paths for pair in _pairs(path)), key=lambda pair: pair.order):
+        groups.setdefault(pair.order[:3], _Group([])).pairs.append(pair)
+    for group in groups.values():
+        if group.counting:
+            group.slopes = boundaries([pair.cells for pair in group.counting])
+    test_images = int(gathering.read(paths[0], ["test_images"]).test_images.iloc[0])
+    images = drawn(test_images, seed_of(seed, "triangle", "images"))
     counts = np.vstack([np.ones_like(images[:1]), images]).astype(np.float32)
-    recorded = [_read(path, evidence, counts) for path in paths]
-    pairs = sorted([*recorded, *_over_remapped(recorded)], key=lambda pair: pair.order)
-    groups = [list(group) for _, group in groupby(pairs, lambda pair: pair.order[:3])]
-    rows = [_row(group, ALL, ALL, seed) for group in groups]
-    rows += [_row([pair], str(pair.sender), str(pair.receiver), seed) for pair in pairs]
-    return pd.DataFrame(rows, columns=[*IDS, *NUMBERS, *INTERVALS])
+    rows: list[tuple[tuple, dict[str, object]]] = []
+
+    def resample(pair: _Pair) -> tuple[_Pair, np.ndarray | None, dict[str, object]]:
+        sums = pair.cells.sums(groups[pair.order[:3]].slopes) if pair.counts else None
+        return pair, sums, _row_of_pair(pair)
+
+    with ThreadPoolExecutor(threads) as pool:
+        for path in paths:
+            # In the order of pairs, in which means over them are summed.
+            for pair, sums, row in pool.map(resample, sorted(_pairs(path, counts), key=lambda pair: pair.order)):
+                rows.append((pair.order, row))
+                if sums is not None:
+                    groups[pair.order[:3]].add(sums)
+    rows.sort(key=lambda each: each[0])
+    every = [_row_of_group(group, seed) for group in groups.values()]
+    return pd.DataFrame([*every, *(row for _, row in rows)], columns=[*IDS, *NUMBERS, *INTERVALS])
 
 
 def drawn(count: int, seed: int) -> np.ndarray:
@@ -234,17 +286,38 @@ def interval(values: np.ndarray) -> tuple[float, float]:
     return tuple(np.quantile(values, QUANTILES).tolist()) if len(values) else (np.nan, np.nan)
 
 
-def _read(path: Path | str, evidence: Evidence, counts: np.ndarray) -> _Pair:
-    """A record, with accuracies of images that count so often (B, images)."""
-    cells = outcomes.read(path, evidence)
-    record = cells.record
-    sender, receiver = (NetworkId.parse(record.attributes[role]) for role in ("sender", "receiver"))
-    kept = cells.layers[:, 0] >= 0  # the image is no layer: it has no depth
-    # Sums of whole numbers are exact in float32 up to 16.7 million images.
-    accuracy = (counts @ cells.right[kept].T.astype(np.float32)).astype(np.float64) / counts.shape[1]
-    slopes = cell_slopes(*cells.layers[kept].T, len(record.sender), len(record.receiver))
-    accuracies = Accuracies(accuracy, slopes, cells.layers[kept])
-    return _Pair(record.attributes["objective"], sender, receiver, accuracies)
+def _pairs(path: Path, counts: np.ndarray | None = None) -> Iterator[_Pair]:
+    """The pairs of a sender, and what of them is over remapped labels, with accuracies of images that count so often.
+
+    Counts are (B, images); without them there are no accuracies, (0, C).
+    """
+    columns = ["objective", "sender", "receiver", *(f"{role}_layer{of}" for role in ROLES for of in ("", "_count"))]
+    table = gathering.read(path, [*columns, "reason"])
+    # The image is no layer: it has no depth.
+    kept = ((table.reason == "") & (table.sender_layer >= 0)).to_numpy()
+    accuracy = np.empty((0, len(table)))
+    if counts is not None:
+        accuracy = _resampled(gathering.read_right(path), counts)
+    pairs = []
+    for (objective, sender, receiver), cells in table.groupby(["objective", "sender", "receiver"], sort=False):
+        chosen = cells.index.to_numpy()[kept[cells.index]]
+        layers = table[["sender_layer", "receiver_layer"]].to_numpy()[chosen]
+        slopes = cell_slopes(*layers.T, *cells[["sender_layer_count", "receiver_layer_count"]].iloc[0])
+        accuracies = Accuracies(np.ascontiguousarray(accuracy[:, chosen]), slopes, layers)
+        pairs.append(_Pair(objective, NetworkId.parse(sender), NetworkId.parse(receiver), accuracies))
+    yield from pairs
+    yield from _over_remapped(pairs)
+
+
+def _resampled(packed: np.ndarray, counts: np.ndarray, block: int = 512) -> np.ndarray:
+    """Accuracies (B, C) of cells whose outcomes are packed, of images that count so often (B, images)."""
+    images = counts.shape[1]
+    found = np.empty((len(counts), len(packed)))
+    for start in range(0, len(packed), block):
+        right = outcomes.unpack(packed[start : start + block], images).astype(np.float32)
+        # Sums of whole numbers are exact in float32 up to 16.7 million images.
+        found[:, start : start + block] = (counts @ right.T).astype(np.float64) / images
+    return found
 
 
 def _over_remapped(pairs: Sequence[_Pair]) -> Iterator[_Pair]:
@@ -272,40 +345,47 @@ def _of_layers(cells: Accuracies, layers: Sequence[tuple[int, int]]) -> Accuraci
     return Accuracies(cells.accuracy[:, chosen], slopes, cells.layers[chosen])
 
 
-def _row(pairs: Sequence[_Pair], sender: str, receiver: str, seed: int) -> dict[str, object]:
-    objective, recipes = pairs[0].objective, (pairs[0].sender.recipe, pairs[0].receiver.recipe)
-    pairs = [pair for pair in pairs if pair.counts]
-    cells = sum(len(pair.cells.below) for pair in pairs)
-    row = dict(zip(IDS, (objective, *recipes, sender, receiver, len(pairs), cells), strict=True))
+def _row_of_pair(pair: _Pair) -> dict[str, object]:
+    row = _ids(pair, str(pair.sender), str(pair.receiver), [pair] if pair.counts else [])
+    if not pair.counts:
+        return row
+    slopes = boundaries([pair.cells])
+    values = _numbers(pair.cells.sums(slopes), slopes)
+    return row | {name: found[0] for name, found in values.items()} | _intervals("images", values, start=1)
+
+
+def _row_of_group(group: _Group, seed: int) -> dict[str, object]:
+    pairs = group.counting
+    row = _ids(group.pairs[0], ALL, ALL, pairs)
     if not pairs:
         return row
-    slopes = boundaries([pair.cells for pair in pairs])
-    mean, own = 0, []
-    for pair in pairs:
-        sums = pair.cells.sums(slopes)
-        mean += sums / len(pairs)
-        own.append(sums[0])
-    values = _numbers(mean, slopes)
-    row |= {name: found[0] for name, found in values.items()}
-    resamples = {"images": {name: found[1:] for name, found in values.items()}}
-    for over, weights in _weights(pairs, seed_of(seed, "triangle", objective, *recipes)).items():
-        resamples[over] = _numbers(weights @ own / weights.sum(axis=1, keepdims=True), slopes)
-    for over, found in resamples.items():
-        for name in WITH_INTERVALS:
-            row[f"{name}_{over}_low"], row[f"{name}_{over}_high"] = interval(found[name])
+    values = _numbers(group.mean, group.slopes)
+    row |= {name: found[0] for name, found in values.items()} | _intervals("images", values, start=1)
+    for over, weights in _weights(pairs, seed_of(seed, "triangle", *group.pairs[0].names)):
+        resampled = weights @ np.array(group.own) / weights.sum(axis=1, keepdims=True)
+        row |= _intervals(over, _numbers(resampled, group.slopes))
     return row
 
 
-def _weights(pairs: Sequence[_Pair], seed: int) -> dict[str, np.ndarray]:
+def _ids(first: _Pair, sender: str, receiver: str, counting: Sequence[_Pair]) -> dict[str, object]:
+    cells = sum(len(pair.cells.below) for pair in counting)
+    return dict(zip(IDS, (*first.names, sender, receiver, len(counting), cells), strict=True))
+
+
+def _intervals(over: str, resamples: dict[str, np.ndarray], start: int = 0) -> dict[str, float]:
+    """`INTERVALS` over resamples, of which the first may be left out."""
+    ends = {name: interval(resamples[name][start:]) for name in WITH_INTERVALS}
+    return {f"{name}_{over}_{end}": value for name, both in ends.items() for end, value in zip(ENDS, both, strict=True)}
+
+
+def _weights(pairs: Sequence[_Pair], seed: int) -> Iterator[tuple[str, np.ndarray]]:
     """How much each pair counts in resamples of pairs and of seeds (resamples, pairs), where there are several."""
-    weights = {"pairs": drawn(len(pairs), seed)} if len(pairs) > 1 else {}
+    if len(pairs) == 1:
+        return
+    yield "pairs", drawn(len(pairs), seed)
     seeds = sorted({network.seed for pair in pairs for network in (pair.sender, pair.receiver)})
-    if len(pairs) > 1 and len(seeds) > 1:
-        draws = drawn(len(seeds), seed)
-        senders, receivers = (
-            draws[:, [seeds.index(network.seed) for network in role]]
-            for role in zip(*((pair.sender, pair.receiver) for pair in pairs), strict=True)
-        )
-        drawn_pairs = senders * receivers
-        weights["seeds"] = drawn_pairs[drawn_pairs.any(axis=1)]
-    return weights
+    if len(seeds) > 1:
+        places, draws = {one: place for place, one in enumerate(seeds)}, drawn(len(seeds), seed)
+        drawn_pairs = draws[:, [places[pair.sender.seed] for pair in pairs]]
+        drawn_pairs *= draws[:, [places[pair.receiver.seed] for pair in pairs]]
+        yield "seeds", drawn_pairs[drawn_pairs.any(axis=1)]

@@ -1,11 +1,17 @@
 """How far each cell's accuracy can be trusted: intervals over test images, seeds of networks and seeds of stitches."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 from scipy.special import ndtri, stdtrit
 
+from modelstitch.analysis import tables
+from modelstitch.analysis.cells import ORDER
 from modelstitch.analysis.controls import CELL
 from modelstitch.config.stitches import kind_of
+from modelstitch.identifiers import NetworkId
 
 CONFIDENCE = 0.95
 IDS = (
@@ -51,6 +57,17 @@ def uncertainty(cells: pd.DataFrame) -> pd.DataFrame:
     networks = over_networks(table, families).add_prefix("network_")
     stitches = over_stitches(table, ["kind", *CELL[1:]]).add_prefix("stitch_")
     return pd.concat([table, networks, stitches], axis="columns")[list(COLUMNS)]
+
+
+def by_sender(path: Path | str) -> Iterator[tuple[str, pd.DataFrame]]:
+    """`uncertainty` of a cells table that is a file, with the name ""; of one that is in parts, each sender's."""
+    if not Path(path).is_dir():
+        yield "", uncertainty(tables.read(path))
+        return
+    # All seeds of a sender at once: intervals over networks are of all of them.
+    for cells in tables.parts(path, lambda name: NetworkId.parse(name)[:2]):
+        table = uncertainty(tables.in_order(cells, ORDER))
+        yield from table.groupby("sender", sort=False)
 
 
 def wilson(accuracy: np.ndarray, images: np.ndarray | int) -> tuple[np.ndarray, np.ndarray]:

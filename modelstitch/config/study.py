@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import chain, islice, product, starmap
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,6 +27,7 @@ from modelstitch.identifiers import RECIPES, NetworkId, PairIds
 
 ROLES = ("sender", "receiver")
 LARGEST = 10**18  # of any number in a study; 64 bits hold it
+LARGE_STUDY = 5000  # matrices: more of them have tables in parts, and no figures of single pairs unless asked for
 
 
 def _check_colormap(value: str) -> str:
@@ -43,6 +45,11 @@ class Figures(Section):
     colormap: Annotated[str, AfterValidator(_check_colormap)] = Field(description="a colormap of matplotlib")
     formats: Annotated[tuple[Literal["png", "pdf", "svg"], ...], *UNIQUE] = Field(
         description="files drawn for each figure; png is required, the report shows it"
+    )
+
+    pairs: bool | None = Field(
+        default=None,
+        description=f"whether every pair has a figure of its own; null: in studies of up to {LARGE_STUDY} matrices",
     )
 
     @field_validator("formats")
@@ -121,14 +128,14 @@ class Study(Section):
     def _pairs_of_the_study(cls, stitches: Stitches, info: ValidationInfo) -> Stitches:
         if not {"networks", "pairs"} <= info.data.keys():
             return stitches
-        networks, known = info.data["networks"], list(_joined(info.data["networks"], info.data["pairs"]))
+        networks = info.data["networks"]
         mistakes = []
         for name, section in stitches:
             pairs = (section and section.pairs) or ()
             found = list(_of_no_network(networks, pairs)) or [
                 ((index,), f"{pair.sender} → {pair.receiver} is not among the study's `pairs`")
                 for index, pair in enumerate(pairs)
-                if not any(pair.joins(*ids) for ids in known)
+                if not any(_joined(networks, info.data["pairs"], (pair,)))
             ]
             mistakes += [((name, "pairs", *at), text) for at, text in found]
         if mistakes:
@@ -211,7 +218,8 @@ class Study(Section):
 
     def recipes(self, objective: str) -> list[tuple[str, str]]:
         """Recipes of the sender and of the receiver that an objective's pairs have, in the order of `pairs`."""
-        return list(dict.fromkeys((pair.sender.recipe, pair.receiver.recipe) for pair in self.ordered_pairs(objective)))
+        chosen = self.stitches.objectives()[objective].pairs
+        return list(dict.fromkeys(pair.recipes for pair in self.pairs if any(_joined(self.networks, (pair,), chosen))))
 
     def ordered_pairs(self, objective: str | None = None) -> list[PairIds]:
         """Every ordered pair of networks, in the order of `pairs`, then of senders, then of receivers.
@@ -222,21 +230,31 @@ class Study(Section):
         chosen = self.stitches.objectives()[objective].pairs if objective else None
         return list(_joined(self.networks, self.pairs, chosen))
 
+    def stitches_pair(self, objective: str, sender: NetworkId, receiver: NetworkId) -> bool:
+        """Whether two networks of the study are stitched for an objective, if it has it."""
+        settings = self.stitches.objectives().get(objective)
+        chosen = [self.pairs] + ([] if settings is None or settings.pairs is None else [settings.pairs])
+        return settings is not None and all(any(pair.joins(sender, receiver) for pair in pairs) for pairs in chosen)
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it has more than `LARGE_STUDY` matrices."""
+        every = (_joined(self.networks, self.pairs, one.pairs) for one in self.stitches.objectives().values())
+        return any(True for _ in islice(chain.from_iterable(every), LARGE_STUDY, None))
+
     def stitched_pairs(self) -> list[tuple[str, PairIds]]:
         """Every objective with each of its ordered pairs."""
         return [(objective, pair) for objective in self.objectives() for pair in self.ordered_pairs(objective)]
 
 
-def _joined(networks: Networks, pairs: Pairs, chosen: Pairs | None = None) -> dict[PairIds, None]:
+def _joined(networks: Networks, pairs: Pairs, chosen: Pairs | None = None) -> Iterator[PairIds]:
     """Every pair of networks of a study's `pairs`, each once, in their order; only `chosen` ones if there are any."""
-    joined = (
-        PairIds(sender, receiver)
-        for pair in pairs
-        for sender in _family(networks, pair.sender)
-        for receiver in _family(networks, pair.receiver)
-        if pair.joins(sender, receiver)
-    )
-    return dict.fromkeys(ids for ids in joined if chosen is None or any(pair.joins(*ids) for pair in chosen))
+    seen = set()
+    for pair in pairs:
+        for ids in starmap(PairIds, product(_family(networks, pair.sender), _family(networks, pair.receiver))):
+            if pair.joins(*ids) and ids not in seen and (chosen is None or any(one.joins(*ids) for one in chosen)):
+                seen.add(ids)
+                yield ids
 
 
 def _of_no_network(networks: Networks, pairs: Pairs) -> Iterator[tuple[tuple[int | str, ...], str]]:

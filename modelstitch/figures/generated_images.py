@@ -201,6 +201,7 @@ def draw_all(
     folder: Path | str,
     colormap: str,
     formats: Sequence[str],
+    pairs: bool = True,
 ) -> None:
     """Draw the images of every pair, and what they are like by layer.
 
@@ -211,12 +212,12 @@ def draw_all(
         networks: `tables/networks.csv`.
         images: folder of the generated images, `<objective>/<sender>/<receiver>.h5`.
         folder: of the figures.
-        colormap, formats: as the study says.
+        colormap, formats, pairs: as the study says.
 
     Raises:
         ModelstitchError: if a file can't be written.
     """
-    for (sender, receiver), pair in table.groupby(["sender", "receiver"], sort=False):
+    for (sender, receiver), pair in table.groupby(["sender", "receiver"], sort=False) if pairs else ():
         files = {objective: Path(images, objective, sender, f"{receiver}.h5") for objective in pair.objective}
         figure = draw_images(table, files, sender, receiver)
         save(figure, [Path(folder, "generated_images", sender, f"{receiver}.{kind}") for kind in formats])

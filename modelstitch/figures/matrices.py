@@ -18,11 +18,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Outline
 
+from modelstitch.analysis.cells import ROLES
 from modelstitch.analysis.controls import OVER_REMAPPED, with_excess
 from modelstitch.analysis.depth import average
 from modelstitch.config.stitches import REMAPPED, is_control, is_measured
 from modelstitch.figures.canvas import (
     BAR_SPACE,
+    DPI,
     FAILED,
     FAINT,
     HEADING,
@@ -49,7 +51,18 @@ from modelstitch.figures.canvas import (
 from modelstitch.identifiers import RECIPES, NetworkId
 
 AVERAGE = 3.2  # inches, as all that follow
+LONGEST_SIDE = 20.0  # of the cells of many networks
+MOST_SQUARES = 200_000  # cells that are drawn one by one; more of them are one picture
 AVERAGE_POINTS = 256  # a power of two: no point is as near to one layer as to the next
+# Of the cells table, what the pictures of many pairs show.
+COLUMNS = (
+    "objective",
+    *(f"{role}{of}" for role in ROLES for of in ("", "_architecture", "_recipe", "_seed", "_layer", "_layer_count")),
+    "accuracy",
+    "relative_accuracy",
+    "diverged",
+    OVER_REMAPPED,
+)
 SIDES = (("sender", "sender_layer"), ("receiver", "receiver_layer"))
 
 
@@ -147,7 +160,7 @@ def _draw_panels(cells: pd.DataFrame, networks: pd.DataFrame, colormap: str, roo
     panels = {key: panel for key, panel in groups}  # noqa: C416
     order = sorted(panels, key=lambda key: [is_control(key[0]), *map(RECIPES.index, key[1:])])
     layers = max(panel[list(side)].drop_duplicates().shape[0] for panel in panels.values() for side in SIDES)
-    cell = min(max(room / layers, 0.03), largest)
+    cell = min(max(room / layers, min(0.03, LONGEST_SIDE / layers)), largest)
     grids = [_grid(panels[key], networks, cell) for key in order]
     headings = [(_heading(key, cells.objective.iloc[0]), _summary(panels[key])) for key in order]
     left, above = max(grid.left for grid in grids), max(grid.top for grid in grids) + 0.4
@@ -326,6 +339,9 @@ def _draw_cells(axes: Axes, grid: _Grid, left: float, top: float, colormap: str)
         offset + side.starts[side.layers.get_indexer(pd.MultiIndex.from_frame(cells[list(keys)]))]
         for offset, side, keys in zip((top, left), (grid.rows, grid.columns), SIDES, strict=True)
     )
+    if len(cells) > MOST_SQUARES:
+        _draw_as_one(axes, grid, left, top, colormap)
+        return
     corners = np.stack([x, y], axis=1)[:, None] + cell * np.array([(0, 0), (1, 0), (1, 1), (0, 1)])
     values = cells.accuracy.to_numpy()
     failed = np.isnan(values)
@@ -340,6 +356,29 @@ def _draw_cells(axes: Axes, grid: _Grid, left: float, top: float, colormap: str)
     axes.add_collection(PolyCollection(corners, facecolors="none", edgecolors="white", linewidths=0.8))
     for across, down, value, diverged in zip(x, y, values, cells.diverged, strict=True):
         write_accuracy(axes, across, down, cell, value, colormap, failure="div" if diverged else "n/a")
+
+
+def _draw_as_one(axes: Axes, grid: _Grid, left: float, top: float, colormap: str) -> None:
+    """The cells as one picture, whose points are those of the figure; a cell without a result is grey."""
+    places = [
+        side.layers.get_indexer(pd.MultiIndex.from_frame(grid.cells[list(keys)]))
+        for side, keys in zip((grid.rows, grid.columns), SIDES, strict=True)
+    ]
+    colours = np.zeros((len(grid.rows.starts) + 1, len(grid.columns.starts) + 1, 4), np.uint8)  # the last: gaps
+    values = grid.cells.accuracy.to_numpy()
+    colours[*places] = matplotlib.colormaps[colormap](values, bytes=True)
+    failed = np.isnan(values)
+    colours[*(place[failed] for place in places)] = np.array(matplotlib.colors.to_rgba(FAILED["facecolor"])) * 255
+    points = [_points(side, grid.cell) for side in (grid.rows, grid.columns)]
+    extent = (left, left + grid.columns.length, top + grid.rows.length, top)
+    axes.imshow(colours[np.ix_(*points)], extent=extent, aspect="auto", interpolation="nearest")
+
+
+def _points(side: _Side, cell: float) -> np.ndarray:
+    """Which layer each point of a side shows, the first after the last in a gap."""
+    middles = (np.arange(round(side.length * DPI)) + 0.5) / DPI
+    found = np.searchsorted(side.starts, middles, side="right") - 1
+    return np.where(middles < side.starts[found] + cell, found, len(side.starts))
 
 
 def _write_layers(axes: Axes, grid: _Grid, left: float, top: float, size: float) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 from modelstitch.config.families import LINEAR, Family
 from modelstitch.config.stitches import AdamStitches, PaperStitches
@@ -60,11 +60,13 @@ class PairWork:
         return self.sender.prefix_operations(max(self.sender_layers)) + passes * cells
 
 
+@cache
 def stitch_operations(geometry: Geometry, family: Family = LINEAR) -> int:
     """Operations of a stitch's forward pass for one image."""
     return family_of(family.name).operations(geometry, family)
 
 
+@cache
 def stitch_numbers(geometry: Geometry, family: Family = LINEAR) -> int:
     """What a stitch has of weights, biases and the like."""
     return family_of(family.name).numbers(geometry, family)

@@ -48,5 +48,6 @@ def stitches(
 
 
 def tables(plan: PlannedStudy, pairs: int, cells: int) -> int:
-    """Tables, matrices and figures."""
-    return CELL_TABLE_BYTES * cells + FIGURE_BYTES * pairs * len(plan.study.figures.formats)
+    """Tables, matrices and figures, and a bit per cell and test image."""
+    outcomes = 8 * math.ceil(plan.sizes.test_images / 64) * cells
+    return CELL_TABLE_BYTES * cells + outcomes + FIGURE_BYTES * pairs * len(plan.study.figures.formats)

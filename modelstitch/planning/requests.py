@@ -218,9 +218,9 @@ def joining_mb(plan: PlannedStudy, sender: str | NetworkId, receiver: str | Netw
 
 def _largest_group(receiver: Description, layers: Sequence[int]) -> int:
     """Bytes of the largest group of any column on a CPU; one image may be more than the limit."""
-    found = 0
+    found, shapes = 0, receiver.shapes
     for j in layers:
-        suffix = Suffix(receiver.shapes[j].size, max(receiver.largest[j + 1 :]), sum(receiver.kept[j + 1 :]))
+        suffix = Suffix(shapes[j].size, max(receiver.largest[j + 1 :]), sum(receiver.kept[j + 1 :]))
         found = max(found, group_bytes(suffix, max(CPU_BYTES, 4 * suffix.largest)))
     return found
 

@@ -44,7 +44,7 @@ class StudyResults:
             ModelstitchError: if it isn't there, with those that are.
         """
         path = self.path / "tables" / name
-        if not path.is_file():
+        if not path.exists():
             there = sorted(file.name for file in path.parent.glob("*.*")) if path.parent.is_dir() else []
             raise ModelstitchError(
                 f"{path}: no such table: {'there are ' + ', '.join(there) if there else 'run the study'}"

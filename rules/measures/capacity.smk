@@ -69,8 +69,8 @@ if WIDENING:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=TABLES_MB,
-            runtime=TABLES_MINUTES,
+            mem_mb=tables_mb,
+            runtime=tables_minutes,
         params:
             records=digest_of(CAPACITY_RECORDS),
             study=STUDY.study,
@@ -95,8 +95,8 @@ if WIDENING:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=TABLES_MB,
-            runtime=TABLES_MINUTES,
+            mem_mb=tables_mb,
+            runtime=tables_minutes,
         params:
             measure="capacity",
             code=code_of("draw_measure.py", modules=("modelstitch.figures.capacity",)),

@@ -1,8 +1,6 @@
 """A sender that is noise, one cluster per class, stitched into every layer of each receiver."""
 
 NOISE = STUDY.measures.clustered_noise
-RECEIVERS = list(dict.fromkeys(pair.receiver for pair in PAIRS)) if NOISE else []
-RECEIVER_NOISES = [f"{RESULTS}/measures/clustered_noise/{receiver}.csv" for receiver in RECEIVERS]
 NOISE_TABLE = f"{RESULTS}/tables/clustered_noise.csv"
 NOISE_FIGURE = in_report(
     f"{RESULTS}/figures/clustered_noise",
@@ -41,9 +39,14 @@ if NOISE:
         script:
             "../../workflow_scripts/measure_clustered_noise.py"
 
+    @of_study
+    def receiver_noises():
+        receivers = dict.fromkeys(pair.receiver for pair in pairs())
+        return [f"{RESULTS}/measures/clustered_noise/{receiver}.csv" for receiver in receivers]
+
     rule gather_clustered_noise:
         input:
-            cells=RECEIVER_NOISES,
+            cells=receiver_noises,
         output:
             cells=report(
                 NOISE_TABLE,
@@ -58,10 +61,10 @@ if NOISE:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=TABLES_MB,
-            runtime=TABLES_MINUTES,
+            mem_mb=tables_mb,
+            runtime=tables_minutes,
         params:
-            networks=digest_of(RECEIVER_NOISES),
+            networks=digest_each(receiver_noises),
             code=code_of("gather_tables.py"),
         script:
             "../../workflow_scripts/gather_tables.py"
@@ -79,8 +82,8 @@ if NOISE:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=TABLES_MB,
-            runtime=TABLES_MINUTES,
+            mem_mb=tables_mb,
+            runtime=tables_minutes,
         params:
             measure="clustered_noise",
             code=code_of("draw_measure.py", modules=("modelstitch.figures.clustered_noise",)),

@@ -1,14 +1,12 @@
 """How far stitched representations are from the expected one: of the stitches of both objectives."""
 
 DISTANCES = [RESULTS / f"tables/{name}.csv" for name in ("distances", "distance_summary")]
-PAIR_DISTANCES = [
-    f"{RESULTS}/measures/distances/{sender}/{receiver}.csv"
-    for objective, (sender, receiver) in STITCHED
-    if objective == "similarity" and ("task", str(sender), str(receiver)) in STITCHED_FOR
-]
+HAS_DISTANCES = "similarity" in OBJECTIVES and any(
+    STUDY.stitches_pair("task", *pair) for pair in STUDY.ordered_pairs("similarity")
+)
 
 
-if PAIR_DISTANCES:
+if HAS_DISTANCES:
     MEASURED += DISTANCES
 
     rule measure_distances:
@@ -44,9 +42,17 @@ if PAIR_DISTANCES:
         script:
             "../../workflow_scripts/measure_pair.py"
 
+    @of_study
+    def pair_distances():
+        return [
+            f"{RESULTS}/measures/distances/{sender}/{receiver}.csv"
+            for objective, (sender, receiver) in stitched()
+            if objective == "similarity" and is_stitched("task", sender, receiver)
+        ]
+
     rule summarise_distances:
         input:
-            PAIR_DISTANCES,
+            pair_distances,
         output:
             distances=report(
                 RESULTS / "tables/distances.csv",
@@ -67,10 +73,10 @@ if PAIR_DISTANCES:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=TABLES_MB,
-            runtime=TABLES_MINUTES,
+            mem_mb=tables_mb,
+            runtime=tables_minutes,
         params:
-            pairs=digest_of(PAIR_DISTANCES),
+            pairs=digest_each(pair_distances),
             numbers=digest_of(
                 [(Path(workflow.basedir) / "modelstitch/analysis/published/squared_errors.csv").read_text()]
             ),

@@ -2,21 +2,9 @@
 
 IMAGES_MEASURED = STUDY.measures.generated_images
 GENERATED = "{objective}/{sender}/{receiver}"
-ALL_GENERATED = [f"{objective}/{pair.sender}/{pair.receiver}" for objective, pair in STITCHES_MEASURED]
-GENERATED_TABLES = [f"{RESULTS}/measures/generated_images/{name}.csv" for name in ALL_GENERATED]
-GENERATED_IMAGES = [f"{RESULTS}/measures/generated_images/{name}.h5" for name in ALL_GENERATED]
 GENERATION_TABLE = RESULTS / "tables/generated_images.csv"
-GENERATION_FIGURES = [
-    file
-    for pair in dict.fromkeys(pair for _, pair in STITCHES_MEASURED)
-    for file in in_report(
-        RESULTS / f"figures/generated_images/{pair.sender}/{pair.receiver}",
-        "../../report/generated_images_pair.rst",
-        "Generated images",
-        sender=str(pair.sender),
-        receiver=str(pair.receiver),
-    )
-] + in_report(
+GENERATED_PAIR_FIGURES = {"pairs": RESULTS / "figures/generated_images"} if PAIRS_DRAWN else {}
+GENERATION_FIGURE = in_report(
     RESULTS / "figures/generated_images",
     "../../report/generated_images_metrics.rst",
     "Generated images",
@@ -26,8 +14,18 @@ INPUT_STITCHES = f"{RESULTS}/generated_images/{GENERATED}.safetensors"
 
 
 if IMAGES_MEASURED:
-    MEASURED += [str(file) for file in [GENERATION_TABLE, *GENERATION_FIGURES]]
-    MEASURED += [f"{RESULTS}/generated_images/{name}.safetensors" for name in ALL_GENERATED if KEEP_STITCHES]
+    MEASURED += [str(file) for file in [GENERATION_TABLE, *GENERATED_PAIR_FIGURES.values(), *GENERATION_FIGURE]]
+
+    def generated(pattern):
+        """A file of each pair and objective."""
+        return of_study(
+            lambda: [pattern.format(objective=objective, **pair._asdict()) for objective, pair in stitches_measured()]
+        )
+
+    generated_tables = generated(f"{RESULTS}/measures/generated_images/{GENERATED}.csv")
+    generated_files = generated(f"{RESULTS}/measures/generated_images/{GENERATED}.h5")
+    if KEEP_STITCHES:
+        MEASURED.append(generated(INPUT_STITCHES))
 
     rule stitch_input:
         input:
@@ -92,7 +90,7 @@ if IMAGES_MEASURED:
 
     rule gather_generated_images:
         input:
-            cells=GENERATED_TABLES,
+            cells=generated_tables,
         output:
             cells=report(
                 GENERATION_TABLE,
@@ -107,10 +105,10 @@ if IMAGES_MEASURED:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=TABLES_MB,
-            runtime=TABLES_MINUTES,
+            mem_mb=tables_mb,
+            runtime=tables_minutes,
         params:
-            tables=digest_of(GENERATED_TABLES),
+            tables=digest_each(generated_tables),
             code=code_of("gather_tables.py"),
         script:
             "../../workflow_scripts/gather_tables.py"
@@ -119,9 +117,18 @@ if IMAGES_MEASURED:
         input:
             table=GENERATION_TABLE,
             networks=TABLES["networks"],
-            images=GENERATED_IMAGES,
+            images=generated_files,
         output:
-            GENERATION_FIGURES,
+            GENERATION_FIGURE,
+            **{
+                name: of_pairs(
+                    folder,
+                    "{sender}/{receiver}",
+                    "../../report/generated_images_pair.rst",
+                    "Generated images",
+                )
+                for name, folder in GENERATED_PAIR_FIGURES.items()
+            },
         log:
             RESULTS / "logs/draw_generated_images.log",
         benchmark:
@@ -129,14 +136,15 @@ if IMAGES_MEASURED:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=TABLES_MB,
-            runtime=TABLES_MINUTES,
+            mem_mb=tables_mb,
+            runtime=tables_minutes,
         params:
             images=lambda wildcards, input: str(Path(input.images[0]).parents[2]),
-            folder=lambda wildcards, output: str(Path(output[-1]).parent),
+            folder=lambda wildcards, output: str(Path(output[0]).parent),
+            pairs=PAIRS_DRAWN,
             colormap=COLORMAP,
             formats=list(FORMATS),
-            tables=digest_of(GENERATED_TABLES),
+            tables=digest_each(generated_tables),
             code=code_of("draw_generated_images.py"),
         script:
             "../../workflow_scripts/draw_generated_images.py"

@@ -1,9 +1,6 @@
 """Does a stitch preserve the expected representation, or hack the receiver?"""
 
 HACKED = STUDY.measures.hacking
-PAIRS_HACKED = [
-    f"{RESULTS}/measures/hacking/{objective}/{pair.sender}/{pair.receiver}" for objective, pair in STITCHES_MEASURED
-]
 HACKING_TABLES = {name: f"{RESULTS}/tables/{name}.csv" for name in ("hacking", "hacking_suffix")}
 HACKING_FIGURE = in_report(
     f"{RESULTS}/figures/hacking_{{objective}}",
@@ -34,7 +31,7 @@ if HACKED:
             "../../envs/modelstitch.yaml"
         threads: STUDY.jobs.threads
         resources:
-            mem_mb=memory(lambda wildcards: requests.hacking_mb(PLAN, *cells_of_pair(wildcards))),
+            mem_mb=memory(lambda wildcards: of_cells(requests.hacking_mb, *cells_of_pair(wildcards))),
             runtime=minutes_of_measure("sender", "receiver"),
             gpu=GPUS,
             device=DEVICE,
@@ -51,10 +48,17 @@ if HACKED:
         script:
             "../../workflow_scripts/measure_pair.py"
 
+    @of_study
+    def hacked_cells():
+        return [
+            f"{RESULTS}/measures/hacking/{objective}/{pair.sender}/{pair.receiver}.csv"
+            for objective, pair in stitches_measured()
+        ]
+
     rule gather_hacking:
         input:
-            cells=[f"{pair}.csv" for pair in PAIRS_HACKED],
-            suffixes=[f"{pair}.suffix.csv" for pair in PAIRS_HACKED],
+            cells=hacked_cells,
+            suffixes=lambda wildcards: [str(Path(path).with_suffix(".suffix.csv")) for path in hacked_cells()],
         output:
             cells=report(
                 HACKING_TABLES["hacking"],
@@ -70,10 +74,10 @@ if HACKED:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=TABLES_MB,
-            runtime=TABLES_MINUTES,
+            mem_mb=tables_mb,
+            runtime=tables_minutes,
         params:
-            pairs=digest_of(PAIRS_HACKED),
+            pairs=digest_each(hacked_cells),
             code=code_of("gather_tables.py"),
         script:
             "../../workflow_scripts/gather_tables.py"
@@ -90,11 +94,11 @@ if HACKED:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=TABLES_MB,
-            runtime=TABLES_MINUTES,
+            mem_mb=tables_mb,
+            runtime=tables_minutes,
         params:
             measure="hacking",
-            pairs=digest_of(PAIRS_HACKED),
+            pairs=digest_each(hacked_cells),
             code=code_of("draw_measure.py", modules=("modelstitch.figures.hacking",)),
         script:
             "../../workflow_scripts/draw_measure.py"

@@ -5,24 +5,27 @@ PREDICTORS_TABLE = f"{RESULTS}/tables/predictors.csv"
 PREDICTORS_FIGURE = in_report(
     f"{RESULTS}/figures/predictors", "../../report/predictors_figure.rst", "Predictors", figure="predictors"
 )
-TASK_RECORDS = [str(RECORD).format(objective="task", **pair._asdict()) for name, pair in STITCHED if name == "task"]
 # Where the study has them; the tables are those of other rules.
 PREDICTING_TABLES = {}
 if STUDY.measures.probes:
     PREDICTING_TABLES["probes"] = f"{RESULTS}/tables/probes.csv"
-if PAIR_DISTANCES:
+if HAS_DISTANCES:
     PREDICTING_TABLES["distances"] = f"{RESULTS}/tables/distances.csv"
 
 
 if PREDICTING:
     MEASURED += [PREDICTORS_TABLE, *map(str, PREDICTORS_FIGURE)]
 
+    @of_study
+    def task_records():
+        return [str(RECORD).format(objective="task", **pair._asdict()) for name, pair in stitched() if name == "task"]
+
     rule measure_predictors:
         input:
             **PREDICTING_TABLES,
             cells=TABLES["cells_parquet"],
             dataset=IMAGES,
-            records=TASK_RECORDS,
+            records=task_records,
         output:
             table=report(
                 PREDICTORS_TABLE,
@@ -37,12 +40,12 @@ if PREDICTING:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=TABLES_MB,
-            runtime=TABLES_MINUTES,
+            mem_mb=tables_mb,
+            runtime=tables_minutes,
         params:
             folds=PREDICTING.folds,
             tables=list(PREDICTING_TABLES),
-            records=digest_of(TASK_RECORDS),
+            records=digest_each(task_records),
             study=STUDY.study,
             seed=STUDY.seed,
             code=code_of("measure_predictors.py"),
@@ -61,8 +64,8 @@ if PREDICTING:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=TABLES_MB,
-            runtime=TABLES_MINUTES,
+            mem_mb=tables_mb,
+            runtime=tables_minutes,
         params:
             measure="predictors",
             code=code_of("draw_measure.py", modules=("modelstitch.figures.predictors",)),

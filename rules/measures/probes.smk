@@ -3,8 +3,6 @@
 PROBING = STUDY.measures.probes
 # Compared with stitches for the task, where there are some.
 PROBING_PRECISION = getattr(STUDY.stitches.task, "precision", "float32")
-SENDERS = list(dict.fromkeys(pair.sender for pair in PAIRS)) if PROBING else []
-NETWORK_PROBES = [f"{RESULTS}/measures/probes/{sender}.csv" for sender in SENDERS]
 PROBES = f"{RESULTS}/tables/probes.csv"
 
 
@@ -37,9 +35,14 @@ if PROBING:
         script:
             "../../workflow_scripts/probe_network.py"
 
+    @of_study
+    def network_probes():
+        senders = dict.fromkeys(pair.sender for pair in pairs())
+        return [f"{RESULTS}/measures/probes/{sender}.csv" for sender in senders]
+
     rule compare_probes:
         input:
-            probes=NETWORK_PROBES,
+            probes=network_probes,
             cells=TABLES["cells_parquet"],
         output:
             report(
@@ -55,10 +58,10 @@ if PROBING:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=TABLES_MB,
-            runtime=TABLES_MINUTES,
+            mem_mb=tables_mb,
+            runtime=tables_minutes,
         params:
-            networks=digest_of(NETWORK_PROBES),
+            networks=digest_each(network_probes),
             code=code_of("compare_probes.py"),
         script:
             "../../workflow_scripts/compare_probes.py"

@@ -65,8 +65,8 @@ if RANKED:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=TABLES_MB,
-            runtime=TABLES_MINUTES,
+            mem_mb=tables_mb,
+            runtime=tables_minutes,
         params:
             pairs=digest_of(PAIR_RANKS),
             code=code_of("gather_tables.py"),
@@ -86,8 +86,8 @@ if RANKED:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=TABLES_MB,
-            runtime=TABLES_MINUTES,
+            mem_mb=tables_mb,
+            runtime=tables_minutes,
         params:
             measure="rank_sensitivity",
             code=code_of("draw_measure.py", modules=("modelstitch.figures.rank_sensitivity",)),

@@ -1,7 +1,6 @@
 """How similar the layers of each cell are by their representations alone, beside its accuracy."""
 
 SIMILARITY = STUDY.measures.statistical_similarity
-PAIR_SIMILARITIES = [f"{RESULTS}/measures/statistical_similarity/{pair.sender}/{pair.receiver}.csv" for pair in PAIRS]
 SIMILARITY_TABLES = {
     name: RESULTS / f"tables/statistical_{name}.csv" for name in ("similarity", "agreement", "disagreement")
 }
@@ -51,9 +50,13 @@ if SIMILARITY:
         script:
             "../../workflow_scripts/measure_pair.py"
 
+    @of_study
+    def pair_similarities():
+        return [f"{RESULTS}/measures/statistical_similarity/{pair.sender}/{pair.receiver}.csv" for pair in pairs()]
+
     rule summarise_statistical_similarity:
         input:
-            similarities=PAIR_SIMILARITIES,
+            similarities=pair_similarities,
             cells=TABLES["cells_parquet"],
         output:
             similarities=report(
@@ -81,10 +84,10 @@ if SIMILARITY:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=TABLES_MB,
-            runtime=TABLES_MINUTES,
+            mem_mb=tables_mb,
+            runtime=tables_minutes,
         params:
-            pairs=digest_of(PAIR_SIMILARITIES),
+            pairs=digest_each(pair_similarities),
             code=code_of("summarise_statistical_similarity.py"),
         script:
             "../../workflow_scripts/summarise_statistical_similarity.py"
@@ -102,12 +105,12 @@ if SIMILARITY:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=TABLES_MB,
-            runtime=TABLES_MINUTES,
+            mem_mb=tables_mb,
+            runtime=tables_minutes,
         params:
             measure="statistical_similarity",
             arguments={"colormap": COLORMAP},
-            pairs=digest_of(PAIR_SIMILARITIES),
+            pairs=digest_each(pair_similarities),
             code=code_of("draw_measure.py", modules=("modelstitch.figures.statistical_similarity",)),
         script:
             "../../workflow_scripts/draw_measure.py"

@@ -9,10 +9,6 @@ SPECTRA_FIGURE = in_report(
     figure="spectra by depth",
     objective="{objective}",
 )
-PAIR_SPECTRA = [
-    f"{RESULTS}/measures/stitch_spectra/{pair.sender}/{pair.receiver}.csv"
-    for pair in dict.fromkeys(pair for objective, pair in STITCHED if objective in WITH_SPECTRA)
-]
 
 
 if SPECTRA:
@@ -53,9 +49,14 @@ if SPECTRA:
         script:
             "../../workflow_scripts/measure_pair.py"
 
+    @of_study
+    def pair_spectra():
+        chosen = dict.fromkeys(pair for objective, pair in stitched() if objective in WITH_SPECTRA)
+        return [f"{RESULTS}/measures/stitch_spectra/{pair.sender}/{pair.receiver}.csv" for pair in chosen]
+
     rule gather_stitch_spectra:
         input:
-            cells=PAIR_SPECTRA,
+            cells=pair_spectra,
         output:
             cells=report(
                 SPECTRA_TABLE,
@@ -70,10 +71,10 @@ if SPECTRA:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=TABLES_MB,
-            runtime=TABLES_MINUTES,
+            mem_mb=tables_mb,
+            runtime=tables_minutes,
         params:
-            pairs=digest_of(PAIR_SPECTRA),
+            pairs=digest_each(pair_spectra),
             code=code_of("gather_tables.py"),
         script:
             "../../workflow_scripts/gather_tables.py"
@@ -90,12 +91,12 @@ if SPECTRA:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=TABLES_MB,
-            runtime=TABLES_MINUTES,
+            mem_mb=tables_mb,
+            runtime=tables_minutes,
         params:
             measure="stitch_spectra",
             arguments={"colormap": COLORMAP},
-            pairs=digest_of(PAIR_SPECTRA),
+            pairs=digest_each(pair_spectra),
             code=code_of("draw_measure.py", modules=("modelstitch.figures.stitch_spectra",)),
         script:
             "../../workflow_scripts/draw_measure.py"

@@ -14,7 +14,7 @@ BUDGET_RECORDS = [
     )
     for pair in (GROWING.pairs if GROWING else ())
     for objective in ("task", REMAPPED)
-    if (objective, pair.sender, pair.receiver) in STITCHED_FOR
+    if is_stitched(objective, pair.sender, pair.receiver)
     for start in STARTS
     for epochs in sorted(GROWING.epochs)
 ]
@@ -81,8 +81,8 @@ if GROWING:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=TABLES_MB,
-            runtime=TABLES_MINUTES,
+            mem_mb=tables_mb,
+            runtime=tables_minutes,
         params:
             records=digest_of(BUDGET_RECORDS),
             study=STUDY.study,
@@ -105,8 +105,8 @@ if GROWING:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=TABLES_MB,
-            runtime=TABLES_MINUTES,
+            mem_mb=tables_mb,
+            runtime=tables_minutes,
         params:
             measure="training_budget",
             arguments={"colormap": COLORMAP},

@@ -34,8 +34,8 @@ if JUDGED:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=TABLES_MB,
-            runtime=TABLES_MINUTES,
+            mem_mb=tables_mb,
+            runtime=tables_minutes,
         params:
             reference=JUDGED.reference,
             alike=JUDGED.alike or (),
@@ -56,8 +56,8 @@ if JUDGED:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=TABLES_MB,
-            runtime=TABLES_MINUTES,
+            mem_mb=tables_mb,
+            runtime=tables_minutes,
         params:
             measure="verdicts",
             code=code_of("draw_measure.py", modules=("modelstitch.figures.verdicts",)),

@@ -7,10 +7,11 @@ import pytest
 from scipy import stats
 
 from modelstitch import records
-from modelstitch.analysis import outcomes
-from modelstitch.analysis.comparisons import COLUMNS, compare, holm, mcnemar, summarise
+from modelstitch.analysis import comparisons, outcomes
+from modelstitch.analysis.comparisons import COLUMNS, holm, mcnemar, summarise
 from modelstitch.analysis.triangle import drawn, interval
 from modelstitch.errors import ModelstitchError
+from tests.analysis.written import gathered
 from tests.records import made
 
 ONE, OTHER, RANDOM = "R1111_trained_s0", "R1112_trained_s0", "R1111_random_s0"
@@ -51,6 +52,13 @@ def paths(write_pair):
         write_pair(ONE, OTHER, "remapped", failed=[(4, 4)]),
         write_pair(ONE, OTHER, "remapped-2"),
     ]
+
+
+def compare(paths, dataset):
+    """The table of a whole study, from its records."""
+    ((sender, table),) = comparisons.compare(gathered(paths, dataset))
+    assert sender == ""
+    return table
 
 
 def right_of(path, dataset):

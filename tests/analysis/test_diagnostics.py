@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from modelstitch.analysis import diagnostics, tables
-from modelstitch.analysis.cells import cells
+from modelstitch.analysis.cells import cells, rows_of
 from modelstitch.analysis.networks import networks
 from tests.analysis.written import write_network
 from tests.records import made
@@ -35,7 +35,7 @@ def find(tmp_path):
             for sender in (TRAINED, RANDOM)
             for receiver in (TRAINED, RANDOM)
         ]
-        return diagnostics.find(paths, EVIDENCE, cells(paths, EVIDENCE), networks(files))
+        return diagnostics.find([with_first_losses(paths)], networks(files))
 
     return find
 
@@ -61,6 +61,12 @@ def write_pair(folder, sender, receiver, changes, epochs, objective="task"):
             )
         )
     return made.write(folder, made.record(columns, sender, receiver, objective=objective, receiver_accuracy=0.9))
+
+
+def with_first_losses(paths):
+    """The cells table of some records, with the losses of the first epoch."""
+    rows = pd.DataFrame([row for path in paths for row in rows_of(EVIDENCE.read(path))])
+    return cells(paths, EVIDENCE).merge(rows[[*diagnostics.CELL, "first_train_loss"]], on=list(diagnostics.CELL))
 
 
 def cell_of(row):
@@ -119,7 +125,7 @@ def test_a_loss_that_rose_is_found(find, last, count):
 def test_a_squared_error_that_never_fell_is_found_however_small(tmp_path, losses, count):
     change = {(TRAINED, TRAINED, 0, 4): {"losses": losses, "train": np.nan, "test_loss": 9.0}}
     path = write_pair(tmp_path, TRAINED, TRAINED, change, len(losses), objective="similarity")
-    found = diagnostics.find([path], EVIDENCE, cells([path], EVIDENCE), networks([write_network(tmp_path, TRAINED)]))
+    found = diagnostics.find([with_first_losses([path])], networks([write_network(tmp_path, TRAINED)]))
     assert found.finding.tolist() == ["loss rose"] * count
     assert [cell_of(row) for row in found.itertuples()] == [(TRAINED, TRAINED, 0, 4)] * count
     assert found.limit.tolist() == [0.04] * count
@@ -170,9 +176,7 @@ def test_networks_come_first_then_cells_in_the_order_of_their_table(find):
 
 def test_a_study_without_controls_is_compared_with_none(tmp_path):
     path = write_pair(tmp_path, TRAINED, TRAINED, {}, 2)
-    assert diagnostics.find(
-        [path], EVIDENCE, cells([path], EVIDENCE), networks([write_network(tmp_path, TRAINED)])
-    ).empty
+    assert diagnostics.find([with_first_losses([path])], networks([write_network(tmp_path, TRAINED)])).empty
 
 
 def test_the_table_survives_its_file(find, tmp_path):

@@ -8,22 +8,18 @@ import numpy as np
 import pytest
 
 from modelstitch import records
-from modelstitch.analysis import diagnostics, triangle
 from modelstitch.analysis.cells import cells
-from modelstitch.analysis.comparisons import compare
 from modelstitch.analysis.evidence import Evidence
 from modelstitch.errors import ModelstitchError
 from modelstitch.measures import capacity, predictors, training_budget
-from tests.analysis.written import write_network
+from tests.analysis.written import gathered, write_network
 from tests.records import made
 from tests.records.made import EVIDENCE
 
 ONE, OTHER = "R1111_trained_s0", "R1112_trained_s0"
 READERS = {
     "cells": cells,
-    "failures": lambda paths, evidence: diagnostics._first_losses(paths, evidence),
-    "comparisons": compare,
-    "triangle": lambda paths, evidence: triangle.measure(paths, evidence, 0),
+    "every other table": gathered,
     "predictors": predictors.capacities,
 }
 

@@ -10,6 +10,7 @@ import pytest
 
 from modelstitch.analysis import triangle
 from modelstitch.errors import ModelstitchError
+from tests.analysis.written import gathered
 from tests.records import made
 
 
@@ -128,7 +129,7 @@ def test_a_study_has_a_row_for_each_two_recipes_and_one_a_pair(write_pair, few_d
         for pair in itertools.product(names, repeat=2)
     ]
     paths.append(write_pair("R1111_random_s0", "R1111_trained_s0", lambda i, j: 10))
-    table = triangle.measure(paths[::-1], few_digits_evidence, 0)
+    table = triangle.measure(gathered(paths[::-1], few_digits_evidence), 0)
     assert list(table.sender[:2]) == ["all", "all"]
     assert list(zip(table.sender_recipe[:2], table.receiver_recipe[:2], strict=True)) == [
         ("trained", "trained"),
@@ -146,7 +147,7 @@ def test_a_study_has_a_row_for_each_two_recipes_and_one_a_pair(write_pair, few_d
         assert trained[f"index_slope_{over}_low"] == 1
     assert own[[name for name in table if "_pairs_" in name or "_seeds_" in name]].isna().all(axis=None)
     assert own.difference_images_low.notna().all()
-    pd.testing.assert_frame_equal(table, triangle.measure(paths, few_digits_evidence, 0))
+    pd.testing.assert_frame_equal(table, triangle.measure(gathered(paths, few_digits_evidence), 0))
 
 
 def test_an_interval_over_seeds_draws_networks_by_their_seeds(write_pair, few_digits_evidence):
@@ -156,14 +157,14 @@ def test_an_interval_over_seeds_draws_networks_by_their_seeds(write_pair, few_di
         write_pair(*pair, lambda i, j, good=names[0] == pair[0] == pair[1]: 101 if good and i >= j else 0)
         for pair in itertools.product(names, repeat=2)
     ]
-    row = triangle.measure(paths, few_digits_evidence, 0).iloc[0]
+    row = triangle.measure(gathered(paths, few_digits_evidence), 0).iloc[0]
     assert (row.difference_seeds_low, row.difference, row.difference_seeds_high) == (0, 0.25, 1)
 
 
 def test_the_same_images_are_drawn_for_all_cells(write_pair, few_digits_evidence):
     """A cell above the diagonal is right on the same images as one below, so that resampling changes no difference."""
     path = write_pair("R1111_trained_s0", "R1111_trained_s0", lambda i, j: 60)
-    row = triangle.measure([path], few_digits_evidence, 0).iloc[0]
+    row = triangle.measure(gathered([path], few_digits_evidence), 0).iloc[0]
     assert row.difference_images_low == pytest.approx(0) and row.difference_images_high == pytest.approx(0)
 
 
@@ -172,7 +173,7 @@ def test_a_pair_without_results_counts_nowhere(write_pair, few_digits_evidence):
         write_pair("R1111_trained_s0", "R1111_trained_s0", lambda i, j: 90 if i >= j else 30),
         write_pair("R1111_trained_s0", "R1112_trained_s0", lambda i, j: None),
     ]
-    table = triangle.measure(paths, few_digits_evidence, 0)
+    table = triangle.measure(gathered(paths, few_digits_evidence), 0)
     assert table.pairs.tolist() == [1, 1, 0]
     assert table.difference[0] == table.difference[1] == pytest.approx(60 / 101)
     assert math.isnan(table.difference[2])
@@ -187,10 +188,10 @@ def test_a_record_says_how_many_layers_its_networks_have(few_digits, few_digits_
         changes = {"predictions": predictions.astype(np.uint8), "sender_layers": rows}
         columns.append(made.column(j, (predictions == labels).mean(axis=1), **changes))
     layers = (made.layers(9), made.layers(3))
-    about = {"objective": "task", "dataset_digest": few_digits.digest}
+    about = {"objective": "task", "receiver_accuracy": 0.9, "dataset_digest": few_digits.digest}
     names = ("vit_b.16_pretrained_s0", "mine_trained_s0")
     path = made.write(tmp_path, made.record(columns, *names, layers, **about))
-    row = triangle.measure([path], few_digits_evidence, 0).iloc[1]
+    row = triangle.measure(gathered([path], few_digits_evidence), 0).iloc[1]
     assert (row.sender, row.receiver, row.sender_recipe) == (*names, "pretrained")
     accuracies = np.stack([column.test_accuracy for column in columns], axis=1)
     expected = triangle.numbers(pd.DataFrame(accuracies, index=rows), 9, 3)
@@ -202,7 +203,7 @@ def test_a_record_says_how_many_layers_its_networks_have(few_digits, few_digits_
 def test_a_record_of_other_images_is_refused(write_pair, few_digits_evidence):
     path = write_pair("R1111_trained_s0", "R1111_trained_s0", lambda i, j: 90, digest="other")
     with pytest.raises(ModelstitchError, match=r"R1111_trained_s0\.h5: dataset_digest: 'other': expected"):
-        triangle.measure([path], few_digits_evidence, 0)
+        gathered([path], few_digits_evidence)
 
 
 def test_the_triangle_over_remapped_labels_is_that_of_the_differences(write_pair, few_digits_evidence):
@@ -214,7 +215,7 @@ def test_the_triangle_over_remapped_labels_is_that_of_the_differences(write_pair
     }
     paths = [write_pair(one, one, right, objective=objective) for objective, right in counts.items()]
     paths.append(write_pair(one, other, counts["task"]))
-    found = triangle.measure(paths, few_digits_evidence, seed=0).set_index(["objective", "sender", "receiver"])
+    found = triangle.measure(gathered(paths, few_digits_evidence), 0).set_index(["objective", "sender", "receiver"])
     assert [key for key in found.index if key[0] == "excess_over_remapped"] == [
         ("excess_over_remapped", name, name) for name in ("all", one)
     ]

@@ -1,9 +1,12 @@
 """Files of a study, written by hand: records of pairs, and what is known of networks."""
 
 import json
+import tempfile
+from pathlib import Path
 
 import numpy as np
 
+from modelstitch.analysis import gathering
 from tests.records import made
 
 
@@ -31,6 +34,13 @@ def write_record(
         "seconds": 1.0,
     } | about
     return made.write(folder, made.record(columns, sender, receiver, **about))
+
+
+def gathered(paths, evidence):
+    """What is gathered of records, in a folder beside the first of them."""
+    folder = Path(tempfile.mkdtemp(prefix="outcomes", dir=paths[0].parent))
+    gathering.gather(paths, evidence, folder)
+    return folder
 
 
 def write_network(folder, network, **changes):

@@ -853,10 +853,69 @@ def test_the_forecast_of_a_study_that_has_nothing_yet_counts_the_planned_jobs_an
     assert made == ["forecast.log"]
 
 
+def plan(folder: Path, *arguments: str, study: dict | None = STUDY) -> dict[str, tuple[int, str]]:
+    """What `make plan` tells: jobs and reasons by rule."""
+    options = ("--dry-run", "--logger", "plan", *arguments)
+    environment = os.environ | {"PYTHONPATH": "workflow_scripts"}
+    start = command(folder, *options, study=study)
+    result = subprocess.run(start, cwd=folder, capture_output=True, text=True, env=environment)
+    assert result.returncode == 0, result.stdout + result.stderr
+    lines = result.stdout.splitlines()
+    assert len(lines) < 50 and max(map(len, lines)) < 120  # a screen
+    rows = [re.fullmatch(r"(\w+) +(\d+) *(.*)", line) for line in lines]
+    return {row[1]: (int(row[2]), row[3]) for row in rows if row}
+
+
+def test_a_plan_tells_jobs_and_reasons_by_rule(finished):
+    assert plan(finished) == {}
+    redrawn = plan(finished, study=changed(figures={"colormap": "magma"}))
+    assert redrawn == {**dict.fromkeys(FIGURES, (1, "settings or code changed")), "all": (3, "")}
+    more = plan(finished, study=changed(networks={"architectures": ["R1111", "R1112", "R1121"]}))
+    assert more["train_network"] == (1, "not there yet") and more["stitch_pair"] == (10, "not there yet")
+    assert more["make_tables"] == (1, "settings or code changed")
+    one = finished / f"results/mini/stitches/task/{TRAINED}/{TRAINED}.h5"
+    times = one.stat()
+    os.utime(one)
+    jobs = plan(finished)
+    os.utime(one, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert jobs["make_tables"] == (1, "a file it reads is newer")
+    assert jobs["make_matrices"] == (1, "a file it reads is made anew")
+
+
+def seconds_of_children(run) -> tuple[float, object]:
+    """Processor time that a run takes, since other tests run beside this one, and what it returns."""
+    before = os.times()
+    result = run()
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system, result
+
+
 def test_the_papers_study_is_planned_in_seconds(finished):
     """Some 10,000 jobs: two objectives of 1,024 pairs, and four measures."""
-    before = os.times()  # processor time: other tests run beside this one
-    jobs = planned(finished, None, "--configfile", "config/paper.yaml")
-    after = os.times()
-    assert after.children_user + after.children_system - before.children_user - before.children_system < 150
-    assert (jobs["train_network"], jobs["initialise_network"], jobs["stitch_pair"]) == (16, 16, 2048 + 256)
+    spent, jobs = seconds_of_children(lambda: plan(finished, "--configfile", "config/paper.yaml", study=None))
+    assert spent < 60  # 15 on an idle machine
+    assert [jobs[rule][0] for rule in ("train_network", "initialise_network", "stitch_pair")] == [16, 16, 2048 + 256]
+    assert jobs["measure_hacking"] == (2048, "not there yet")
+
+
+def test_a_job_of_a_large_study_reads_no_more_of_it_than_it_needs(finished):
+    """One pair of 57,600: what a cluster's node does for each job, in the time of a small study."""
+    architectures = [f"R{a}{b}{c}{d}" for a in (1, 2) for b in (1, 2) for c in (1, 2) for d in (1, 2)]
+    study = changed(study="large", networks={"architectures": architectures, "seeds": list(range(15))})
+    study["pairs"] = [{"sender": "trained", "receiver": "trained"}]
+    record = "results/large/stitches/task/R1111_trained_s3/R2222_trained_s14.h5"
+    spent, jobs = seconds_of_children(lambda: planned(finished, study, record))
+    assert jobs == {"prepare_dataset": 1, "train_network": 2, "stitch_pair": 1}
+    assert spent < 15  # 5 on an idle machine; a list of all pairs takes as long again
+
+
+def test_a_large_study_has_tables_in_parts_and_no_figures_of_pairs(finished):
+    """Of 72 networks, 5,184 pairs; figures of pairs where they are asked for."""
+    study = changed(study="large", networks={"architectures": ["R1111", "R1112"], "seeds": list(range(36))})
+    study["pairs"] = [{"sender": "trained", "receiver": "trained"}]
+    jobs = plan(finished, "--until", "prepare_dataset", study=study)
+    assert jobs["prepare_dataset"] == (1, "not there yet")
+    for pairs, count in ((None, 0), (True, 1)):
+        study["figures"]["pairs"] = pairs
+        listed = snakemake(finished, "--list-rules", study=study).stdout.split()
+        assert listed.count("draw_pairs") == count

@@ -59,6 +59,13 @@ def beside_summary(summary: pd.DataFrame) -> pd.DataFrame:
     return summary.merge(squared_errors(), how="left", on=["stitches", "sender_recipe", "receiver_recipe", "distance"])
 
 
+def printed(cells: pd.DataFrame) -> pd.Series:
+    """Cells that `beside` may keep: for the task, of two architectures that the paper prints."""
+    known = accuracies()
+    of_known = [cells[name].isin(known[name]) for name in ("sender_architecture", "receiver_architecture")]
+    return (cells.objective == "task") & of_known[0] & of_known[1]
+
+
 def beside(cells: pd.DataFrame) -> pd.DataFrame:
     """The cells with a result that the paper prints, of every seed, with its accuracy as `published`.
 

@@ -21,6 +21,7 @@ part gives before the upsampling: (N, ..., O).
 
 import importlib
 from collections.abc import Callable, Mapping
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -33,14 +34,16 @@ def module_name(name: str) -> str:
     return f"{__name__}.{name.replace('-', '_')}"
 
 
+@cache
 def family_of(name: str) -> ModuleType:
     """The module of a family."""
     return importlib.import_module(module_name(name))
 
 
+@cache
 def geometry_of(family: Any) -> Callable[[Representation, Representation], Geometry]:
-    """The geometry from one representation to another, as a family's section has it."""
-    return lambda source, target: family_of(family.name).between(source, target, family)
+    """The geometry from one representation to another, as a family's section has it: found once for equal shapes."""
+    return cache(lambda source, target: family_of(family.name).between(source, target, family))
 
 
 def has_statistics(family: Any) -> bool:
