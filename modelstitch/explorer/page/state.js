@@ -22,6 +22,8 @@ function readState() {
   state = { ...defaults };
   for (const [key, value] of new URLSearchParams(location.hash.slice(1))) if (key in defaults) state[key] = value;
   if (!(state.view in VIEWS)) state.view = "summary";
+  const every = state.objective === "all" && state.view === "scatter";
+  if (!every && !objectives().includes(state.objective)) state.objective = defaults.objective;
   if (!pairOf.has(keyOf(state))) {
     const pair = study.pairs.find((one) => one.sender === state.sender && one.receiver === state.receiver)
       ?? study.pairs.find((one) => one.objective === state.objective) ?? study.pairs[0];
