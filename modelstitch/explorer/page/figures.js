@@ -48,12 +48,14 @@ function figure({ id, title, note, draw, data, click, keys, hint, words }) {
       hint ? make("span", { class: "hint" }, hint) : null),
     folded(id, "As a table", data));
   if (keys) plot.addEventListener("keydown", keys);
+  let drawn = null;
+  const ready = () => { drawn ??= draw(theme(), plot.clientWidth || 600); return drawn; };
   waiting.push({
-    reserve() { plot.style.minHeight = `${draw(LIGHT, plot.clientWidth || 600).layout.height}px`; },
+    reserve() { plot.style.minHeight = `${ready().layout.height}px`; },
     draw() {
       if (!plot.isConnected) return;
       const colours = theme();
-      const { traces, layout } = draw(colours, plot.clientWidth || 600);
+      const { traces, layout } = ready();
       Plotly.newPlot(plot, traces, styled(layout, colours), { displayModeBar: false, responsive: false, doubleClick: false });
       plot.style.minHeight = "";
       if (click) plot.on("plotly_click", (event) => click(event.points[0]));

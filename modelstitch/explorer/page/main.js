@@ -11,11 +11,15 @@ const library = () => chunk("plotly").then((text) => {
 });
 
 async function drawWaiting() {
-  if (!window.Plotly) {
+  const first = !window.Plotly;
+  if (first) {
     for (const { reserve } of waiting) reserve();
     await painted().then(library);
   }
-  for (const { draw } of waiting.splice(0)) draw();
+  for (const { draw } of waiting.splice(0)) {
+    draw();
+    if (first) await painted(); // one by one: the first picture is seen before the others are drawn
+  }
 }
 
 const painted = () => new Promise((resolve) => { requestAnimationFrame(() => setTimeout(resolve)); });
@@ -82,7 +86,6 @@ modelstitch.begin = async () => {
     });
     await drawn;
     document.getElementById("main").setAttribute("aria-busy", "false");
-    performance.mark("first-picture");
   } catch (error) {
     document.getElementById("main").replaceChildren(make("p", { class: "warn" }, `This page can't be shown: ${error.message}`));
     throw error;

@@ -75,7 +75,7 @@ function overview() {
       id: "all-pairs", title: sentence(state.measure), note: `of ${sentence(state.objective)}, ${state.recipes === "all" ? "all recipes" : state.recipes}`,
       words: `${sentence(state.measure)} of ${pairs.length} pairs. Arrow keys move from pair to pair, Enter opens the matrix. The same numbers are in the table below the figure`,
       hint: "Arrow keys move, Enter opens.", keys,
-      draw: (colours, width) => whole({ senders, receivers, at, means, chosen, colours, width }),
+      draw: (colours, width) => whole({ pairs, senders, receivers, at, means, chosen, colours, width }),
       data: () => pairRows(pairs, means),
       click: (point) => { const pair = pairs.find((one) => one.place === pointPair(point)); if (pair) open(pair); },
     }),
@@ -121,29 +121,32 @@ function blocks(ids, layersOf) {
   });
 }
 
-function cellSquares({ senders, receivers, at, chosen, colours, width }) {
-  const layers = (role) => (id) => {
-    const found = new Set();
-    for (const pair of filtered()) if (pair[role] === id) for (const layer of pair[role === "sender" ? "rows" : "columns"]) found.add(layer);
-    return [...found].sort((a, b) => a - b);
+function cellSquares({ pairs, senders, receivers, at, chosen, colours, width }) {
+  const layers = (role, side) => {
+    const found = new Map();
+    for (const pair of pairs) found.set(pair[role], new Set([...(found.get(pair[role]) ?? []), ...pair[side]]));
+    return (id) => [...found.get(id)].sort((a, b) => a - b);
   };
-  const rows = blocks(senders, layers("sender"));
-  const columns = blocks(receivers, layers("receiver"));
+  const rows = blocks(senders, layers("sender", "rows"));
+  const columns = blocks(receivers, layers("receiver", "columns"));
   const empty = (value) => Array.from({ length: rows.at(-1).end }, () => new Array(columns.at(-1).end).fill(value));
   const [values, texts, places] = [empty(null), empty(""), empty(-1)];
   const failed = [];
   const all = study.measures[state.measure].values;
+  for (const block of [...rows, ...columns]) block.names = block.layers.map((layer) => plain(layerName(block.id, layer)));
+  const measure = plain(sentence(state.measure));
   for (const row of rows) {
     for (const column of columns) {
       const pair = at(row.id, column.id);
       if (!pair) continue;
       const heading = `${plain(pairLabel(pair))}<br>`;
-      pair.rows.forEach((i, down) => pair.columns.forEach((j, across) => {
-        const [y, x] = [row.start + row.layers.indexOf(i), column.start + column.layers.indexOf(j)];
-        const value = all[pair.start + down * pair.columns.length + across] ?? null;
+      pair.rows.forEach((i, line) => pair.columns.forEach((j, place) => {
+        const [down, across] = [row.layers.indexOf(i), column.layers.indexOf(j)];
+        const [y, x] = [row.start + down, column.start + across];
+        const value = all[pair.start + line * pair.columns.length + place] ?? null;
         values[y][x] = value;
         places[y][x] = pair.place;
-        texts[y][x] = `${heading}${plain(layerName(row.id, i))} → ${plain(layerName(column.id, j))}<br>${plain(sentence(state.measure))} ${value === null ? "–" : format(value)}`;
+        texts[y][x] = `${heading}${row.names[down]} → ${column.names[across]}<br>${measure} ${format(value)}`;
         if (value === null) failed.push([x, y]);
       }));
     }
