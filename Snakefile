@@ -27,6 +27,7 @@ for measure in sorted(Path(workflow.basedir).glob("rules/measures/*.smk")):
     include: str(measure)
 
 
+include: "rules/explorer.smk"
 include: "rules/forecast.smk"
 
 
@@ -49,4 +50,10 @@ rule all:
         MATRICES,
         FIGURES,
         measured,
+        EXPLORER,
     localrule: True
+
+
+onsuccess:
+    if EXPLORER.is_file():
+        print(f"Open in a browser: {EXPLORER}", file=sys.stderr)

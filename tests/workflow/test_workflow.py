@@ -77,7 +77,7 @@ SIMILARITY = {
     "receiver_layers": "all",
     "keep_stitches": False,
 }
-FIGURES = {"draw_pairs": 1, "draw_overviews": 1, "draw_depths": 1}
+FIGURES = {"draw_pairs": 1, "draw_overviews": 1, "draw_depths": 1, "write_explorer": 1}
 TABLES = {
     "measure_triangle": 1,
     "measure_uncertainty": 1,
@@ -184,6 +184,7 @@ def finished(tmp_path_factory) -> Path:
     folder = checkout(tmp_path_factory.mktemp("finished"))
     result = snakemake(folder)
     assert result.returncode == 0, result.stderr
+    assert "Open in a browser: results/mini/report/index.html" in result.stderr
     return folder
 
 
@@ -323,6 +324,7 @@ def test_the_default_study_ends_with_every_table_and_figure(default):
     folder, study = default
     assert planned(folder, study) == {}
     results = folder / "results/photo-digits"
+    assert (results / "report/index.html").stat().st_size > 2_000_000
     cells = pd.read_csv(results / "tables/cells.csv")
     recipes = ["sender_recipe", "receiver_recipe", "objective"]
     assert (cells.groupby(recipes).size() == 25).all() and len(cells) == (3 * 2 + 1) * 25
