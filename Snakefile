@@ -26,6 +26,7 @@ for measure in sorted(Path(workflow.basedir).glob("rules/measures/*.smk")):
     include: str(measure)
 
 
+include: "rules/explorer.smk"
 include: "rules/forecast.smk"
 
 
@@ -47,4 +48,10 @@ rule all:
         MATRICES,
         FIGURES,
         MEASURED,
+        EXPLORER,
     localrule: True
+
+
+onsuccess:
+    if EXPLORER.is_file():
+        print(f"Open in a browser: {EXPLORER}", file=sys.stderr)

@@ -23,10 +23,11 @@ ROOMS = (
     "analysis",
     "measures",
     "figures",
+    "explorer",
     "planning",
     "public",
 )
-WITHOUT_TORCH = ("config", "records", "analysis", "figures")
+WITHOUT_TORCH = ("config", "records", "analysis", "figures", "explorer")
 MODULES = {
     ".".join(("modelstitch", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): path
     for path in sorted(PACKAGE.rglob("*.py"))

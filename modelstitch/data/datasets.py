@@ -133,6 +133,16 @@ def read_sizes(path: Path | str) -> Sizes | None:
         return Sizes(tuple(image), train_images, len(file["test/images"]), len(file["classes"]))
 
 
+def read_labels(path: Path | str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The test images' labels, int64 (N,), and the names of the classes, without the images.
+
+    Raises:
+        ModelstitchError: as `read`.
+    """
+    with _opened(path) as file:
+        return file["test/labels"][()], tuple(file["classes"].asstr()[()])
+
+
 def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and population standard deviation of each channel, of pixels scaled to 0..1.
 

@@ -1,0 +1,67 @@
+"""Everything that is known of a cell, from all tables that have rows of cells, as columns of one table."""
+
+from collections.abc import Iterator, Mapping
+
+import pandas as pd
+
+from modelstitch.analysis.cells import ROLES
+from modelstitch.analysis.controls import OVER_REMAPPED
+from modelstitch.config.stitches import is_control
+
+LAYERS = ["sender", "receiver", "sender_layer", "receiver_layer"]
+CELL = ["objective", *LAYERS]
+# What a table is keyed by beside the cell.
+SEVERAL = {
+    "comparisons": ["comparison"],
+    "capacity": ["family"],
+    "training_budget_cells": ["epochs", "start"],
+}
+# Tables that name some cells, and measure none.
+LISTS = ("failures", "statistical_disagreement")
+DEPTHS = [f"{role}_{depth}" for role in ROLES for depth in ("depth", "operations_depth")]
+OF_NETWORKS = [
+    f"{role}_{key}" for role in ROLES for key in ("architecture", "recipe", "seed", "layer_name", "layer_count")
+]
+FIRST = ["accuracy", "relative_accuracy", "train_accuracy", "test_loss", "train_loss", "agreement"]
+
+
+def has_cells(name: str, table: pd.DataFrame) -> bool:
+    """Whether a table has at most one row per cell, or per cell and what `SEVERAL` says."""
+    if name in LISTS or not set(LAYERS) <= set(table):
+        return False
+    return not table.duplicated([key for key in [*CELL, *SEVERAL.get(name, [])] if key in table]).any()
+
+
+def join(cells: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """The cells table with the columns of the others beside it, as `<table>.<column>`.
+
+    A table without objectives is about all that are no controls. `remapped_accuracy` is the mean on remapped labels,
+    `depth_difference` the sender's relative depth less the receiver's.
+    """
+    kept = [column for column in cells if column not in (*CELL, *OF_NETWORKS, *DEPTHS, *FIRST)]
+    joined = cells[[*CELL, *FIRST, *kept]].copy()
+    joined.insert(len(CELL) + 2, "remapped_accuracy", cells.accuracy - cells[OVER_REMAPPED])
+    joined[[*DEPTHS]] = cells[DEPTHS]
+    joined["depth_difference"] = cells.sender_depth - cells.receiver_depth
+    found = [joined]
+    for name, table in tables.items():
+        keys = [key for key in CELL if key in table]
+        wanted = pd.MultiIndex.from_frame(joined[keys])
+        measured = [column for column in table if column not in (*joined, *OF_NETWORKS, *SEVERAL.get(name, []))]
+        for words, rows in _parts(name, table):
+            columns = rows.set_index(keys)[measured].reindex(wanted)
+            columns.index = joined.index
+            if "objective" not in keys:
+                columns = columns[~joined.objective.map(is_control)].reindex(joined.index)
+            columns.columns = [f"{name}.{column}{words}" for column in measured]
+            found.append(columns)
+    return pd.concat(found, axis="columns")
+
+
+def _parts(name: str, table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The rows of a table that belong to one key beside the cell, and that key in words."""
+    if name not in SEVERAL:
+        yield "", table
+        return
+    for key, rows in table.groupby(SEVERAL[name], sort=False):
+        yield f" ({', '.join(map(str, key))})", rows

@@ -1,0 +1,139 @@
+"""The page of a study as a file: template, style and scripts, the plotting library, and the study's data.
+
+Each part of the data is gzip as base64, a *chunk*. As many as `LIMIT` admits are in the page, in order: the library,
+the study, the details of each pair. The others lie beside it as scripts, since browsers let no page fetch a file.
+"""
+
+import base64
+import gzip
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from plotly.offline import get_plotlyjs, get_plotlyjs_version
+
+from modelstitch import records
+from modelstitch.analysis import tables
+from modelstitch.data import datasets
+from modelstitch.explorer import details
+from modelstitch.explorer.study import gather
+from modelstitch.files import replacing
+
+LIMIT = 15_000_000  # bytes of the page
+BESIDE = "data"  # the folder of the chunks that aren't in it
+SCRIPTS = (
+    "chunks",
+    "study",
+    "state",
+    "elements",
+    "figures",
+    "summary",
+    "overview",
+    "pair",
+    "compare",
+    "scatter",
+    "tables",
+    "main",
+)
+
+
+def write(
+    path: Path | str,
+    study: str,
+    table_files: Sequence[Path | str],
+    record_files: Sequence[Path | str],
+    dataset: Path | str,
+    colormap: str,
+    limit: int = LIMIT,
+) -> None:
+    """Write the page of a study, and beside it the folder `data` with what is more than `limit` bytes.
+
+    Args:
+        path: of the page.
+        study: its name.
+        table_files: the tables that it shows; `cells` and `networks` are required.
+        record_files: the records of its pairs.
+        dataset: the file of their images.
+        colormap: matplotlib's name of the study's colours.
+        limit: bytes of the page.
+
+    Raises:
+        ModelstitchError: if a file is missing or damaged, or the page can't be written.
+    """
+    found = {Path(file).stem: tables.read(file) for file in table_files}
+    labels, classes = datasets.read_labels(dataset)
+    objectives: dict[str, Any] = {}
+    cells: dict[tuple[str, ...], str] = {}
+    for file in record_files:
+        record = records.read(file)
+        about = record.attributes
+        objectives.setdefault(about["objective"], _about(about))
+        pair = (about["objective"], about["sender"], about["receiver"])
+        cells[pair] = _chunk(json.dumps(details.of_record(record, labels, len(classes)), separators=(",", ":")))
+    whole = gather(study, found, objectives, colormap) | {
+        "classes": classes,
+        "plotly": get_plotlyjs_version(),
+    }
+    chunks = {
+        "plotly": _chunk(get_plotlyjs()),
+        "study": _chunk(json.dumps(whole, separators=(",", ":"), allow_nan=False)),
+    }
+    chunks |= {
+        f"pair-{place}": cells[key]
+        for place, pair in enumerate(whole["pairs"])
+        if (key := (pair["objective"], pair["sender"], pair["receiver"])) in cells
+    }
+    _write(Path(path), study, chunks, limit)
+
+
+def _about(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """What the page says of an objective: how the stitches of one of its pairs were trained."""
+    return {
+        name: attributes[name]
+        for name in ("dataset", "settings", "precision", "seed", "train_images", "versions")
+        if name in attributes
+    }
+
+
+def _chunk(text: str) -> str:
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+
+
+def _write(path: Path, study: str, chunks: Mapping[str, str], limit: int) -> None:
+    beside = path.parent / BESIDE
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    page = _page(study)
+    room = limit - len(page.encode())
+    within: list[str] = []
+    for name, chunk in chunks.items():
+        element = f'<script type="text/plain" id="chunk-{name}">{chunk}</script>\n'
+        room -= len(element)
+        if room >= 0:
+            within.append(element)
+        else:
+            with replacing(beside / f"{name}.js") as temporary:
+                temporary.write_text(f'modelstitch.receive("{name}", "{chunk}");\n')
+    with replacing(path) as temporary:
+        temporary.write_text(page.replace("<!-- chunks -->", "".join(within)), encoding="utf-8")
+
+
+def _page(study: str) -> str:
+    """The page without data."""
+    parts = {
+        "<!-- title -->": escape(study),
+        "/* style */": _text("style.css"),
+        "/* scripts */": "\n".join(_text(f"{name}.js") for name in SCRIPTS),
+    }
+    page = _text("index.html")
+    for mark, text in parts.items():
+        page = page.replace(mark, text)
+    return page
+
+
+def _text(name: str) -> str:
+    return (files("modelstitch.explorer") / "page" / name).read_text(encoding="utf-8")
