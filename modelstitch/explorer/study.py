@@ -1,17 +1,18 @@
 """A study as the page knows it: networks, pairs, every measure of every cell, and the tables that have no cells."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib import colormaps
+from matplotlib.colors import to_hex
 
 from modelstitch.analysis.cells import ROLES
 from modelstitch.analysis.matrices import PAIR
 from modelstitch.explorer import measures, orders
 from modelstitch.explorer.numbers import rounded
-from modelstitch.figures.canvas import FAILED, chance_of, short_name
+from modelstitch.figures.canvas import chance_of, short_name
 
 LONGEST = 2000  # rows of a table that the page shows; a longer one is named
 COLOURS = 33  # of a scale
@@ -19,7 +20,11 @@ DIVERGING = "PuOr_r"  # seen alike by readers who don't see all colours
 
 
 def gather(
-    name: str, tables: Mapping[str, pd.DataFrame], objectives: Mapping[str, Any], colormap: str
+    name: str,
+    tables: Mapping[str, pd.DataFrame],
+    objectives: Mapping[str, Any],
+    classes: Sequence[str],
+    colormap: str,
 ) -> dict[str, Any]:
     """All that a page shows at once, ready for JSON.
 
@@ -27,6 +32,7 @@ def gather(
         name: of the study.
         tables: by name, as they lie in `tables/`; `cells` and `networks` are required.
         objectives: what is known of each objective, by name.
+        classes: names of the data set's classes.
         colormap: of the study's figures.
     """
     cells, networks = tables["cells"], tables["networks"]
@@ -36,6 +42,7 @@ def gather(
     return {
         "study": name,
         "chance": chance_of(networks),
+        "classes": list(classes),
         "networks": _networks(cells, networks),
         "objectives": objectives,
         "orders": {key: orders.of_objective(rows) for key, rows in cells.groupby("objective", sort=False)},
@@ -44,11 +51,7 @@ def gather(
         "tables": {
             key: _table(table) for key, table in {"networks": networks, **others}.items() if key not in of_cells
         },
-        "colours": {
-            "scale": _colours(colormap),
-            "difference": _colours(DIVERGING),
-            "failed": FAILED["facecolor"],
-        },
+        "colours": {"scale": _colours(colormap), "difference": _colours(DIVERGING)},
     }
 
 
@@ -84,9 +87,8 @@ def _grids(cells: pd.DataFrame) -> tuple[list[dict[str, Any]], np.ndarray]:
         rows, row = np.unique(cells.sender_layer.to_numpy()[at], return_inverse=True)
         columns, column = np.unique(cells.receiver_layer.to_numpy()[at], return_inverse=True)
         places[at] = start + row * len(columns) + column
-        pairs.append(
-            {**dict(zip(PAIR, pair, strict=True)), "rows": rows.tolist(), "columns": columns.tolist(), "start": start}
-        )
+        layers = {"rows": rows.tolist(), "columns": columns.tolist()}
+        pairs.append({**dict(zip(PAIR, pair, strict=True)), **layers, "start": start})
         start += len(rows) * len(columns)
     return pairs, places
 
@@ -132,4 +134,4 @@ def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _colours(colormap: str) -> list[str]:
-    return [matplotlib.colors.to_hex(colour) for colour in matplotlib.colormaps[colormap](np.linspace(0, 1, COLOURS))]
+    return [to_hex(colour) for colour in colormaps[colormap](np.linspace(0, 1, COLOURS))]

@@ -18,12 +18,15 @@ from plotly.offline import get_plotlyjs, get_plotlyjs_version
 
 from modelstitch import records
 from modelstitch.analysis import tables
+from modelstitch.analysis.matrices import PAIR
 from modelstitch.data import datasets
 from modelstitch.explorer import details
 from modelstitch.explorer.study import gather
 from modelstitch.files import replacing
 
 LIMIT = 15_000_000  # bytes of the page
+# What the page says of an objective, from the record of one of its pairs: how its stitches were trained.
+ABOUT = ("dataset", "settings", "precision", "seed", "train_images", "versions")
 BESIDE = "data"  # the folder of the chunks that aren't in it
 SCRIPTS = (
     "chunks",
@@ -70,44 +73,28 @@ def write(
     cells: dict[tuple[str, ...], str] = {}
     for file in record_files:
         record = records.read(file)
-        about = record.attributes
-        objectives.setdefault(about["objective"], _about(about))
-        pair = (about["objective"], about["sender"], about["receiver"])
-        cells[pair] = _chunk(json.dumps(details.of_record(record, labels, len(classes)), separators=(",", ":")))
-    whole = gather(study, found, objectives, colormap) | {
-        "classes": classes,
-        "plotly": get_plotlyjs_version(),
-    }
-    chunks = {
-        "plotly": _chunk(get_plotlyjs()),
-        "study": _chunk(json.dumps(whole, separators=(",", ":"), allow_nan=False)),
-    }
-    chunks |= {
-        f"pair-{place}": cells[key]
-        for place, pair in enumerate(whole["pairs"])
-        if (key := (pair["objective"], pair["sender"], pair["receiver"])) in cells
-    }
-    _write(Path(path), study, chunks, limit)
+        objective, *networks = (record.attributes[name] for name in PAIR)
+        objectives.setdefault(objective, {name: record.attributes[name] for name in ABOUT if name in record.attributes})
+        cells[objective, *networks] = packed(details.of_record(record, labels, len(classes)))
+    assemble(path, gather(study, found, objectives, classes, colormap), cells, limit)
 
 
-def _about(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """What the page says of an objective: how the stitches of one of its pairs were trained."""
-    return {
-        name: attributes[name]
-        for name in ("dataset", "settings", "precision", "seed", "train_images", "versions")
-        if name in attributes
-    }
+def assemble(
+    path: Path | str, whole: Mapping[str, Any], cells: Mapping[tuple[str, ...], str], limit: int = LIMIT
+) -> None:
+    """Write the page of what `gather` returns and the packed details of pairs, by objective, sender and receiver.
 
-
-def _chunk(text: str) -> str:
-    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
-
-
-def _write(path: Path, study: str, chunks: Mapping[str, str], limit: int) -> None:
+    Raises:
+        ModelstitchError: if a file can't be written.
+    """
+    pairs = [tuple(pair[name] for name in PAIR) for pair in whole["pairs"]]
+    chunks = {"plotly": packed(get_plotlyjs()), "study": packed({**whole, "plotly": get_plotlyjs_version()})}
+    chunks |= {f"pair-{place}": cells[pair] for place, pair in enumerate(pairs) if pair in cells}
+    path = Path(path)
     beside = path.parent / BESIDE
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
-    page = _page(study)
+    page = _page(whole["study"])
     room = limit - len(page.encode())
     within: list[str] = []
     for name, chunk in chunks.items():
@@ -120,6 +107,12 @@ def _write(path: Path, study: str, chunks: Mapping[str, str], limit: int) -> Non
                 temporary.write_text(f'modelstitch.receive("{name}", "{chunk}");\n')
     with replacing(path) as temporary:
         temporary.write_text(page.replace("<!-- chunks -->", "".join(within)), encoding="utf-8")
+
+
+def packed(value: Any) -> str:
+    """A chunk: text as it is, anything else as JSON."""
+    text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 
 def _page(study: str) -> str:

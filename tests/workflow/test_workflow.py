@@ -76,7 +76,7 @@ SIMILARITY = {
     "receiver_layers": "all",
     "keep_stitches": False,
 }
-FIGURES = {"draw_pairs": 1, "draw_overviews": 1, "draw_depths": 1}
+FIGURES = {"draw_pairs": 1, "draw_overviews": 1, "draw_depths": 1, "write_explorer": 1}
 TABLES = {
     "measure_triangle": 1,
     "measure_uncertainty": 1,

@@ -166,7 +166,7 @@ function squares({ values, texts, places, rows, columns, chosen, colours, width,
   const scale = scaleOf(state.measure);
   const longest = Math.max(...[...rows, ...columns].map((block) => labelOf(block.id).length));
   const narrow = width < 560;
-  const left = Math.min(narrow ? 96 : 170, 22 + 6.4 * longest);
+  const left = Math.min(narrow ? 104 : 170, 22 + 6.4 * longest);
   const top = Math.min(narrow ? 84 : 130, 18 + 5.2 * longest);
   const right = 64;
   const size = Math.max(1, Math.min(gap ? 48 : 22, (width - left - right) / values[0].length, gap ? 48 : Math.max(4, 760 / values.length)));
@@ -174,7 +174,7 @@ function squares({ values, texts, places, rows, columns, chosen, colours, width,
   const ticks = (list) => {
     const every = Math.ceil(12 / (size * (list.at(-1).end / list.length)));
     const shown = list.filter((_, place) => place % every === 0);
-    const cut = (text) => (narrow && text.length > 13 ? `${text.slice(0, 12)}…` : text);
+    const cut = (text) => (narrow && text.length > 12 ? `${text.slice(0, 11)}…` : text);
     return { tickvals: shown.map(middle), ticktext: shown.map((block) => plain(cut(labelOf(block.id)))) };
   };
   const row = rows.find((block) => block.id === chosen?.sender);

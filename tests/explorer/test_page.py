@@ -1,0 +1,241 @@
+"""The page in a browser, from a file: what it shows is what the tables say, and names are never markup."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+
+from modelstitch.explorer.writing import LIMIT
+from tests.explorer.studies import HOSTILE, write_large, write_small
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install .[dev]")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")
+A, B = "R1111_trained_s0", "R1112_trained_s0"
+CELL = f"view=pair&objective=task&sender={A}&receiver={B}"
+WAIT = 120_000  # milliseconds: other tests may have the processors
+VIEWS = ("summary", "overview", "pair", "compare", "scatter", "tables")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser):
+    """A page whose complaints, and whatever it asks a network for, fail the test."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(WAIT)
+    complaints = []
+    page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("dialog", lambda dialog: (complaints.append(f"dialog {dialog.message}"), dialog.dismiss()))
+    local = ("file:", "data:", "blob:", "about:")
+    page.on("request", lambda asked: None if asked.url.startswith(local) else complaints.append(asked.url))
+    yield page
+    page.close()
+    assert not complaints
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    return write_small(tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture(scope="module")
+def cells(small):
+    return pd.read_parquet(small.parents[1] / "tables/cells.parquet")
+
+
+def show(page, path, state=""):
+    page.goto("about:blank")
+    page.goto(f"{path.as_uri()}#{state}")
+    page.wait_for_selector("#main[aria-busy=false]", timeout=WAIT)
+
+
+def cell(cells, sender_layer, receiver_layer, objective="task", sender=A, receiver=B):
+    keys = {"objective": objective, "sender": sender, "receiver": receiver}
+    keys |= {"sender_layer": sender_layer, "receiver_layer": receiver_layer}
+    (row,) = cells[(cells[list(keys)] == pd.Series(keys)).all(axis=1)].itertuples()
+    return row
+
+
+def middle_of(page, row, column, figure="matrix"):
+    """Where a cell of a matrix lies on the screen."""
+    return page.evaluate(
+        """([id, row, column]) => {
+            const plot = document.getElementById(`${id}-plot`);
+            plot.scrollIntoView({ block: "center" });
+            const box = plot.getBoundingClientRect();
+            const { xaxis, yaxis } = plot._fullLayout;
+            return [box.x + xaxis._offset + xaxis.l2p(column), box.y + yaxis._offset + yaxis.l2p(row)];
+        }""",
+        [figure, row, column],
+    )
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_view_draws_at_every_width_in_light_and_dark(page, small, view):
+    for width, scheme in ((1280, "light"), (390, "dark")):
+        page.set_viewport_size({"width": width, "height": 844})
+        page.emulate_media(color_scheme=scheme)
+        show(page, small, f"view={view}")
+        assert page.evaluate("document.documentElement.dataset.theme") == scheme
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.locator(".js-plotly-plot").count() == page.locator(".plot").count()
+        assert page.locator("figure details.data").count() == page.locator("figure").count()
+
+
+def test_hover_says_what_the_table_says(page, small, cells):
+    show(page, small, CELL)
+    page.mouse.move(*middle_of(page, 2, 3))
+    page.wait_for_selector("#matrix-plot .hoverlayer text")
+    said = page.text_content("#matrix-plot .hoverlayer")
+    row = cell(cells, 2, 3)
+    assert f"{row.accuracy:.4f}" in said
+    assert f"2 {row.sender_layer_name}" in said and f"3 {row.receiver_layer_name}" in said
+
+
+def test_a_click_shows_the_cell_and_the_address_holds_it(page, small, cells):
+    show(page, small, CELL)
+    page.mouse.click(*middle_of(page, 4, 1))
+    page.wait_for_selector("#confusion-plot .plot-container")
+    row = cell(cells, 4, 1)
+    for measure in ("accuracy", "relative_accuracy", "train_accuracy", "remapped_accuracy", "agreement"):
+        value = row.accuracy - row.excess_over_remapped if measure == "remapped_accuracy" else getattr(row, measure)
+        assert page.text_content(f"#cell-values [data-measure={measure}]").startswith(f"{value:.4f}")
+    state = page.evaluate("location.hash")
+    assert "i=4" in state and "j=1" in state
+    show(page, small, state[1:])
+    assert page.text_content("#cell-heading") == f"4 {row.sender_layer_name} → 1 {row.receiver_layer_name}"
+    curve = page.evaluate("document.getElementById('curve-plot').data[0].y")
+    assert curve == [0.2, 0.4, 0.6]
+
+
+def test_confusions_are_of_the_cell_and_of_the_receivers_own_layer(page, small, cells):
+    show(page, small, f"{CELL}&i=0&j=2")
+    page.wait_for_selector("#confusion-plot .plot-container")
+    counts = page.evaluate("document.getElementById('confusion-plot').data[0].z")
+    assert sum(map(sum, counts)) == 90
+    assert sum(counts[i][i] for i in range(3)) / 90 == pytest.approx(cell(cells, 0, 2).accuracy)
+    page.click("#show-difference")
+    page.wait_for_selector("#show-difference[aria-pressed=true]")
+    difference = page.evaluate("document.getElementById('confusion-plot').data[0].z")
+    own = cell(cells, 1, 1, sender=B).accuracy
+    page.goto(f"{small.as_uri()}#{CELL}&i=0&j=1")
+    page.wait_for_function("document.getElementById('cell-heading')?.textContent.includes('→ 1 ')")
+    page.wait_for_selector("#confusion-plot .plot-container")
+    difference = page.evaluate("document.getElementById('confusion-plot').data[0].z")
+    assert sum(difference[i][i] for i in range(3)) / 90 == pytest.approx(cell(cells, 0, 1).accuracy - own)
+
+
+def test_markup_in_names_of_classes_is_text(page, small):
+    show(page, small, f"{CELL}&i=0&j=2")
+    page.wait_for_selector("#confusion-plot .plot-container")
+    page.mouse.move(*middle_of(page, 0, 2, "confusion"))
+    page.wait_for_selector("#confusion-plot .hoverlayer text")
+    said = page.text_content("#confusion-plot .hoverlayer")
+    assert HOSTILE[0] in said and HOSTILE[2] in said
+    page.click("#confusion-fold")
+    assert page.text_content("#confusion-table tbody td") == HOSTILE[0]
+    assert page.locator("img[src=x]").count() == 0
+
+
+def test_keys_move_through_a_matrix_and_open_pairs(page, small):
+    show(page, small, "view=overview")
+    page.focus("#all-pairs-plot")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.id") == "all-pairs-plot"
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#matrix-plot .plot-container")
+    assert page.text_content("h2") == "R1111 trained → R1112 trained"
+    page.focus("#matrix-plot")
+    for key in ("ArrowDown", "ArrowRight", "ArrowRight"):
+        page.keyboard.press(key)
+    assert page.text_content("#cell-heading").startswith("0 layers.0 → 2 layers.2")
+    assert "receiver layer 2 layers.2" in page.text_content("#spoken")
+    page.go_back()
+    page.wait_for_selector("#all-pairs-plot .plot-container")
+
+
+def test_a_failed_cell_is_marked_and_says_why(page, small):
+    show(page, small, f"view=pair&objective=task&sender={B}&receiver={B}&i=1&j=2")
+    assert page.evaluate("document.getElementById('matrix-plot').data[0].z[1][2]") is None
+    assert page.text_content("#cell-values [data-measure=reason]") == "loss not finite"
+
+
+def test_two_matrices_and_their_difference(page, small, cells):
+    show(page, small, f"{CELL.replace('pair', 'compare', 1)}&objective2=remapped&sender2={A}&receiver2={B}")
+    z = page.evaluate("document.getElementById('difference-plot').data[0].z")
+    expected = cell(cells, 3, 4).accuracy - cell(cells, 3, 4, objective="remapped").accuracy
+    assert z[3][4] == pytest.approx(expected, abs=1e-4)
+
+
+def test_filters_leave_what_they_name(page, small, cells):
+    show(page, small, "view=scatter&x=test_loss&y=accuracy&recipes=all&senders=R1112")
+    wanted = cells[(cells.objective == "task") & (cells.sender_architecture == "R1112") & cells.accuracy.notna()]
+    shown = page.evaluate("document.getElementById('scatter-plot').data.flatMap((trace) => trace.y)")
+    assert sorted(shown) == pytest.approx(sorted(wanted.accuracy), abs=1e-4)
+
+
+def test_a_point_of_the_scatter_lists_the_cells_behind_it(page, small, cells):
+    show(page, small, "view=scatter&x=depth_difference&y=accuracy&recipes=all")
+    page.evaluate(
+        """() => { const plot = document.getElementById("scatter-plot");
+        const { x, y } = { x: plot.data[0].x[0], y: plot.data[0].y[0] };
+        plot.emit("plotly_click", { points: [{ x, y }] }); }"""
+    )
+    rows = page.locator("#behind-table tbody tr")
+    assert rows.count() >= 1
+    rows.first.locator("a").click()
+    page.wait_for_selector("#cell-heading")
+
+
+def test_tables_sort_and_data_and_figures_can_be_saved(page, small, cells):
+    show(page, small, "view=overview")
+    page.click("#pairs-by-mean")
+    means = [float(text) for text in page.locator("#pairs tbody td:nth-child(4)").all_text_contents()]
+    assert means == sorted(means, reverse=True) and len(means) == 4
+    show(page, small, CELL)
+    for kind, start in (("csv", b"sender layer,"), ("svg", b"<svg"), ("png", b"\x89PNG")):
+        with page.expect_download() as saved:
+            page.click(f"#matrix-{kind}")
+        with open(saved.value.path(), "rb") as file:
+            content = file.read()
+        assert saved.value.suggested_filename == f"small-matrix.{kind}" and content.startswith(start)
+        if kind == "csv":
+            assert f"{cell(cells, 0, 0).accuracy:.5g}" in content.decode().splitlines()[1]
+
+
+def test_what_is_too_much_for_the_page_lies_beside_it(page, tmp_path, cells):
+    path = write_small(tmp_path, limit=2_150_000)
+    assert path.stat().st_size <= 2_150_000
+    beside = sorted(file.name for file in (path.parent / "data").iterdir())
+    assert beside and "plotly.js" not in beside
+    show(page, path, f"{CELL}&i=4&j=1")
+    page.wait_for_selector("#confusion-plot .plot-container")
+    shutil.rmtree(path.parent / "data")
+
+
+def test_two_runs_give_equal_bytes(small, tmp_path):
+    assert write_small(tmp_path).read_bytes() == small.read_bytes()
+
+
+def test_a_thousand_pairs_are_one_file_and_are_drawn_in_two_seconds(page, tmp_path):
+    """Two seconds of the page's thread: those of the clock are for machines without other tests."""
+    path = write_large(tmp_path)
+    assert path.stat().st_size < LIMIT and not list((path.parent / "data").iterdir())
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable")
+    show(page, path, "view=overview&recipes=all")
+    spent = {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
+    pairs = page.evaluate("new Set(document.getElementById('all-pairs-plot').data[0].places.flat()).size")
+    assert pairs == 1024 + 1  # and the gaps between them
+    print(json.dumps(spent))
+    assert spent["ThreadTime"] < 2
