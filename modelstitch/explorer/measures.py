@@ -22,6 +22,8 @@ DEPTHS = [f"{role}_{depth}" for role in ROLES for depth in ("depth", "operations
 OF_NETWORKS = [
     f"{role}_{key}" for role in ROLES for key in ("architecture", "recipe", "seed", "layer_name", "layer_count")
 ]
+# What other columns tell.
+REPEATED = ("other_accuracy", "other_sender_layer", "p")
 FIRST = ["accuracy", "relative_accuracy", "train_accuracy", "test_loss", "train_loss", "agreement"]
 
 
@@ -47,7 +49,8 @@ def join(cells: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> pd.DataFram
     for name, table in tables.items():
         keys = [key for key in CELL if key in table]
         wanted = pd.MultiIndex.from_frame(joined[keys])
-        measured = [column for column in table if column not in (*joined, *OF_NETWORKS, *SEVERAL.get(name, []))]
+        known = {*joined, *OF_NETWORKS, *REPEATED, *SEVERAL.get(name, [])}
+        measured = [column for column in table if column not in known]
         for words, rows in _parts(name, table):
             columns = rows.set_index(keys)[measured].reindex(wanted)
             columns.index = joined.index

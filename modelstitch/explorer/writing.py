@@ -111,7 +111,8 @@ def assemble(
 
 def packed(value: Any) -> str:
     """A chunk: text as it is, anything else as JSON."""
-    text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), allow_nan=False)
+    options = {"separators": (",", ":"), "allow_nan": False, "ensure_ascii": False}
+    text = value if isinstance(value, str) else json.dumps(value, **options)
     return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 

@@ -13,6 +13,7 @@ from modelstitch.analysis.uncertainty import uncertainty
 from modelstitch.data import datasets
 from modelstitch.data.datasets import Split
 from modelstitch.explorer import write
+from modelstitch.explorer.details import FIRST
 from modelstitch.explorer.study import gather
 from modelstitch.explorer.writing import assemble, packed
 from tests.analysis.written import write_network
@@ -92,20 +93,20 @@ def write_large(folder: Path) -> Path:
             }
         rows.append(pd.DataFrame(frame))
         size = places.shape[1]
+        counts = generator.poisson(np.where(np.eye(10).ravel(), 700, 33), (size, 100)) + FIRST
         details["task", *pair] = packed(
             {
-                "train_accuracy": generator.random((size, 8)).round(5).tolist(),
-                "train_loss": generator.random((size, 8)).round(5).tolist(),
-                "confusion": generator.poisson(np.where(np.eye(10).ravel(), 700, 33), (size, 100)).tolist(),
+                "train_accuracy": generator.random((size, 8)).round(4).tolist(),
+                "train_loss": generator.random((size, 8)).round(4).tolist(),
+                "confusion": ["".join(map(chr, cell)) for cell in counts.tolist()],
             }
         )
     table = pd.concat(rows, ignore_index=True)
     lower = np.minimum(0, table.sender_depth - table.receiver_depth)
     table["accuracy"] = (0.9 + 0.6 * lower + generator.normal(0, 0.01, len(table))).clip(0.1, 1).round(4)
-    for name in cells.COLUMNS.keys() - set(table):
-        table[name] = {"bool": False, "str": ""}.get(cells.COLUMNS[name], 0.0)
-        if cells.COLUMNS[name] == "float64":
-            table[name] = generator.random(len(table)).round(4)
+    for name in sorted(cells.COLUMNS.keys() - set(table)):
+        filled = {"bool": False, "str": "", "int64": 10_000, "float64": generator.random(len(table)).round(4)}
+        table[name] = filled[cells.COLUMNS[name]]
     table = table[list(cells.COLUMNS)]
     found = {"cells": table, "networks": networks.networks(abouts), "uncertainty": uncertainty(table)}
     page = folder / "report/index.html"

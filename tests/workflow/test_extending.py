@@ -81,7 +81,7 @@ def test_a_measure_costs_five_files_and_re_runs_nothing(folder):
     assert jobs(folder) == {}
     measured = {"measures": {"magnitude": {"images": 30}}, "stitches": {"task": {"keep_stitches": True}}}
     run(folder, study="measured", stitches=measured["stitches"])
-    added = {"measure_magnitude": 1, "gather_magnitude": 1, "draw_magnitude": 1}
+    added = {"measure_magnitude": 1, "gather_magnitude": 1, "draw_magnitude": 1, "write_explorer": 1}
     assert jobs(folder, study="measured", **measured) == added
     run(folder, study="measured", **measured)
     table = pd.read_csv(folder / "results/measured/tables/magnitude.csv")

@@ -178,6 +178,7 @@ def finished(tmp_path_factory) -> Path:
     folder = checkout(tmp_path_factory.mktemp("finished"))
     result = snakemake(folder)
     assert result.returncode == 0, result.stderr
+    assert "Open in a browser: results/mini/report/index.html" in result.stderr
     return folder
 
 
@@ -256,6 +257,7 @@ def test_the_default_study_ends_with_every_table_and_figure(default):
     folder, study = default
     assert planned(folder, study) == {}
     results = folder / "results/digits"
+    assert (results / "report/index.html").stat().st_size > 2_000_000
     cells = pd.read_csv(results / "tables/cells.csv")
     recipes = ["sender_recipe", "receiver_recipe", "objective"]
     assert (cells.groupby(recipes).size() == 25).all() and len(cells) == (4 * 2 + 1) * 25

@@ -156,11 +156,14 @@ function curves(found, pair, row, column) {
   });
 }
 
-/** Counts by class and predicted class, from all of them or from [place, count]. */
+const FIRST = 35; // as in modelstitch.explorer.details
+
+/** Counts by class and predicted class, from a text of letters or from [place, count]. */
 function counts(kept) {
   const size = study.classes.length;
   const flat = new Array(size * size).fill(0);
-  kept.forEach((item, place) => { if (Array.isArray(item)) [, flat[item[0]]] = item; else flat[place] = item; });
+  if (typeof kept === "string") for (let place = 0; place < flat.length; place += 1) flat[place] = kept.charCodeAt(place) - FIRST;
+  else for (const [place, count] of kept) flat[place] = count;
   return study.classes.map((_, row) => flat.slice(row * size, (row + 1) * size));
 }
 
@@ -199,5 +202,5 @@ function confusions(found, pair, row, column, own) {
     make("p", { class: "soft" }, receiver
       ? "The receiver's own confusions are those of the receiver stitched to itself at the same layer: a record holds no predictions of a network alone."
       : "The study lacks the receiver stitched to itself, with which these could be compared."),
-    Array.isArray(kept[0]) ? make("p", { class: "soft" }, `Of ${classes.length} classes, only what is right and the most frequent mistakes are kept.`) : null);
+    typeof kept !== "string" ? make("p", { class: "soft" }, `Of ${classes.length} classes, only what is right and the most frequent mistakes are kept.`) : null);
 }
