@@ -1,4 +1,4 @@
-# make run   the default study: results in results/digits/
+# make run   the default study: results in results/photo-digits/
 # make test  the tests
 # make bench the short benchmarks, a few minutes of an idle machine: results/benchmarks/
 # make lint  formatters and linters, changing nothing

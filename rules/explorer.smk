@@ -33,6 +33,7 @@ rule write_explorer:
         runtime=60,
     params:
         study=STUDY.study,
+        seed=STUDY.seed,
         records=digest_of(RECORDS),
         colormap=COLORMAP,
         page=digest_of([file.read_text(encoding="utf-8") for file in EXPLORER_PAGE]),

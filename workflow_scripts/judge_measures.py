@@ -11,6 +11,7 @@ judged = verdicts.measure(
     noise=given.pop("clustered_noise", None),
     others=given,
     reference=snakemake.params.reference,
+    alike=snakemake.params.alike,
     seed=snakemake.params.seed,
 )
 tables.write_csv(judged, snakemake.output[0])

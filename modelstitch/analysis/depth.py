@@ -51,15 +51,15 @@ def on_depth_axes(matrix: pd.DataFrame, sender_layers: int, receiver_layers: int
     return matrix.to_numpy()[np.ix_(rows, columns)]
 
 
-def average(cells: pd.DataFrame, size: int) -> np.ndarray:
-    """Mean accuracy over the pairs of a cells table, on axes of relative depth; NaN where no pair has a result.
+def average(cells: pd.DataFrame, size: int, value: str = "accuracy") -> np.ndarray:
+    """Mean of a column over the pairs of a cells table, on axes of relative depth; NaN where no pair has a result.
 
     Returns:
-        (size, size), as of `on_depth_axes`.
+        (size, size), as `on_depth_axes` returns it.
     """
     total, results = np.zeros((size, size)), np.zeros((size, size), int)
     counts = cells.groupby(PAIR, sort=False)[["sender_layer_count", "receiver_layer_count"]].first()
-    for pair, matrix in matrices(cells).items():
+    for pair, matrix in matrices(cells, value).items():
         values = on_depth_axes(matrix, *counts.loc[pair], size)
         total += np.nan_to_num(values)
         results += ~np.isnan(values)

@@ -6,15 +6,17 @@ image) or of the labels (remapped, of other images). A measure that does not rat
 has nothing to do with the receiver is refuted as a measure of similarity.
 """
 
+import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from modelstitch.analysis.controls import EXCESSES, OVER_REMAPPED
 from modelstitch.analysis.depth import THIRDS, corresponding, relative_depth
-from modelstitch.config.stitches import DERANGED, IMAGE, is_remapped
+from modelstitch.config.stitches import DERANGED, IMAGE, MARKED, is_measured, is_remapped
 from modelstitch.seeds import seed_of
 
 CELL = ["sender", "receiver", "sender_layer", "receiver_layer"]
@@ -38,23 +40,51 @@ COLUMNS = {
     "cells": "int64",
     "real": "float64",
     "control_mean": "float64",
-    "auc": "float64",
-    "low": "float64",
-    "high": "float64",
+    **{f"{kind}{end}": "float64" for kind in ("auc", "matched_auc") for end in ("", "_low", "_high")},
     "verdict": "str",
+    "expected": "str",
 }
+APART, ALIKE = "tells apart", "does not"
+
+
+class Matched(NamedTuple):
+    """Cells of one receiver that the real thing and a control both have, K of them.
+
+    Attributes:
+        sender_layer, receiver_layer: (K,).
+        depth: of the receiver's layer, relative (K,).
+        real, control: means of the measure (K,).
+        areas: probability that a real value of one cell is rated above a control's of another (K, K).
+    """
+
+    sender_layer: np.ndarray
+    receiver_layer: np.ndarray
+    depth: np.ndarray
+    real: np.ndarray
+    control: np.ndarray
+    areas: np.ndarray
+
+    def at(self, start: float, stop: float) -> "Matched":
+        """Those of some depths of the receiver's layer."""
+        chosen = (self.depth >= start) & (self.depth < stop)
+        return Matched(*(each[chosen] for each in self[:-1]), self.areas[np.ix_(chosen, chosen)])
 
 
 def measure(
-    cells: pd.DataFrame, others: Mapping[str, pd.DataFrame], noise: pd.DataFrame | None, reference: str, seed: int
+    cells: pd.DataFrame,
+    others: Mapping[str, pd.DataFrame],
+    noise: pd.DataFrame | None,
+    reference: str,
+    seed: int,
+    alike: Collection[str] = (),
 ) -> pd.DataFrame:
     """One row for each measure, control and third of the receiver's depth in which both have values.
 
-    `auc` is the area under the ROC curve: the probability that the real thing's cell is rated above the control's, a
-    tie counting one half. Cells are matched by receiver and pair of layers, and `auc` is the mean over these. `low` and
-    `high` hold 95 % of a bootstrap that draws receivers, then cells of each. `verdict` is `tells apart` where the whole
-    interval is above 0.5, `the wrong way` where it is below, else `does not`; `too few cells` where there are fewer
-    than `FEWEST`.
+    `auc` is the area under the ROC curve over cells: the probability that a cell of the real thing is rated above one
+    of the control's, a tie counting one half. `matched_auc` compares cells of the same layers only, so that what depth
+    does is not counted: it is 1 where a measure rates every cell a little higher. Both are means over receivers, with
+    95 % of a bootstrap (`resampled`). `verdict` is `tells apart` where the interval of `matched_auc` is above 0.5, `the
+    wrong way` where it is below, else `does not`; `too few cells` where there are fewer than `FEWEST`.
 
     Args:
         cells: the cells table.
@@ -62,6 +92,7 @@ def measure(
         noise: the table `clustered_noise`; None where the study has none.
         reference: architecture of the real thing; every other one is a control of its own name.
         seed: of the study.
+        alike: controls that a measure should not tell apart.
 
     Returns:
         `COLUMNS`: `real` and `control_mean` are means of the measure over the matched cells. Empty where the study has
@@ -74,15 +105,22 @@ def measure(
         for name in measures:
             if name in found and found[name].notna().any():
                 matched = matches(real, found, name)
-                rows += _rows(matched, name, control, seed_of(seed, "verdicts", name, control))
+                rows += _rows(matched, name, control, alike, seed_of(seed, "verdicts", name, control))
     table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     return table.sort_values("measure", key=lambda column: column.map(measures.index), kind="stable", ignore_index=True)
 
 
 def with_measures(cells: pd.DataFrame, others: Mapping[str, pd.DataFrame]) -> tuple[pd.DataFrame, list[str]]:
-    """The cells with the measures of other tables beside the task's, and the names of all measures."""
-    measures = ["accuracy", OVER_REMAPPED, *EXCESSES]
+    """The cells with the measures of other tables and objectives beside the task's, and the names of all measures."""
+    measures = ["accuracy", "agreement", OVER_REMAPPED, *EXCESSES]
     task = cells.objective == "task"
+    for objective in cells.objective.unique():
+        if objective != "task" and is_measured(objective):
+            name = f"{objective}_accuracy"
+            found = cells[cells.objective == objective].set_index(CELL).accuracy.rename(name)
+            cells = cells.join(found, on=CELL)
+            cells[name] = cells[name].where(task)
+            measures.append(name)
     for table in others.values():
         if "objective" in table:
             table = table[table.objective == "task"]
@@ -123,7 +161,11 @@ def controls(
     same = rated[pd.MultiIndex.from_frame(rated[["sender", "receiver"]]).isin(pairs)]
     # Of other stitches accuracy alone is a measure: their excesses are over other stitches of their own kind.
     same = same[["objective", *CELL, "receiver_layer_count", "accuracy"]]
-    stitches = {"remapped labels": same.objective.map(is_remapped), "deranged images": same.objective == DERANGED}
+    stitches = {
+        "remapped labels": same.objective.map(is_remapped),
+        "deranged images": same.objective == DERANGED,
+        "marked images": same.objective == MARKED,
+    }
     for name, chosen in stitches.items():
         yield name, same[chosen]
     yield "image", _at_corresponding(same[same.objective == IMAGE], layers)
@@ -137,24 +179,23 @@ def _at_corresponding(found: pd.DataFrame, layers: pd.Series) -> pd.DataFrame:
     return found.assign(sender_layer=[corresponding(*layer) for layer in at])
 
 
-def matches(real: pd.DataFrame, control: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Real and control cells of a measure that are matched: one row per receiver and pair of layers.
-
-    Returns:
-        `STRATUM`, `depth` (of the receiver's layer), `auc`, and the means `real` and `control_mean`.
-    """
+def matches(real: pd.DataFrame, control: pd.DataFrame, name: str) -> list[Matched]:
+    """Real and control cells of a measure, of each receiver those pairs of layers that both have."""
     sign = -1 if DISTANCE.fullmatch(name) else 1
     counts = real.groupby("receiver").receiver_layer_count.first()
     sides = (side.dropna(subset=[name]).groupby(STRATUM)[name].agg(np.array) for side in (real, control))
     both = pd.concat(sides, axis=1, keys=["real", "control"], join="inner").reset_index()
-    depths = [
-        relative_depth(j, counts[receiver]) for receiver, j in zip(both.receiver, both.receiver_layer, strict=True)
-    ]
-    return both[STRATUM].assign(
-        depth=np.array(depths, float),
-        auc=[area(sign * one, sign * other) for one, other in zip(both.real, both.control, strict=True)],
-        real=both.real.map(np.mean).astype(float),
-        control_mean=both.control.map(np.mean).astype(float),
+    return [_matched(cells, counts[receiver], sign) for receiver, cells in both.groupby("receiver")]
+
+
+def _matched(cells: pd.DataFrame, layers: int, sign: int) -> Matched:
+    return Matched(
+        sender_layer=cells.sender_layer.to_numpy(),
+        receiver_layer=cells.receiver_layer.to_numpy(),
+        depth=np.array([relative_depth(j, layers) for j in cells.receiver_layer], float),
+        real=cells.real.map(np.mean).to_numpy(float),
+        control=cells.control.map(np.mean).to_numpy(float),
+        areas=np.array([[area(sign * one, sign * other) for other in cells.control] for one in cells.real]),
     )
 
 
@@ -164,42 +205,77 @@ def area(real: np.ndarray, control: np.ndarray) -> float:
     return float((np.sign(difference).mean() + 1) / 2)
 
 
-def interval(matched: pd.DataFrame, seed: int) -> tuple[float, float]:
-    """The middle 95 % of the mean `auc` over resamples: of receivers, then of the cells of each."""
-    values = [found.to_numpy() for _, found in matched.groupby("receiver").auc]
+def areas_under_curve(receivers: Sequence[Matched]) -> dict[str, float]:
+    """`auc`, each real cell against each of the control's, and `matched_auc`, against that of the same layers.
+
+    Means over receivers.
+    """
+    return {
+        "auc": float(np.mean([one.areas.mean() for one in receivers])),
+        "matched_auc": float(np.mean([one.areas.diagonal().mean() for one in receivers])),
+    }
+
+
+def resampled(receivers: Sequence[Matched], seed: int) -> dict[str, np.ndarray]:
+    """`areas_under_curve` of resamples, (B,) each: of receivers, then of the rows and of the columns of each.
+
+    Cells that share a layer are alike, so layers are drawn and not cells: the pigeonhole bootstrap (Owen 2007).
+    """
     generator = np.random.default_rng(seed)
-    chosen = generator.integers(len(values), size=(RESAMPLES, len(values)))
-    total, count = np.zeros(chosen.shape), np.zeros(chosen.shape)
-    for place, found in enumerate(values):
-        here = chosen == place
-        drawn = generator.integers(len(found), size=(here.sum(), len(found)))
-        total[here], count[here] = found[drawn].sum(axis=1), len(found)
-    low, high = np.quantile(total.sum(axis=1) / count.sum(axis=1), QUANTILES)
-    return float(low), float(high)
+    chosen = generator.integers(len(receivers), size=(RESAMPLES, len(receivers)))
+    totals, drawn = np.zeros((2, RESAMPLES)), np.zeros(RESAMPLES)
+    for place, one in itertools.product(range(len(receivers)), range(len(receivers))):
+        here = np.flatnonzero(chosen[:, place] == one)
+        found = receivers[one]
+        counts = (_counts(layers, len(here), generator) for layers in (found.sender_layer, found.receiver_layer))
+        weights = np.multiply(*counts)  # (B, K)
+        count = weights.sum(axis=1)
+        kept = count > 0  # a matrix with gaps may leave nothing
+        here, weights, count = here[kept], weights[kept], count[kept]
+        totals[0, here] += np.einsum("bk,bk->b", weights @ found.areas, weights) / count**2
+        totals[1, here] += weights @ found.areas.diagonal() / count
+        drawn[here] += 1
+    means = totals[:, drawn > 0] / drawn[drawn > 0]
+    return dict(zip(("auc", "matched_auc"), means, strict=True))
+
+
+def _counts(layers: np.ndarray, resamples: int, generator: np.random.Generator) -> np.ndarray:
+    """How often the layer of each cell is in resamples of the layers that there are, (B, K)."""
+    known, place = np.unique(layers, return_inverse=True)
+    draws = generator.multinomial(len(known), np.full(len(known), 1 / len(known)), size=resamples)
+    return draws[:, place]
 
 
 def verdict(low: float, high: float) -> str:
     """By the interval of an area under the curve."""
     if low > 0.5:
-        return "tells apart"
-    return "the wrong way" if high < 0.5 else "does not"
+        return APART
+    return "the wrong way" if high < 0.5 else ALIKE
 
 
-def _rows(matched: pd.DataFrame, name: str, control: str, seed: int) -> Iterator[dict[str, object]]:
+def _rows(
+    matched: Sequence[Matched], name: str, control: str, alike: Collection[str], seed: int
+) -> Iterator[dict[str, object]]:
     for depth, (start, stop) in DEPTHS.items():
-        found = matched[(matched.depth >= start) & (matched.depth < stop)]
-        if found.empty:
+        receivers = [one.at(start, stop) for one in matched]
+        receivers = [one for one in receivers if len(one.real)]
+        if not receivers:
             continue
-        enough = len(found) >= FEWEST
-        low, high = interval(found, seed) if enough else (np.nan, np.nan)
-        yield {
+        cells = sum(len(one.real) for one in receivers)
+        row = {
             "measure": name,
             "control": control,
             "depth": depth,
-            "receivers": found.receiver.nunique(),
-            "cells": len(found),
-            **found[["real", "control_mean", "auc"]].mean(),
-            "low": low,
-            "high": high,
-            "verdict": verdict(low, high) if enough else "too few cells",
+            "receivers": len(receivers),
+            "cells": cells,
+            "real": np.concatenate([one.real for one in receivers]).mean(),
+            "control_mean": np.concatenate([one.control for one in receivers]).mean(),
+            **areas_under_curve(receivers),
+            "expected": ALIKE if control in alike else APART,
+            "verdict": "too few cells",
         }
+        if cells >= FEWEST:
+            for kind, values in resampled(receivers, seed).items():
+                row |= zip((f"{kind}_low", f"{kind}_high"), np.quantile(values, QUANTILES), strict=True)
+            row["verdict"] = verdict(row["matched_auc_low"], row["matched_auc_high"])
+        yield row

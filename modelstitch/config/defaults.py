@@ -19,10 +19,10 @@ ADAM = {
 }  # arXiv 2412.11299, and the images of arXiv 2505.20142
 PROTOCOLS: dict[tuple[str, str], dict[str, Any]] = {
     ("task", "fast"): {
-        "epochs": 3,
+        "epochs": 1,
         "batch": 32,
         "learning_rate": 0.3,
-        "statistics_images": 1437,
+        "statistics_images": 2000,
         "augmentation": {"flip": False, "shift": 2, "cutout": 4},
     },
     ("task", "paper"): {

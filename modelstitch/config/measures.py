@@ -132,6 +132,9 @@ class Verdicts(Section):
     """Which measure tells each control from the real thing: two trained networks of one architecture."""
 
     reference: str = Field(description="architecture of the real thing; every other trained one is a control")
+    alike: Annotated[tuple[str, ...], *UNIQUE] | None = Field(
+        default=None, description="architectures that a measure should not tell apart from it; null is none"
+    )
 
 
 class Measures(Section):

@@ -1,4 +1,4 @@
-"""Which networks are stitched to which, by their recipes."""
+"""Which networks are stitched to which, by recipe and architecture."""
 
 from typing import Annotated
 

@@ -10,7 +10,7 @@ from modelstitch.config.messages import listed, mistake
 from modelstitch.config.pairs import Pairs
 from modelstitch.config.section import PRECISION, UNIQUE, Augmentation, Precision, Section, read
 
-REMAPPED, DERANGED, IMAGE = CONTROLS = ("remapped", "deranged", "image")  # trained as the task
+REMAPPED, DERANGED, IMAGE, MARKED = CONTROLS = ("remapped", "deranged", "image", "marked")  # trained as the task
 STARTS = ("least-squares", "random")
 Start = Literal[STARTS]
 
@@ -37,7 +37,7 @@ class StitchSettings(Section):
     sender_layers: Layers = Field(description="rows of the matrix: all, or a list of layers; 0 is the first")
     receiver_layers: Layers = Field(description="columns of the matrix: all, or a list of layers; 0 is the first")
     keep_stitches: bool = Field(description="keep the trained stitches beside each pair's record")
-    pairs: Pairs | None = Field(default=None, description="which of the study's pairs of recipes; null is all")
+    pairs: Pairs | None = Field(default=None, description="which of the study's pairs; null is all")
 
     def plain(self) -> dict[str, Any]:
         """What a stitch depends on, as a job gets and a record keeps it: not which others are made, nor how often."""
@@ -52,7 +52,7 @@ class TrainedStitches(StitchSettings):
     learning_rate: float = Field(gt=0, description="peak learning rate")
     augmentation: Augmentation = Field(description="random changes of the training images")
     repeats: int = Field(
-        default=1, ge=1, description="how often each stitch is trained, from other seeds, an objective each"
+        default=1, ge=1, description="how often each stitch is trained, from other seeds, one objective per repetition"
     )
 
 
@@ -65,7 +65,9 @@ class PaperStitches(TrainedStitches):
     warmup_epochs: float = Field(
         ge=0, description="epochs of linear warm-up; where longer than `epochs`, the rate never reaches its peak"
     )
-    start: Start = Field(default="random", description="of stitches for the task: random, or least-squares")
+    start: Start = Field(
+        default="random", description="random, or least-squares; random for similarity, whose solution is least squares"
+    )
 
 
 class FastStitches(TrainedStitches):
@@ -100,7 +102,9 @@ class AdamStitches(TrainedStitches):
     statistics_images: int = Field(
         ge=1, description="training images that a start by least squares is computed from; all where there are fewer"
     )
-    start: Start = Field(default="random", description="of stitches for the task: random, or least-squares")
+    start: Start = Field(
+        default="random", description="random, or least-squares; random for similarity, whose solution is least squares"
+    )
 
 
 class LeastSquares(StitchSettings):
@@ -122,13 +126,15 @@ class LeastSquares(StitchSettings):
 class Control(Section):
     """A control of the task, whose stitches are trained as `task` says."""
 
-    pairs: Pairs | None = Field(description="which of the study's pairs of recipes; null is all")
+    pairs: Pairs | None = Field(description="which of the study's pairs; null is all")
 
 
 class Remapped(Control):
     """Stitches trained on labels whose classes are exchanged, none left in its place."""
 
-    permutations: int = Field(ge=1, description="how many ways of exchanging the classes, an objective each")
+    permutations: int = Field(
+        ge=1, description="how many ways of exchanging the classes, one objective per permutation"
+    )
 
 
 TaskStitches = Annotated[PaperStitches | FastStitches | AdamStitches, Field(discriminator="protocol")]
@@ -163,6 +169,10 @@ class Stitches(Section):
     image: Control | None = Field(
         default=None, description="as the task, from the image itself: accuracy that needs no sender"
     )
+    marked: Control | None = Field(
+        default=None,
+        description="as the task, on images with a dot that tells the class: accuracy from what no network knows",
+    )
 
     @model_validator(mode="after")
     def _any(self) -> "Stitches":
@@ -180,7 +190,8 @@ class Stitches(Section):
     @model_validator(mode="after")
     def _only_the_task_has_a_start(self) -> "Stitches":
         if isinstance(self.similarity, TrainedStitches) and self.similarity.start != "random":
-            raise mistake((("similarity", "start"), f"{self.similarity.start}: only stitches for the task start so"))
+            text = f"{self.similarity.start}: expected random: least squares is what stitches for similarity come to"
+            raise mistake((("similarity", "start"), text))
         return self
 
     def objectives(self) -> dict[str, StitchSettings]:

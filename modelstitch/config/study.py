@@ -1,15 +1,16 @@
 """A study file, complete in itself: which networks are stitched, how, and what is drawn.
 
-Every key is required but for those of an architecture, so a study file tells all of it. `load_study` checks a whole
-file and names every problem in it.
+Every key is required but for those of an architecture, those that narrow `pairs`, and a stitch's `family`, `start`,
+`repeats` and `pairs`. `load_study` checks a whole file and names every problem in it.
 """
 
 import json
+import math
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
 
 from modelstitch.config.dataset import Dataset
@@ -19,11 +20,12 @@ from modelstitch.config.networks import Networks
 from modelstitch.config.pairs import PairRecipes, Pairs
 from modelstitch.config.section import UNIQUE, Section, Seed
 from modelstitch.config.stitches import Stitches
-from modelstitch.errors import ModelstitchError
+from modelstitch.errors import ModelstitchError, printable
 from modelstitch.files import replacing
 from modelstitch.identifiers import RECIPES, NetworkId, PairIds
 
 ROLES = ("sender", "receiver")
+LARGEST = 10**18  # of any number in a study; 64 bits hold it
 
 
 def _check_colormap(value: str) -> str:
@@ -72,8 +74,8 @@ class Study(Section):
     seed: Seed = Field(description="seed of the whole study; every other random number is drawn from it and from names")
     dataset: Dataset = Field(description="the images")
     networks: Networks = Field(description="the family of networks")
-    pairs: Pairs = Field(description="which recipes are stitched to which; only networks of these recipes are made")
-    stitches: Stitches = Field(description="how stitches are trained, an objective each")
+    pairs: Pairs = Field(description="which networks are stitched to which; only networks that these name are made")
+    stitches: Stitches = Field(description="how stitches are trained, one section per objective")
     measures: Measures = Field(description="what else is measured; {} is nothing")
     figures: Figures = Field(description="how figures are drawn")
     jobs: Jobs = Field(description="how the work is cut and run; a change re-runs nothing")
@@ -145,11 +147,7 @@ class Study(Section):
     @classmethod
     def _measured_pairs(cls, measures: Measures, info: ValidationInfo) -> Measures:
         """Pairs of networks that the study makes, trained for an objective that it has."""
-        named = {
-            name: section.pairs
-            for name in ("training_budget", "capacity", "rank_sensitivity")
-            if (section := getattr(measures, name)) is not None
-        }
+        named = {name: section.pairs for name, section in measures if hasattr(section, "pairs")}
         if not named or not {"networks", "pairs", "stitches"} <= info.data.keys():
             return measures
         if info.data["stitches"].task is None:
@@ -174,19 +172,32 @@ class Study(Section):
 
     @field_validator("measures")
     @classmethod
-    def _verdicts_have_a_real_thing(cls, measures: Measures, info: ValidationInfo) -> Measures:
+    def _verdicts_have_a_reference(cls, measures: Measures, info: ValidationInfo) -> Measures:
         """Two seeds of the reference at least, stitched for the task."""
-        if measures.verdicts is None or not {"networks", "stitches"} <= info.data.keys():
+        if measures.verdicts is None or not {"networks", "pairs", "stitches"} <= info.data.keys():
             return measures
         networks, name = info.data["networks"], measures.verdicts.reference
         seeds = {one.name: networks.seeds_of(one) for one in networks.architectures}
-        if name not in seeds:
-            text = f"{name!r} is not an architecture of the study: expected one of {', '.join(seeds)}"
-            raise mistake((("verdicts", "reference"), text))
+        places = {("reference",): name} | {("alike", at): one for at, one in enumerate(measures.verdicts.alike or ())}
+        mistakes = [
+            (
+                ("verdicts", *place),
+                f"{one!r} is not an architecture of the study: expected one of {', '.join(seeds)}{nearest(one, seeds)}",
+            )
+            for place, one in places.items()
+            if one not in seeds
+        ]
+        if mistakes:
+            raise mistake(*mistakes)
         if len(seeds[name]) < 2:
             raise mistake((("verdicts", "reference"), f"{name} has one seed: expected two, whose networks are alike"))
         if info.data["stitches"].task is None:
             raise mistake((("verdicts",), "expected stitches.task, which it judges, or no verdicts"))
+        of_reference = {NetworkId(name, "trained", seed) for seed in seeds[name]}
+        joined = _joined(networks, info.data["pairs"], info.data["stitches"].task.pairs)
+        if not any(one != other and {one, other} <= of_reference for one, other in joined):
+            text = f"no two trained networks of {name} are stitched for the task: see `pairs`"
+            raise mistake((("verdicts", "reference"), text))
         return measures
 
     def objectives(self) -> list[str]:
@@ -259,35 +270,27 @@ def load_study(values: Any, source: str) -> Study:
     Raises:
         ModelstitchError: one line for each problem, with the file, the key, the value and what was expected.
     """
+    problems = list(_numbers_beyond(values, ""))
     try:
-        return Study.model_validate(values)
+        study = None if problems else Study.model_validate(values)
     except ValidationError as error:
-        raise ModelstitchError("\n".join(f"{source}: {line}" for line in lines(error, Study, values))) from None
+        problems = lines(error, Study, values)
+    if problems:
+        raise ModelstitchError("\n".join(f"{source}: {printable(problem)}" for problem in problems))
+    return study
 
 
-def check_repeated_keys(text: str, source: str) -> None:
-    """Refuse a study file that has a key twice, of which YAML takes the last without a word.
-
-    Raises:
-        ModelstitchError: one line for each, with the file, the key and its lines.
-    """
-    repeated = list(_repeated_keys(yaml.compose(text), ""))
-    if repeated:
-        raise ModelstitchError("\n".join(f"{source}: {line}" for line in repeated))
-
-
-def _repeated_keys(node: yaml.Node | None, place: str) -> Iterator[str]:
-    if isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(node.value):
-            yield from _repeated_keys(item, f"{place}[{index}]")
-    if isinstance(node, yaml.MappingNode):
-        lines: dict[str, int] = {}
-        for key, value in node.value:
-            name, line = f"{place}.{key.value}".removeprefix("."), key.start_mark.line + 1
-            if name in lines:
-                yield f"{name}: stands in line {lines[name]} and again in line {line}: expected once"
-            lines.setdefault(name, line)
-            yield from _repeated_keys(value, name)
+def _numbers_beyond(values: Any, place: str) -> Iterator[str]:
+    """Numbers that no library counts with."""
+    if isinstance(values, dict):
+        for key, value in values.items():
+            yield from _numbers_beyond(value, f"{place}.{key}".removeprefix("."))
+    elif isinstance(values, (list, tuple)):
+        for index, value in enumerate(values):
+            yield from _numbers_beyond(value, f"{place}[{index}]")
+    elif isinstance(values, (int, float)) and LARGEST <= abs(values) < math.inf:
+        shown = f"{Decimal(values):.2e}"
+        yield f"{place}: {shown} is out of range: expected less than {Decimal(LARGEST):.0e}"
 
 
 def write_schema(path: Path | str) -> None:

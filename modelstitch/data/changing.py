@@ -4,6 +4,7 @@ Networks that are known to know something, or not to: controls of what stitches 
 al., ICLR 2025, arXiv 2408.00531) in labels and by a shortcut; the study's own images stay as they are.
 """
 
+import copy
 from colorsys import hsv_to_rgb
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 
 from modelstitch.config.networks import Changes
 from modelstitch.data.datasets import Dataset, Split
-from modelstitch.data.images import drawn
+from modelstitch.data.images import DeviceImages, drawn
 from modelstitch.errors import ModelstitchError
 from modelstitch.seeds import seed_of
 
@@ -74,7 +75,22 @@ def of_classes(split: Split, changes: Changes, dataset: Dataset) -> Split:
     return Split(split.images[chosen], split.labels[chosen])
 
 
-def with_dots(split: Split, probability: float, classes: int, seed: int) -> Split:
+def marked(images: DeviceImages, seed: int) -> DeviceImages:
+    """The same images, each with a dot of its own label's hue.
+
+    Raises:
+        ModelstitchError: as `with_dots`.
+    """
+    split = Split(images.images.cpu().numpy(), images.labels.cpu().numpy())
+    changed = copy.copy(images)
+    dotted = with_dots(split, 1, images.classes, seed, "stitches.marked").images
+    changed.images = torch.from_numpy(dotted).to(images.device)
+    return changed
+
+
+def with_dots(
+    split: Split, probability: float, classes: int, seed: int, key: str = "networks.training.changes.shortcut"
+) -> Split:
     """Images with a dot each, at a random place, whose hue is 360 i / n degrees for label i of n.
 
     As ReSi describes it: with some probability i is the image's own label, otherwise any of the n, by chance. (Its code
@@ -85,14 +101,15 @@ def with_dots(split: Split, probability: float, classes: int, seed: int) -> Spli
         probability: of the own label's hue.
         classes: n.
         seed: of hues and places.
+        key: of the study file, for the errors.
 
     Raises:
-        ModelstitchError: if images have no colours, or are too small.
+        ModelstitchError: if images are no bytes, have no colours, or are too small.
     """
     count, channels, height, width = split.images.shape
-    if channels != 3 or min(height, width) < DIAMETER:
+    if channels != 3 or min(height, width) < DIAMETER or split.images.dtype != np.uint8:
         raise ModelstitchError(
-            f"networks.training.changes.shortcut: images are {channels} x {height} x {width}: expected 3 channels, "
+            f"{key}: images are {channels} x {height} x {width} of {split.images.dtype}: expected 3 channels of bytes, "
             f"since a dot has a hue, and sides of {DIAMETER} pixels or more"
         )
     draws = torch.rand(count, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)).numpy()

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from modelstitch.accuracy import correct
+from modelstitch.accuracy import accuracy, correct
 from modelstitch.data.images import DeviceImages
 from modelstitch.engine.grouping import Group
 from modelstitch.engine.pair import GroupOutput, StitchedPair
@@ -26,6 +26,11 @@ class Predictions(NamedTuple):
 
     loss: np.ndarray
     classes: np.ndarray
+
+    def accuracy(self, labels: np.ndarray, train_loss: np.ndarray) -> np.ndarray:
+        """Accuracy (cells,) on labels (images,): NaN where this loss or training's (epochs, cells) is not finite."""
+        finite = np.isfinite(self.loss) & np.isfinite(train_loss).all(axis=0)
+        return np.where(finite, accuracy(self.classes, labels), np.nan)
 
 
 class Tally:

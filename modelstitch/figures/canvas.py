@@ -3,6 +3,7 @@
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,14 @@ LEGIBLE = 0.26  # a number is legible in cells of at least this size
 BAR_HEIGHT, BAR_LENGTH = 0.11, 3.2
 LEAST_BAR = 2.0  # that has room for its words
 BAR_SPACE = 0.84  # from the cells to the lower edge of the figure
+OF_PROGRAMS = {"backend", "backend_fallback", "interactive", "toolbar", "timezone"}  # settings that draw nothing
 METADATA = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
+
+
+def plain() -> AbstractContextManager[None]:
+    """Draw in the block by matplotlib's own settings, whatever the user's matplotlibrc says."""
+    settings = {name: matplotlib.rcParamsDefault[name] for name in matplotlib.rcParams if name not in OF_PROGRAMS}
+    return matplotlib.rc_context(settings)
 
 
 def save(figure: Figure, paths: Iterable[Path | str]) -> None:
@@ -39,7 +47,7 @@ def save(figure: Figure, paths: Iterable[Path | str]) -> None:
     Raises:
         ModelstitchError: if a file can't be written.
     """
-    with matplotlib.rc_context({"svg.hashsalt": "modelstitch"}):
+    with plain(), matplotlib.rc_context({"svg.hashsalt": "modelstitch"}):
         for path in map(Path, paths):
             kind = path.suffix[1:]
             with replacing(path) as temporary:
@@ -51,7 +59,8 @@ class Page(Figure):
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()
-        self.savefig(buffer, format="png", dpi=DPI / 2)
+        with plain():
+            self.savefig(buffer, format="png", dpi=DPI / 2)
         return buffer.getvalue()
 
 
@@ -137,7 +146,7 @@ def draw_bar(
     if chance is not None:
         mark = left + chance * length
         axes.plot([mark, mark], [top - 0.06, top + BAR_HEIGHT], color=INK, linewidth=1.2, solid_capstyle="butt")
-        axes.text(mark + 0.04, top - 0.06, f"chance {number(chance)}", ha="left", va="baseline", **style)
+        axes.text(mark + 0.04, top - 0.06, f"chance {guess(chance)}", ha="left", va="baseline", **style)
         if chance >= 0.3:
             name = {"x": left, "ha": "left"}
     axes.text(y=top - 0.06, s=words, va="baseline", **name, **style)
@@ -185,6 +194,11 @@ def number(value: float) -> str:
     text = f"{abs(value):.2f}"
     sign = "\N{MINUS SIGN}" if value < 0 and float(text) else ""
     return sign + (text[1:] if text.startswith("0") else f"{abs(value):.1f}")
+
+
+def guess(chance: float) -> str:
+    """The accuracy of chance: `.10`, and of many classes as many digits as it needs: `.005` of 200."""
+    return number(chance) if chance >= 0.01 else f"{chance:.4f}".rstrip("0").removeprefix("0")
 
 
 def pair_name(sender: str, receiver: str, seeds: bool) -> str:

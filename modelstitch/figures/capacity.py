@@ -21,6 +21,7 @@ from modelstitch.figures.canvas import (
     own_accuracy,
     pair_name,
     panel,
+    plain,
     write_title,
 )
 
@@ -33,6 +34,7 @@ COLOURS = {"task": "#0969da", "remapped": "#bc4c00"}
 PAIR = ["sender", "receiver"]
 
 
+@plain()
 def draw(cells: pd.DataFrame, networks: pd.DataFrame) -> Figure:
     """Mean accuracy over the cells of a pair, by the mean capacity of a family's stitches.
 

@@ -17,6 +17,7 @@ from modelstitch.figures.canvas import (
     draw_references,
     own_accuracy,
     panel,
+    plain,
     text_width,
     write_key,
     write_title,
@@ -26,6 +27,7 @@ PANEL, ACROSS, GAP, BELOW = 2.0, 4, 0.35, 0.85  # inches
 LEFT, TOP = 0.7, 1.3
 
 
+@plain()
 def draw(cells: pd.DataFrame, networks: pd.DataFrame) -> Figure:
     """A panel for each receiver, a line for each sigma: solid for its classes, dashed for remapped ones.
 

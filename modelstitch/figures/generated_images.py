@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import h5py
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -26,6 +25,7 @@ from modelstitch.figures.canvas import (
     number,
     pair_name,
     panel,
+    plain,
     rows_with,
     save,
     short_name,
@@ -33,6 +33,7 @@ from modelstitch.figures.canvas import (
     write_title,
 )
 from modelstitch.identifiers import NetworkId
+from modelstitch.records.images import read as read_images
 
 # Inches, as all that follow; at 200 dots per inch, an image of 32 pixels is three times as large.
 IMAGE, GAP = 0.48, 0.04
@@ -43,6 +44,7 @@ PANELS = {"read_by_receiver": "accuracy of the receiver", "psnr": "PSNR (dB)", "
 POINTS = 101
 
 
+@plain()
 def draw_images(table: pd.DataFrame, images: Mapping[str, Path | str], sender: str, receiver: str) -> Figure:
     """The originals, and below them for each objective one row of generated images per sender layer, with its numbers.
 
@@ -58,8 +60,7 @@ def draw_images(table: pd.DataFrame, images: Mapping[str, Path | str], sender: s
     table = rows_with(table, sender=sender, receiver=receiver)
     blocks = {objective: rows for objective, rows in table.groupby("objective", sort=False)}  # noqa: C416
     own = table.iloc[0]
-    with h5py.File(images[own.objective]) as file:
-        originals = file["originals"][()]
+    originals = read_images(images[own.objective]).originals
     (_, _, height, width), step = originals.shape, IMAGE + GAP
     across = IMAGE * width / height
     names = dict(zip(table.sender_layer, table.sender_layer_name, strict=True))
@@ -81,8 +82,8 @@ def draw_images(table: pd.DataFrame, images: Mapping[str, Path | str], sender: s
         y += heading
         middle = y + (len(rows) * step - GAP) / 2
         axes.text(MARGIN + 0.02, middle, "sender layer", size=LABEL, color=SOFT, rotation=90, ha="center", va="center")
-        with h5py.File(images[objective]) as file:
-            generated = dict(zip(file["sender_layers"][()].tolist(), file["generated"][()], strict=True))
+        shown = read_images(images[objective])
+        generated = dict(zip(shown.sender_layers, shown.generated, strict=True))
         for row in rows.itertuples():
             failed = math.isnan(row.psnr)
             _draw_row(axes, generated[row.sender_layer], left, y, across, failed)
@@ -121,6 +122,7 @@ def _write_row(axes: Axes, layer: str, values: Mapping[str, float], left: float,
         axes.text(numbers + place * NUMBER, middle, text, **style)
 
 
+@plain()
 def draw_metrics(table: pd.DataFrame, networks: pd.DataFrame, colormap: str) -> Figure:
     """Accuracy, PSNR and SSIM of the generated images against the sender's layer: one column of panels per objective.
 

@@ -18,6 +18,7 @@ from modelstitch.figures.canvas import (
     canvas,
     open_panel,
     panel,
+    plain,
     rows_with,
     text_width,
     write_title,
@@ -60,6 +61,7 @@ PANELS = (
 )
 
 
+@plain()
 def draw(cells: pd.DataFrame, objective: str) -> Figure:
     """Accuracy against each of `PANELS`, one dot per cell, coloured by the recipes of sender and receiver.
 

@@ -37,6 +37,7 @@ from modelstitch.figures.canvas import (
     draw_matrix,
     number,
     own_accuracy,
+    plain,
     rows_with,
     save,
     scale_of,
@@ -138,6 +139,7 @@ def draw_controls(cells: pd.DataFrame, networks: pd.DataFrame, objective: str, c
     return _draw_panels(chosen, networks, colormap, room=4.2, largest=0.25)
 
 
+@plain()
 def _draw_panels(cells: pd.DataFrame, networks: pd.DataFrame, colormap: str, room: float, largest: float) -> Figure:
     """A panel for each objective's combination of recipes: up to three in a row, more as a square."""
     # `dict(...)` takes a groupby for a mapping, and fails.
@@ -177,6 +179,7 @@ def _draw_panels(cells: pd.DataFrame, networks: pd.DataFrame, colormap: str, roo
     return axes.figure
 
 
+@plain()
 def draw_depth(
     cells: pd.DataFrame,
     networks: pd.DataFrame,

@@ -1,4 +1,4 @@
-"""Picture of all objectives side by side: the average matrix of each, of the same pairs."""
+"""Picture of all objectives side by side: the average matrix of each, of the same cells."""
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -20,6 +20,7 @@ from modelstitch.figures.canvas import (
     draw_bar,
     draw_matrix,
     number,
+    plain,
     text_width,
     write_title,
 )
@@ -28,11 +29,12 @@ PANEL, POINTS = 1.9, 256  # inches, as all that follow, and points of a panel
 LEFT, ABOVE, GAP = 0.55, 0.45, 0.35
 
 
+@plain()
 def draw(cells: pd.DataFrame, networks: pd.DataFrame, colormap: str) -> Figure:
-    """A row of average matrices for each two recipes, a panel for each objective, of the pairs that all of them have.
+    """A row of average matrices for each two recipes, a panel for each objective, of the cells that all of them have.
 
     Each is on axes of relative depth, with its mean accuracy and how often it predicts what the receiver does.
-    Empty where no pair has them all.
+    Empty where no cell has them all.
 
     Args:
         cells, networks: the tables.
@@ -77,6 +79,6 @@ def _place(objective: str) -> tuple[int, str]:
 
 
 def in_all(cells: pd.DataFrame) -> pd.DataFrame:
-    """The cells of those pairs that every objective of the table has."""
-    count = cells.groupby(PAIR[1:]).objective.transform("nunique")
+    """The cells that every objective of the table has."""
+    count = cells.groupby([*PAIR[1:], "sender_layer", "receiver_layer"]).objective.transform("nunique")
     return cells[count == cells.objective.nunique()]

@@ -32,6 +32,7 @@ from modelstitch.figures.canvas import (
     ink_on,
     number,
     own_accuracy,
+    plain,
     rows_with,
     save,
     scale_of,
@@ -178,6 +179,7 @@ def _draw(cells: pd.DataFrame, networks: pd.DataFrame, comparisons: pd.DataFrame
     )
 
 
+@plain()
 def draw(
     values: np.ndarray,
     diverged: np.ndarray,

@@ -17,6 +17,7 @@ from modelstitch.figures.canvas import (
     number,
     open_panel,
     panel,
+    plain,
     write_title,
 )
 from modelstitch.measures.predictors import ALL, PREDICTORS
@@ -35,6 +36,7 @@ OUTCOMES = {"accuracy": "accuracy", OVER_REMAPPED: "accuracy over remapped"}
 WIDTH, LINE, GAP, LEFT, TOP, BELOW, LEGEND = 3.2, 0.34, 0.35, 1.95, 0.75, 0.8, 0.35  # inches
 
 
+@plain()
 def draw(table: pd.DataFrame) -> Figure:
     """A panel for each two recipes (down) and outcome (across), one line per predictor; nothing of an empty table."""
     outcomes = [name for name in OUTCOMES if (table.outcome == name).any()]

@@ -8,11 +8,13 @@ from modelstitch.figures.canvas import (
     MARGIN,
     SMALL,
     SOFT,
+    TITLE,
     canvas,
     chance_of,
     draw_references,
     own_accuracy,
     panel,
+    plain,
     text_width,
     write_key,
     write_title,
@@ -23,6 +25,7 @@ LEFT, TOP = 0.7, 1.3
 LINES = {"accuracy": ("#0969da", "stitch"), "probe_accuracy": ("#bc4c00", "linear probe")}
 
 
+@plain()
 def draw(cells: pd.DataFrame, networks: pd.DataFrame) -> Figure:
     """A row of panels for each pair, one for each sender layer: both accuracies by rank.
 
@@ -36,7 +39,7 @@ def draw(cells: pd.DataFrame, networks: pd.DataFrame) -> Figure:
     pairs = list(cells.groupby(["sender", "receiver"], sort=False))
     across = max(pair.sender_layer.nunique() for _, pair in pairs)
     title = "Rank of the sender's representations"
-    width = max(LEFT + across * (PANEL + GAP), MARGIN + text_width(title, 14)) + MARGIN
+    width = max(LEFT + across * (PANEL + GAP), MARGIN + text_width(title, TITLE, "bold")) + MARGIN
     page = canvas(width, TOP + len(pairs) * (PANEL + BELOW) - 0.2)
     write_title(page, title, "grey: the receiver itself · dotted: chance")
     write_key(page, LEFT, TOP - 0.5, {words: colour for colour, words in LINES.values()})

@@ -18,6 +18,7 @@ from modelstitch.figures.canvas import (
     number,
     open_panel,
     panel,
+    plain,
     rows_with,
     write_title,
 )
@@ -28,6 +29,7 @@ BAR = 1.6
 TICKS = ([0, 0.25, 0.5, 0.75, 1], ["0", "", ".5", "", "1"])
 
 
+@plain()
 def draw(similarities: pd.DataFrame, cells: pd.DataFrame, objective: str, colormap: str) -> Figure:
     """Accuracy against each calibrated index, one dot per cell, one row of panels for each two recipes.
 

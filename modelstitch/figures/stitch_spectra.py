@@ -20,6 +20,7 @@ from modelstitch.figures.canvas import (
     draw_bar,
     draw_matrix,
     number,
+    plain,
     rows_with,
     stitches_of,
     write_title,
@@ -49,6 +50,7 @@ PANELS = (
 )
 
 
+@plain()
 def draw(cells: pd.DataFrame, objective: str, colormap: str) -> Figure:
     """For each two recipes a row of matrices on axes of relative depth, one per number, the mean over their pairs.
 
@@ -74,7 +76,7 @@ def draw(cells: pd.DataFrame, objective: str, colormap: str) -> Figure:
         for place, panel in enumerate(panels):
             values = group[panel.column] / (group[panel.over] if panel.over else 1)
             left = LEFT + place * (SIZE + GAP)
-            hatched |= _draw_matrix(axes, left, top, group.assign(accuracy=values), colormap)
+            hatched |= _draw_matrix(axes, left, top, group.assign(shown=values), colormap)
             axes.text(left, top - 0.1, panel.words, size=SMALL, color=INK, va="baseline")
             mean = number(values.mean())
             axes.text(left + SIZE, top + SIZE + 0.34, f"mean {mean}", size=SMALL, color=SOFT, ha="right", va="baseline")
@@ -89,8 +91,8 @@ def _order(pair: tuple[str, str]) -> list[int]:
 
 
 def _draw_matrix(axes: Axes, left: float, top: float, cells: pd.DataFrame, colormap: str) -> bool:
-    """The average of the pairs' `accuracy`, whatever it is here; whether any point of it has no result."""
-    values = average(cells, POINTS)
+    """The average of the pairs' `shown`; whether any point of it has no result."""
+    values = average(cells, POINTS, "shown")
     draw_matrix(axes, values, left, top, SIZE, SIZE, colormap)
     return bool(np.isnan(values).any())
 

@@ -23,6 +23,7 @@ from modelstitch.figures.canvas import (
     open_panel,
     pair_name,
     panel,
+    plain,
     rows_with,
     text_width,
     write_accuracy,
@@ -37,6 +38,7 @@ COLOURS = ("#0969da", "#bc4c00")  # of the two starts
 SIDES = {"below": ("-", "at or below the diagonal"), "above": ("--", "above it")}
 
 
+@plain()
 def draw(cells: pd.DataFrame, summary: pd.DataFrame, networks: pd.DataFrame, colormap: str) -> Figure:
     """For each objective and pair a row of matrices per start, by epochs, and the triangle's two means by epochs.
 

@@ -49,13 +49,14 @@ class Functional(Alignment):
 
 
 class Penultimate(Alignment):
-    """Squared error ‖z - e‖² of the last layer over the mean of ‖e‖² of the batch's part."""
+    """Squared error ‖z - e‖² of the last layer over the mean of ‖e‖² of the batch."""
 
     def errors(self, stages: Sequence[Tensor], layer: int, expected: Mapping[int, Tensor], part: slice) -> Tensor:
         """As `Alignment` says."""
-        own = expected[max(expected)][part].flatten(1).float()
+        every = expected[max(expected)].flatten(1).float()
+        own = every[part]
         squares = (_by_cell(stages[-2], len(own)) - own).square().sum(dim=2)
-        return squares / own.square().sum(dim=1).mean().clamp_min(torch.finfo(torch.float32).tiny)
+        return squares / every.square().sum(dim=1).mean().clamp_min(torch.finfo(torch.float32).tiny)
 
 
 def _by_cell(values: Tensor, images: int) -> Tensor:

@@ -1,13 +1,13 @@
 """What a protocol gives before the first step, and what an objective gives after the last."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from modelstitch.data.images import drawn
+from modelstitch.data.images import DeviceImages, drawn
 from modelstitch.fitting.distillation import Teacher
 from modelstitch.fitting.inputs import FitInputs
 from modelstitch.fitting.work import needs_moments
@@ -46,7 +46,7 @@ class Fit(NamedTuple):
             for a part of an epoch. Accuracy is NaN where training ran no suffix.
         images: how many were trained on.
         classes: as in `StitchedPair`, of the labels that were trained on.
-        deranged: seed by which the images were exchanged, those of the test too; None where each has its own label.
+        test_images: makes of the test images those that the stitches are tested on; None where they stay as they are.
     """
 
     stitches: Stitches
@@ -54,7 +54,7 @@ class Fit(NamedTuple):
     accuracy: np.ndarray
     images: int
     classes: Tensor | None = None
-    deranged: int | None = None
+    test_images: Callable[[DeviceImages], DeviceImages] | None = None
 
 
 def new_stitches(geometries: Mapping[Cell, Geometry], family: Any, seed: Sequence[object], device: str) -> Stitches:

@@ -73,7 +73,7 @@ def train_pair(
     fit = objective_of(objective).fit(FitInputs(*frozen, shapes, train_images, settings, seed, " → ".join(names)))
     trained_seconds = time.monotonic() - begun
     own = predict_alone(frozen[1], test_images).argmax(dim=1).cpu().numpy()
-    seen = test_images if fit.deranged is None else test_images.deranged(fit.deranged)
+    seen = fit.test_images(test_images) if fit.test_images else test_images
     predictions = predict(StitchedPair(*frozen, fit.stitches, fit.classes), seen)
     seconds = time.monotonic() - begun
     attributes = {
@@ -83,6 +83,8 @@ def train_pair(
         "receiver": names[1],
         "sender_accuracy": sender.accuracy_in(precision),
         "receiver_accuracy": receiver.accuracy_in(precision),
+        "sender_digest": sender.digest,
+        "receiver_digest": receiver.digest,
         "dataset": dataset.name,
         "dataset_digest": dataset.digest,
         "settings": settings.plain(),

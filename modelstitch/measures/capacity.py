@@ -11,12 +11,11 @@ from typing import Any
 
 import pandas as pd
 
-from modelstitch import records
+from modelstitch.analysis.evidence import Evidence, agree
 from modelstitch.config.families import Family, label
 from modelstitch.config.section import read
-from modelstitch.networks.representations import Representation
-from modelstitch.records import Layers, PairRecord
-from modelstitch.stitches.families import capacity, family_of, geometry_of
+from modelstitch.records import PairRecord
+from modelstitch.stitches.families import capacity, geometry_of
 
 COLUMNS = {
     "objective": "str",
@@ -27,43 +26,46 @@ COLUMNS = {
     "sender_layer_name": "str",
     "receiver_layer": "int64",
     "receiver_layer_name": "str",
-    "parameters": "int64",
     "capacity": "int64",
     "accuracy": "float64",
 }
 
 
-def cells(paths: Sequence[Path | str]) -> pd.DataFrame:
+def cells(paths: Sequence[Path | str], evidence: Evidence) -> pd.DataFrame:
     """One row per cell of each record: `COLUMNS`, the accuracy NaN without a result.
 
-    `parameters` is how many numbers a stitch has, `capacity` the dimension of what it can express: another basis
-    between the factors of a map of low rank changes nothing, and a rotation of n channels has n (n - 1) / 2 angles.
+    `capacity` is the dimension of what a stitch can express, at most its number of weights: another basis between the
+    factors of a map of low rank changes nothing, and a rotation of n channels has n (n - 1) / 2 angles.
+
+    Args:
+        paths: `<objective>/<family>/<sender>/<receiver>.h5`.
+        evidence: what the records are held against.
+
+    Raises:
+        ModelstitchError: as `Evidence.read`.
     """
-    rows = [row for path in paths for row in _rows(records.read(path))]
+    rows = []
+    for path in paths:
+        record = evidence.read(path, folders=1)
+        family = read(Family, record.attributes["settings"].get("family"))
+        agree(path, "settings.family", label(family), Path(path).parts[-3])
+        rows += _rows(record, family)
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
 
-def _rows(record: PairRecord) -> Iterator[dict[str, Any]]:
+def _rows(record: PairRecord, family: Family) -> Iterator[dict[str, Any]]:
     about = {name: record.attributes[name] for name in ("objective", "sender", "receiver")}
-    family = read(Family, record.attributes["settings"]["family"])
-    between, module = geometry_of(family), family_of(family.name)
+    between = geometry_of(family)
     for column in record.columns:
         j = column.receiver_layer
         for i, accuracy in zip(column.sender_layers, column.test_accuracy, strict=True):
-            geometry = between(shape_of(record.sender, i), shape_of(record.receiver, j))
+            geometry = between(record.sender.representation(i), record.receiver.representation(j))
             yield about | {
                 "family": label(family),
                 "sender_layer": i,
                 "sender_layer_name": record.sender.name(i),
                 "receiver_layer": j,
                 "receiver_layer_name": record.receiver.name(j),
-                "parameters": module.numbers(geometry, family),
                 "capacity": capacity(geometry, family),
                 "accuracy": accuracy,
             }
-
-
-def shape_of(layers: Layers, layer: int) -> Representation:
-    """What a layer of a record gives."""
-    channels, height, width, extra = map(int, layers.shapes[layer])
-    return Representation(channels, height, width, layers.layouts[layer], extra)

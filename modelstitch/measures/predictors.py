@@ -7,7 +7,6 @@ each alone and beside the others? The answer is of correlations: nothing here wa
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,11 +17,11 @@ from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from modelstitch import records
 from modelstitch.analysis.controls import OVER_REMAPPED
-from modelstitch.fitting.work import stitch_numbers
-from modelstitch.networks.representations import Representation
-from modelstitch.stitches.geometry import Geometry
+from modelstitch.analysis.evidence import Evidence
+from modelstitch.config.families import Family
+from modelstitch.config.section import read
+from modelstitch.stitches.families import capacity, geometry_of
 
 CELL = ["sender", "receiver", "sender_layer", "receiver_layer"]
 RECIPES = ["sender_recipe", "receiver_recipe"]
@@ -55,41 +54,23 @@ COLUMNS = (
 )
 
 
-class Scores(NamedTuple):
-    """R² of each fold's held-out pairs, (folds,)."""
-
-    folds: np.ndarray
-
-    @property
-    def summary(self) -> dict[str, float]:
-        """Mean and standard deviation over folds."""
-        return {"r2": self.folds.mean(), "r2_std": self.folds.std()}
-
-
-def capacities(paths: Sequence[Path | str]) -> pd.DataFrame:
-    """Of each cell of the records the numbers that a linear stitch has: `CELL` and `capacity`, their decimal logarithm.
+def capacities(paths: Sequence[Path | str], evidence: Evidence) -> pd.DataFrame:
+    """Of each cell of the records what a stitch can express: `CELL` and `capacity`, the dimension's decimal logarithm.
 
     Raises:
-        ModelstitchError: as `records.read`.
+        ModelstitchError: as `Evidence.read`.
     """
     rows = []
-    for record in map(records.read, paths):
-        shapes = [_shapes(layers) for layers in (record.sender, record.receiver)]
+    for record in map(evidence.read, paths):
+        family = read(Family, record.attributes["settings"]["family"])
+        between = geometry_of(family)
         pair = [record.attributes[role] for role in ("sender", "receiver")]
         for column in record.columns:
             j = column.receiver_layer
-            rows += [
-                (*pair, i, j, np.log10(stitch_numbers(Geometry.between(shapes[0][i], shapes[1][j]))))
-                for i in column.sender_layers
-            ]
+            for i in column.sender_layers:
+                geometry = between(record.sender.representation(i), record.receiver.representation(j))
+                rows.append((*pair, i, j, np.log10(capacity(geometry, family))))
     return pd.DataFrame(rows, columns=[*CELL, "capacity"])
-
-
-def _shapes(layers: records.Layers) -> list[Representation]:
-    return [
-        Representation(*map(int, shape[:3]), layout, int(shape[3]))
-        for shape, layout in zip(layers.shapes, layers.layouts, strict=True)
-    ]
 
 
 def observations(
@@ -105,7 +86,7 @@ def observations(
     - `least_squares_error`: of the stitch of least squared error, over the expected variance; of `distances`.
     - `sender_later`, `sender_earlier`: the difference in relative depth, sender less receiver, where it is positive,
       and with its sign turned where it is negative; 0 elsewhere.
-    - `capacity`: decimal logarithm of how many numbers a linear stitch has.
+    - `capacity`: decimal logarithm of the dimension of what a stitch can express.
     - `remapped_accuracy`: of the same cell on remapped labels, mean over permutations.
 
     Args:
@@ -172,24 +153,29 @@ def explained(table: pd.DataFrame, outcome: str, names: Sequence[str], folds: in
     about = {"cells": len(table), "pairs": count, "folds": folds}
     for model, regressor in MODELS.items():
 
-        def scores(chosen: Sequence[str], regressor: RegressorMixin = regressor) -> Scores:
+        def scores(chosen: Sequence[str], regressor: RegressorMixin = regressor) -> np.ndarray:
             return cross_validated(regressor, table[list(chosen)], table[outcome], pairs, folds)
 
         every = scores(names)
         row = {"model": model, **about}
-        yield row | {"predictors": "all", "predictor": ALL} | every.summary
+        yield row | {"predictors": "all", "predictor": ALL} | summary(every)
         coefficients = _coefficients(table[list(names)], table[outcome]) if model == "ridge" else {}
         for name in names:
-            yield row | {"predictors": "alone", "predictor": name} | scores([name]).summary
+            yield row | {"predictors": "alone", "predictor": name} | summary(scores([name]))
         for name in names:
             others = scores([other for other in names if other != name])
-            drop = every.folds - others.folds
+            drop = every - others
             yield (
                 row
                 | {"predictors": "without", "predictor": name}
-                | others.summary
+                | summary(others)
                 | {"drop": drop.mean(), "drop_std": drop.std(), "coefficient": coefficients.get(name, np.nan)}
             )
+
+
+def summary(scores: np.ndarray) -> dict[str, float]:
+    """Mean and standard deviation of R² over folds (folds,)."""
+    return {"r2": scores.mean(), "r2_std": scores.std()}
 
 
 def pair_of(table: pd.DataFrame) -> pd.Series:
@@ -199,8 +185,8 @@ def pair_of(table: pd.DataFrame) -> pd.Series:
 
 def cross_validated(
     regressor: RegressorMixin, values: pd.DataFrame, outcome: pd.Series, groups: pd.Series, folds: int
-) -> Scores:
-    """R² of each fold: 1 less the mean squared error on held-out groups over the variance of the outcome.
+) -> np.ndarray:
+    """R² of each fold (folds,): 1 less the mean squared error on held-out groups over the variance of the outcome.
 
     The variance is that of all cells, not of the fold's: some pairs hardly vary, and would make a small error large.
 
@@ -218,7 +204,7 @@ def cross_validated(
             predicted = clone(regressor).fit(values.iloc[train], outcome.iloc[train]).predict(values.iloc[test])
         errors.append(np.square(outcome.iloc[test] - predicted).mean())
     variance = outcome.var(ddof=0)
-    return Scores(1 - np.array(errors) / variance if variance > 0 else np.full(folds, np.nan))
+    return 1 - np.array(errors) / variance if variance > 0 else np.full(folds, np.nan)
 
 
 def _coefficients(values: pd.DataFrame, outcome: pd.Series) -> dict[str, float]:

@@ -30,6 +30,7 @@ from modelstitch.networks.frozen import FrozenNetwork, freeze
 from modelstitch.networks.network import Network
 from modelstitch.networks.representations import Representation
 from modelstitch.seeds import seed_of
+from modelstitch.stitches.families import geometry_of
 from modelstitch.stitches.geometry import Geometry, in_order
 
 BATCH = 100
@@ -145,7 +146,8 @@ def measure(
         device: where it is computed.
 
     Returns:
-        `COLUMNS`: both accuracies on the whole test set.
+        `COLUMNS`: both accuracies on the whole test set; that of a stitch NaN where its training left the finite
+        numbers.
 
     Raises:
         ModelstitchError: if the images are of one class, there are fewer than one batch, or the device has too little
@@ -160,11 +162,13 @@ def measure(
     stand_in = TruncatedSender(frozen[0], found)
     counts = [len(network.layers) for network in frozen]
     cells = in_order((index, corresponding(one.layer, *counts)) for index, one in enumerate(found))
-    geometries = {cell: Geometry.between(stand_in.shapes[cell[0]], frozen[1].shapes[cell[1]]) for cell in cells}
+    between = geometry_of(training.family)
+    geometries = {(i, j): between(stand_in.shapes[i], frozen[1].shapes[j]) for i, j in cells}
     seed = (study_seed, sender.name, receiver.name, "rank sensitivity")
     label = f"{sender.name} → {receiver.name}, ranks"
     fit = objective_of("task").fit(FitInputs(stand_in, frozen[1], geometries, train, training, seed, label))
-    stitched = accuracy(predict(StitchedPair(stand_in, frozen[1], fit.stitches), test).classes, dataset.test.labels)
+    predictions = predict(StitchedPair(stand_in, frozen[1], fit.stitches), test)
+    stitched = predictions.accuracy(dataset.test.labels, fit.loss)
     picked = chosen.numpy()
     few = Split(dataset.train.images[picked], dataset.train.labels[picked])
     probed = probe_accuracies(stand_in, DeviceImages(dataset, few, device), test)

@@ -62,12 +62,12 @@ class Observed(NamedTuple):
 
 
 def weight_of(stitch: Any) -> np.ndarray | None:
-    """The weight (O, D) of the map of the places, float32; None of a family without linear maps.
+    """The weight (O, D) of the map of the places, float32; None of a family that isn't linear.
 
     A class token's own map stands beside it and isn't counted.
     """
-    maps = getattr(stitch, "maps", None)
-    return maps[0].weight.numpy() if maps else None
+    linear = getattr(stitch, "linear", None)
+    return None if linear is None else linear.maps[0].weight.detach().cpu().numpy()
 
 
 def sensitive_directions(sensitivity: Tensor) -> Tensor:

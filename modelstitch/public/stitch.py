@@ -47,14 +47,15 @@ def stitch(
             (N, H, W, C) are bytes, which become 0 to 1, or floating-point numbers, which are taken as they are; then a
             network's own mean and deviation apply, where it has some.
         objective: `task`, cross-entropy through the receiver; its controls `remapped`, on labels whose classes are
-            exchanged, `deranged`, on those of other images, and `image`, from the image itself; `similarity`, squared
-            error to the receiver's layer's output; or `soft`, `functional`, `penultimate` (docs/configuration.md).
+            exchanged, `deranged`, on those of other images, `image`, from the image itself, and `marked`, on images
+            with a dot that tells the class; `similarity`, squared error to the receiver's layer's output; or `soft`,
+            `functional`, `penultimate` (docs/configuration.md).
         protocol: `least-squares`, `paper` or `adam` for similarity, `fast`, `paper` or `adam` for all others.
         layers: the sender's and the receiver's, each a list of indices or names, or None for all.
         device: `auto`, `cpu` or `cuda`.
         seed: of the stitches' start and of the images' order.
         settings: single keys in place of the default study's, as a study file has them: `epochs=0.5`, `batch=64`. By
-            default three epochs of images that are shifted by up to 2 pixels and lose a square of 4 x 4;
+            default one epoch of images that are shifted by up to 2 pixels and lose a square of 4 x 4;
             `augmentation={"flip": False, "shift": 0, "cutout": 0}` leaves them as they are.
 
     Returns:

@@ -34,10 +34,11 @@ if JUDGED:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=4000,
-            runtime=60,
+            mem_mb=TABLES_MB,
+            runtime=TABLES_MINUTES,
         params:
             reference=JUDGED.reference,
+            alike=JUDGED.alike or (),
             seed=STUDY.seed,
             code=code_of("judge_measures.py"),
         script:
@@ -55,8 +56,8 @@ if JUDGED:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=4000,
-            runtime=60,
+            mem_mb=TABLES_MB,
+            runtime=TABLES_MINUTES,
         params:
             measure="verdicts",
             code=code_of("draw_measure.py", modules=("modelstitch.figures.verdicts",)),

@@ -3,11 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from modelstitch.analysis import verdicts
 from modelstitch.analysis.cells import cells
 from tests.analysis.written import write_record
+from tests.records.made import EVIDENCE
 
 ONE, OTHER = "R1111_trained_s0", "R1111_trained_s1"
 
@@ -40,7 +42,7 @@ def study(tmp_path, *more):
         return write_record(folder, sender, receiver, accuracies=accuracies, layers=range(5), **about)
 
     both = [write(ONE, OTHER, 0.5, 0.6, 0.7), write(OTHER, ONE, 0.5, 0.6, 0.7), write(ONE, ONE, 0.9, 0.9, 0.9)]
-    return cells([*both, *(write(*one[:-1], **one[-1]) for one in more)])
+    return cells([*both, *(write(*one[:-1], **one[-1]) for one in more)], EVIDENCE)
 
 
 def of(table, **named):
@@ -61,29 +63,33 @@ def test_controls_are_told_apart_by_cells_of_the_same_layers(tmp_path):
         (ONE, OTHER, 0.1, 0.7, 0.7, {"objective": "remapped"}),
         (ONE, ONE, 0.9, 0.9, 0.9, {"objective": "remapped"}),
         (ONE, OTHER, 0.1, 0.1, 0.1, {"objective": "deranged"}),
+        (ONE, OTHER, 0.9, 0.9, 0.9, {"objective": "marked"}),
     )
-    found = verdicts.measure(table, {}, None, "R1111", 0)
+    found = verdicts.measure(table, {}, None, "R1111", 0, alike=["half"])
     assert list(found.columns) == list(verdicts.COLUMNS)
+    assert set(found.control[found.expected == "does not"]) == {"half"}
     expected = {
         "random sender": (15, 0.5, "does not"),  # above, tie, below
         "shuffled": (30, 1.0, "tells apart"),
         "half": (15, 0.0, "the wrong way"),
         "remapped labels": (15, 0.5, "does not"),
         "deranged images": (15, 1.0, "tells apart"),
+        "marked images": (15, 0.0, "the wrong way"),
     }
     overall = found[(found.measure == "accuracy") & (found.depth == "all")].set_index("control")
     assert set(overall.index) == set(expected)
     for control, (count, area, verdict) in expected.items():
         row = overall.loc[control]
-        assert (row.cells, row.auc, row.verdict) == (count, pytest.approx(area), verdict)
-        assert row.low <= row.auc <= row.high
+        assert (row.cells, row.matched_auc, row.verdict) == (count, pytest.approx(area), verdict)
+        assert row.matched_auc_low <= row.matched_auc <= row.matched_auc_high
+        assert row.auc_low <= row.auc <= row.auc_high
     assert overall.loc["shuffled"].real == pytest.approx(0.6)
     assert overall.loc["shuffled"].control_mean == pytest.approx(0.5)
     thirds = found[(found.measure == "accuracy") & (found.control == "shuffled")].set_index("depth")
     assert thirds.cells.to_dict() == {"all": 30, "early": 12, "middle": 6, "late": 12}
     excess = found[found.measure == "excess_over_random_sender"]
     assert excess.empty  # a control's own has no random sender in this study
-    pd.testing.assert_frame_equal(found, verdicts.measure(table, {}, None, "R1111", 0))
+    pd.testing.assert_frame_equal(found, verdicts.measure(table, {}, None, "R1111", 0, alike=["half"]))
 
 
 def test_several_cells_of_one_stratum_are_compared_each_with_each(tmp_path):
@@ -98,7 +104,10 @@ def test_several_cells_of_one_stratum_are_compared_each_with_each(tmp_path):
         roc_auc_score([1] * 4 + [0] * 4, [one[i] for one in values.values()] + [one[i] for one in others.values()])
         for i in range(3)
     ]
-    assert of(found, measure="accuracy", control="other", depth="all").auc == pytest.approx(np.mean(slow))
+    row = of(found, measure="accuracy", control="other", depth="all")
+    assert row.matched_auc == pytest.approx(np.mean(slow))
+    every = [np.concatenate(list(one.values())) for one in (values, others)]
+    assert row.auc == pytest.approx(roc_auc_score([1] * 12 + [0] * 12, np.concatenate(every)))
 
 
 def test_the_image_and_noise_are_compared_with_the_corresponding_layer(tmp_path):
@@ -118,9 +127,10 @@ def test_the_image_and_noise_are_compared_with_the_corresponding_layer(tmp_path)
     found = verdicts.measure(table, {}, noise, "R1111", 0)
     # Layers 0, 1 and 2 of the sender have cells here: .5, .6 and .7 against .55.
     image = of(found, measure="accuracy", control="image", depth="all")
-    assert (image.cells, image.auc, image.verdict) == (3, pytest.approx(2 / 3), "too few cells")
+    assert (image.cells, image.matched_auc, image.verdict) == (3, pytest.approx(2 / 3), "too few cells")
+    assert np.isnan(image.matched_auc_low)
     assert set(found.measure[found.control == "image"]) == {"accuracy"}
-    assert of(found, measure="accuracy", control="noise 0.1", depth="all").auc == pytest.approx(0.5)
+    assert of(found, measure="accuracy", control="noise 0.1", depth="all").matched_auc == pytest.approx(0.5)
 
 
 def test_measures_of_other_tables_count_distances_the_other_way_round(tmp_path):
@@ -131,20 +141,53 @@ def test_measures_of_other_tables_count_distances_the_other_way_round(tmp_path):
     hacking = pd.concat([hacking, hacking.assign(objective="similarity", recall=shuffled)])
     similarity = keys.assign(linear_cka=0.9 * shuffled, linear_cka_null=0.1, images=100)
     found = verdicts.measure(table, {"hacking": hacking, "similarity": similarity}, None, "R1111", 0)
-    overall = found[found.depth == "all"].set_index("measure").auc.to_dict()
-    expected = {"accuracy": 0.5, "excess_over_probe": 0.5, "mahalanobis": 1, "recall": 1, "linear_cka": 0}
+    overall = found[found.depth == "all"].set_index("measure").matched_auc.to_dict()
+    expected = {
+        "accuracy": 0.5,
+        "agreement": 0.5,
+        "excess_over_probe": 0.5,
+        "mahalanobis": 1,
+        "recall": 1,
+        "linear_cka": 0,
+    }
     assert overall == pytest.approx(expected)
 
 
-def test_the_interval_holds_the_true_area_of_drawn_cells():
-    """Of 60 areas drawn around .6, about 95 % of intervals hold it."""
+def test_a_measure_that_is_a_little_higher_everywhere_tells_apart_by_layer_and_hardly_in_all(tmp_path):
+    table = study(tmp_path, ("shuffled_trained_s0", OTHER, 0.49, 0.59, 0.69, {}))
+    row = of(verdicts.measure(table, {}, None, "R1111", 0), measure="accuracy", control="shuffled", depth="all")
+    assert (row.matched_auc, row.verdict) == (1.0, "tells apart")
+    assert row.auc == pytest.approx(6 / 9) and row.auc_low < 0.7  # by sender layer, of three
+
+
+def test_the_interval_holds_the_true_area_though_cells_that_share_a_layer_are_alike():
+    """Of differences with an effect of each row and of each column, about 95 % of intervals hold the true area."""
     generator = np.random.default_rng(1)
+    rows, columns = (axis.ravel() for axis in np.indices((9, 9)))
+    # A difference of mean m and of variance 2 is positive with probability 0.6.
+    mean = norm.ppf(0.6) * 2**0.5
     held = 0
     for seed in range(100):
-        matched = pd.DataFrame({"receiver": "one", "auc": generator.binomial(4, 0.6, 60) / 4})
-        low, high = verdicts.interval(matched, seed)
+        effects = generator.normal(size=(2, 9))
+        values = mean + 0.7 * effects[0][rows] + 0.7 * effects[1][columns] + 1.02**0.5 * generator.normal(size=81)
+        areas = np.tile((values > 0)[:, None], 81).astype(float)
+        one = verdicts.Matched(rows, columns, columns / 8, values, np.zeros(81), areas)
+        low, high = np.quantile(verdicts.resampled([one], seed)["matched_auc"], verdicts.QUANTILES)
         held += low <= 0.6 <= high
     assert 88 <= held <= 100
+
+
+def test_another_objectives_accuracy_is_a_measure_of_the_same_cells(tmp_path):
+    table = study(
+        tmp_path,
+        (ONE, OTHER, 0.2, 0.3, 0.4, {"objective": "similarity"}),
+        ("shuffled_trained_s0", OTHER, 0.9, 0.9, 0.9, {}),
+        ("shuffled_trained_s0", OTHER, 0.1, 0.2, 0.3, {"objective": "similarity"}),
+    )
+    found = verdicts.measure(table, {}, None, "R1111", 0)
+    row = of(found, measure="similarity_accuracy", control="shuffled", depth="all")
+    assert (row.real, row.control_mean, row.matched_auc) == (pytest.approx(0.3), pytest.approx(0.2), 1.0)
+    assert of(found, measure="accuracy", control="shuffled", depth="all").matched_auc == 0.0
 
 
 def test_a_study_without_two_networks_of_the_reference_has_no_verdict(tmp_path):

@@ -126,8 +126,8 @@ def test_changes_go_together_the_dot_tells_the_label_that_is_learned():
     ("shape", "changes", "message"),
     [
         ((3, 12, 9), {"classes": (2, 8)}, "changes.classes: no class 8 in made: expected 0 to 7"),
-        ((1, 12, 9), {"shortcut": 1}, "changes.shortcut: images are 1 x 12 x 9: expected 3 channels"),
-        ((3, 12, 4), {"shortcut": 0}, "changes.shortcut: images are 3 x 12 x 4: expected 3 channels"),
+        ((1, 12, 9), {"shortcut": 1}, "changes.shortcut: images are 1 x 12 x 9 of uint8: expected 3 channels"),
+        ((3, 12, 4), {"shortcut": 0}, "changes.shortcut: images are 3 x 12 x 4 of uint8: expected 3 channels"),
     ],
 )
 def test_changes_that_the_images_can_not_have_are_refused(shape, changes, message):

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from modelstitch.figures import objectives
+from modelstitch.figures.canvas import number
 from tests.figures.drawn import make_tables, texts
 
 
@@ -24,6 +25,16 @@ def test_each_objective_has_a_panel_with_its_means():
     assert [text for text in drawn if text in set(wanted)] == wanted
     assert "mean .25, agreement .12" in drawn
     assert "trained → trained · 4 pairs" in drawn and "random → trained · 4 pairs" in drawn
+
+
+def test_a_layer_that_an_objective_lacks_counts_in_no_mean():
+    cells, networks = tables()
+    cells = cells[cells.sender_recipe == "trained"]
+    soft = cells[cells.sender_layer == 0].assign(objective="soft")
+    drawn = texts(objectives.draw(pd.concat([cells, soft]), networks, "viridis"))
+    means = [text.split(",")[0] for text in drawn if text.startswith("mean")]
+    assert means == [f"mean {number(soft.accuracy.mean())}"] * 2
+    assert means[0] != f"mean {number(cells.accuracy.mean())}"
 
 
 def test_a_pair_that_an_objective_lacks_is_in_no_panel():

@@ -9,10 +9,26 @@ from modelstitch.figures import verdicts
 def test_each_area_stands_in_its_place_in_brackets_where_it_tells_nothing():
     row = dict.fromkeys(COLUMNS, 0)
     rows = [
-        row | {"measure": "accuracy", "control": "shuffled", "depth": "all", "auc": 0.52, "verdict": "does not"},
-        row | {"measure": "accuracy", "control": "shuffled", "depth": "late", "auc": 0.11, "verdict": "the wrong way"},
-        row | {"measure": "linear_cka", "control": "shuffled", "depth": "all", "auc": 0.97, "verdict": "tells apart"},
-        row | {"measure": "accuracy", "control": "image", "depth": "all", "auc": 0.31, "verdict": "the wrong way"},
+        row
+        | {"measure": "accuracy", "control": "shuffled", "depth": "all", "matched_auc": 0.52, "verdict": "does not"},
+        row
+        | {
+            "measure": "accuracy",
+            "control": "shuffled",
+            "depth": "late",
+            "matched_auc": 0.11,
+            "verdict": "the wrong way",
+        },
+        row
+        | {
+            "measure": "linear_cka",
+            "control": "shuffled",
+            "depth": "all",
+            "matched_auc": 0.97,
+            "verdict": "tells apart",
+        },
+        row
+        | {"measure": "accuracy", "control": "image", "depth": "all", "matched_auc": 0.31, "verdict": "the wrong way"},
     ]
     figure = verdicts.draw(pd.DataFrame(rows))
     written = [text.get_text() for text in figure.axes[0].texts]

@@ -41,6 +41,11 @@ def test_errors_are_those_of_every_image_and_layer(trained, few_digits, kind, la
     found = alignment.errors(stages, layer, own, slice(0, 7))
     by_cell = [stage.unflatten(0, (2, 7)) for stage in stages[:-1]]
     np.testing.assert_allclose(found, expected_errors(alignment, by_cell, own, layer), rtol=1e-4)
+    parts = [
+        alignment.errors([stage[:, part].flatten(0, 1) for stage in by_cell] + [stages[-1]], layer, own, part)
+        for part in (slice(0, 3), slice(3, 7))
+    ]
+    torch.testing.assert_close(torch.cat(parts, dim=1), found)  # however a batch is cut
     exact = alignment.errors(frozen.stages(layer, own[layer]), layer, own, slice(0, 7))
     assert exact.abs().max() < 1e-5
 

@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from modelstitch import records
 from modelstitch.config.families import Family, label
 from modelstitch.config.measures import Capacity
 from modelstitch.config.section import read
@@ -15,15 +14,15 @@ from tests.records import made
 from tests.settings import FAST
 
 SENDER, RECEIVER = "R1111_trained_s0", "R1112_trained_s0"
-# Of a 1 x 1 stitch between 4 channels: parameters, and the dimension of what it expresses.
+# Dimension of what a 1 x 1 stitch between 4 channels expresses.
 EXPECTED = {
-    "bias": (4, 4),
-    "low-rank-1": (12, 11),
-    "orthogonal": (21, 11),
-    "permutation": (16, 8),
-    "linear": (20, 20),
-    "convolution-3": (148, 148),
-    "mlp-8": (76, 76),
+    "bias": 4,
+    "low-rank-1": 11,
+    "orthogonal": 11,
+    "permutation": 8,
+    "linear": 20,
+    "convolution-3": 148,
+    "mlp-8": 68,
 }
 FAMILIES = [
     {"name": "bias"},
@@ -45,16 +44,15 @@ def table(tmp_path):
         for objective, accuracy in (("task", 0.8), ("remapped", 0.1 * (index + 1))):
             columns = [made.column(j, np.full(5, accuracy)) for j in range(6)]
             about = {"objective": objective, "settings": {"family": family}}
-            paths.append(tmp_path / f"{objective}{index}.h5")
-            records.write(paths[-1], made.record(columns, SENDER, RECEIVER, **about))
-    return capacity.cells(paths)
+            name = label(read(Family, family))
+            paths.append(made.write(tmp_path, made.record(columns, SENDER, RECEIVER, **about), name))
+    return capacity.cells(paths, made.EVIDENCE)
 
 
-def test_parameters_and_capacity_are_those_counted_by_hand(table):
+def test_capacity_is_that_counted_by_hand(table):
     assert len(table) == len(FAMILIES) * 2 * 5 * 6
-    for family, (parameters, dimension) in EXPECTED.items():
-        chosen = table[table.family == family]
-        assert (chosen.parameters == parameters).all() and (chosen.capacity == dimension).all()
+    for family, dimension in EXPECTED.items():
+        assert (table[table.family == family].capacity == dimension).all()
     assert table[table.objective == "remapped"].groupby("family").accuracy.mean()["linear"] == pytest.approx(0.5)
 
 
@@ -64,7 +62,7 @@ def test_the_figure_has_a_curve_for_each_objective(table):
     task, remapped, *guides, chance, own = panel.lines
     assert len(guides) == len(EXPECTED)
     np.testing.assert_allclose(task.get_ydata(), 0.8)
-    assert task.get_xdata().tolist() == sorted(dimension for _, dimension in EXPECTED.values())
+    assert task.get_xdata().tolist() == sorted(EXPECTED.values())
     assert remapped.get_ydata()[0] == pytest.approx(0.1) and remapped.get_ydata()[-1] == pytest.approx(0.6)
     assert (chance.get_ydata()[0], own.get_ydata()[0]) == (0.1, 0.9)
     assert {text.get_text() for text in panel.texts} >= set(EXPECTED)
@@ -87,6 +85,8 @@ def test_every_family_learns_by_adam(few_digits, trained, family, start):
     layers = {"sender_layers": [2], "receiver_layers": [2]}
     record = train_pair(trained, trained, few_digits, measure.training(FAST, family), study_seed=0, **layers).record
     column = record.columns[0]
-    assert not column.diverged.any() and column.train_loss[0, -1] <= column.train_loss[0, 0]
+    assert not column.diverged.any()
+    if start == "random":
+        assert column.train_loss[0, -1] < column.train_loss[0, 0]
     if start == "least-squares" and family.name not in ("low-rank", "mlp"):
         assert column.test_accuracy[0] > 0.6

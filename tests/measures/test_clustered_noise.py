@@ -62,6 +62,11 @@ def test_the_last_layer_serves_clusters_of_any_labelling_and_no_network_stands_b
     np.testing.assert_array_equal(lines[0].get_ydata(), found.accuracy[found.sigma == 0.1])
 
 
+def test_a_cell_that_left_the_finite_numbers_has_no_accuracy(trained, digits):
+    found = measure(trained, digits, SETTINGS.model_copy(update={"learning_rate": 1e30}), study_seed=0)
+    assert found.accuracy.isna().all() and found.remapped_accuracy.isna().all()
+
+
 def test_a_batch_needs_as_many_images(trained, digits):
     with pytest.raises(ModelstitchError, match="batch: 500 is more than the 400 training images"):
         measure(trained, digits, SETTINGS.model_copy(update={"batch": 500}), study_seed=0)

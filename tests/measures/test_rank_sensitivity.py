@@ -5,13 +5,15 @@ import pandas as pd
 import pytest
 import torch
 
+from modelstitch.config.families import Family
+from modelstitch.config.section import read
 from modelstitch.data.images import DeviceImages
 from modelstitch.figures import rank_sensitivity as figure
 from modelstitch.measures import rank_sensitivity
 from modelstitch.measures.rank_sensitivity import TruncatedSender, ranks, truncations
 from modelstitch.networks.frozen import FrozenNetwork
 from tests.measures.pairs import vision_transformer
-from tests.settings import FAST
+from tests.settings import FAST, stitch_settings
 
 
 def test_ranks_are_halved_from_all_channels_to_one():
@@ -40,6 +42,28 @@ def test_a_truncation_is_that_of_scikit_learns_principal_components(trained, few
         seen = given[index] if tokens else given[index].permute(0, 2, 3, 1)
         np.testing.assert_allclose(seen.flatten(0, -2), expected, atol=1e-3 * np.abs(vectors).max())
         assert one.kept == pytest.approx(components.explained_variance_ratio_.sum(), abs=1e-6)
+
+
+def test_stitches_are_of_the_tasks_family(trained, few_digits, monkeypatch):
+    made = {}
+
+    class Seen(rank_sensitivity.StitchedPair):
+        def __init__(self, sender, receiver, stitches, *others):
+            made.update(stitches)
+            super().__init__(sender, receiver, stitches, *others)
+
+    monkeypatch.setattr(rank_sensitivity, "StitchedPair", Seen)
+    family = read(Family, {"name": "convolution", "kernel": 3})
+    settings = FAST.model_copy(update={"epochs": 0.2, "family": family})
+    rank_sensitivity.measure(trained, trained, few_digits, 100, settings, study_seed=0)
+    first = made[0, 0]
+    assert first.linear.maps[0].weight.shape == (4, 4 * 9)
+
+
+def test_a_cell_that_left_the_finite_numbers_has_no_accuracy(trained, few_digits):
+    settings = stitch_settings(epochs=0.5, batch=16, learning_rate=1e30)
+    found = rank_sensitivity.measure(trained, trained, few_digits, 100, settings, study_seed=0)
+    assert found.accuracy.isna().all() and found.probe_accuracy.notna().all()
 
 
 def test_accuracies_begin_at_those_of_the_whole_and_fall_together(trained, digits):

@@ -126,6 +126,24 @@ def test_numbers_and_operations_are_those_that_torch_counts(family, source, targ
 
 
 @EACH
+@pytest.mark.parametrize(("source", "target"), [(KINDS[0], KINDS[2]), (KINDS[5], KINDS[0]), (KINDS[3], KINDS[4])])
+def test_capacity_is_the_rank_of_what_parameters_change(family, source, target):
+    fresh = begun(family, source, target)
+    tensors = {name: each.detach() for name, each in fresh.tensors.items()}
+    tensors = {name: each.double() if each.is_floating_point() else each for name, each in tensors.items()}
+    stitch = trainable(fresh.of(fresh.geometry, tensors), "cpu")
+    given = stitch(values_of(source, images=60))
+    generator = torch.Generator().manual_seed(1)
+    count = sum(each.numel() for each in stitch.parameters) + 5
+    gradients = []
+    for _ in range(count):  # of random sums of what it gives, which span the rows of the Jacobian
+        weights = torch.randn(given.shape, dtype=given.dtype, generator=generator)
+        found = torch.autograd.grad((given * weights).sum(), stitch.parameters, retain_graph=True, allow_unused=True)
+        gradients.append(torch.cat([each.flatten() for each in found if each is not None]))
+    assert torch.linalg.matrix_rank(torch.stack(gradients), rtol=1e-9) == capacity(stitch.geometry, family)
+
+
+@EACH
 def test_a_file_gives_the_stitches_back(family, tmp_path):
     path = tmp_path / "stitches.safetensors"
     shapes = dict(enumerate(KINDS))

@@ -1,9 +1,8 @@
 """Objective `deranged`, a control of the task: trained as for it, but each label has another image.
 
-Those of the test images have another one too. What the sender sees tells nothing of the label, so that no stitch can be
-better than a guess: an accuracy above chance shows that labels reach the stitch by another way than through the sender.
-Both networks see the exchanged image, by which `fast` starts; its teacher is asked about it too, and counts for
-nothing, since it is no better than a guess.
+Test images are exchanged too. What the sender sees tells nothing of the label, so that no stitch can be better than
+chance: an accuracy above it shows that labels reach the stitch by another way than through the sender. `fast` starts
+from the exchanged images; its teacher, no better than chance on them, gets no weight.
 """
 
 from __future__ import annotations
@@ -29,4 +28,4 @@ def fit(inputs: FitInputs) -> Fit:
     """
     exchanged = seed_of(inputs.seed[0], inputs.seed[-1], "images")
     others = inputs.as_for_the_task()._replace(images=inputs.images.deranged(exchanged))
-    return through_suffix.fit(others)._replace(deranged=exchanged)
+    return through_suffix.fit(others)._replace(test_images=lambda images: images.deranged(exchanged))

@@ -38,6 +38,6 @@ def fit(inputs: FitInputs) -> Fit:
     import torch
 
     study_seed, objective, count = inputs.seed[0], inputs.seed[-1], inputs.images.classes
-    order = np.arange(inputs.receiver.source.outputs)  # of classes that the data lacks, each is its own
+    order = np.arange(inputs.receiver.source.outputs)  # a class that the data lacks keeps its place
     order[:count] = derangement(count, seed_of(study_seed, objective, "classes"))
     return through_suffix.fit(inputs.as_for_the_task(), classes=torch.from_numpy(order).to(inputs.images.device))

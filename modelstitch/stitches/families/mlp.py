@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from modelstitch.stitches.normal_equations import Moments
 
-__all__ = ["Layers", "Stitch", "between", "initialise", "numbers", "operations", "solve"]
+__all__ = ["Layers", "Stitch", "between", "capacity", "initialise", "numbers", "operations", "solve"]
 
 
 class Layers(NamedTuple):
@@ -54,6 +54,11 @@ class Stitch(PartedStitch):
 def numbers(geometry: Geometry, settings: MLP) -> int:
     """Weights and biases of both layers."""
     return sum((part.inputs + 1) * settings.hidden + (settings.hidden + 1) * part.outputs for part in geometry.parts)
+
+
+def capacity(geometry: Geometry, settings: MLP) -> int:
+    """Weights and biases, but for the scale of each hidden unit, which the layer after it can undo."""
+    return numbers(geometry, settings) - settings.hidden * len(geometry.parts)
 
 
 def operations(geometry: Geometry, settings: MLP) -> int:

@@ -58,8 +58,8 @@ def numbers(geometry: Geometry, settings: Permutation) -> int:
 
 
 def capacity(geometry: Geometry, settings: Permutation) -> int:
-    """Scales and biases: the assignments are finitely many."""
-    return sum(2 * part.outputs for part in geometry.parts)
+    """Biases, and scales of the channels that have a source: the assignments are finitely many."""
+    return sum(min(part.inputs, part.outputs) + part.outputs for part in geometry.parts)
 
 
 def operations(geometry: Geometry, settings: Permutation) -> int:
