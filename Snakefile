@@ -50,7 +50,7 @@ rule all:
         MATRICES,
         FIGURES,
         measured,
-        EXPLORER,
+        EXPLORER if not LARGE else [],
     localrule: True
 
 

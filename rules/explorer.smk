@@ -6,8 +6,8 @@ EXPLORER_PAGE = sorted((Path(workflow.basedir) / "modelstitch/explorer/page").it
 
 rule write_explorer:
     input:
-        dataset=DATASET,
-        records=RECORDS,
+        dataset=IMAGES,
+        records=all_records,
         tables=[
             TABLES["cells_parquet"],
             TABLES["networks"],
@@ -29,11 +29,12 @@ rule write_explorer:
     conda:
         "../envs/modelstitch.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=tables_mb,
+        runtime=tables_minutes,
     params:
         study=STUDY.study,
-        records=digest_of(RECORDS),
+        seed=STUDY.seed,
+        records=digest_each(all_records),
         colormap=COLORMAP,
         page=digest_of([file.read_text(encoding="utf-8") for file in EXPLORER_PAGE]),
         code=code_of("write_explorer.py"),

@@ -165,14 +165,14 @@ def _statistics(file: Fields, name: str, channels: int) -> np.ndarray:
     return values.astype(np.float32)
 
 
-def read_labels(path: Path | str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """The test images' labels, int64 (N,), and the names of the classes, without the images.
+def read_classes(path: Path | str) -> tuple[str, ...]:
+    """The names of the classes.
 
     Raises:
         ModelstitchError: as `read`.
     """
-    with _opened(path) as file:
-        return file["test/labels"][()], tuple(file["classes"].asstr()[()])
+    with hdf5.opened(path, WHAT, AGAIN) as file:
+        return file.texts("classes", (None,))
 
 
 def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

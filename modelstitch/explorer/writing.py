@@ -16,8 +16,8 @@ from typing import Any
 
 from plotly.offline import get_plotlyjs, get_plotlyjs_version
 
-from modelstitch import records
 from modelstitch.analysis import tables
+from modelstitch.analysis.evidence import Evidence
 from modelstitch.analysis.matrices import PAIR
 from modelstitch.data import datasets
 from modelstitch.explorer import details
@@ -51,6 +51,7 @@ def write(
     record_files: Sequence[Path | str],
     dataset: Path | str,
     colormap: str,
+    seed: int | None = None,
     limit: int = LIMIT,
 ) -> None:
     """Write the page of a study, and beside it the folder `data` with what is more than `limit` bytes.
@@ -62,20 +63,21 @@ def write(
         record_files: the records of its pairs.
         dataset: the file of their images.
         colormap: matplotlib's name of the study's colours.
+        seed: of the study, which its records must be of; None where it is not known.
         limit: bytes of the page.
 
     Raises:
-        ModelstitchError: if a file is missing or damaged, or the page can't be written.
+        ModelstitchError: if a file is missing or damaged, a record is another study's, or the page can't be written.
     """
     found = {Path(file).stem: tables.read(file) for file in table_files}
-    labels, classes = datasets.read_labels(dataset)
+    evidence, classes = Evidence.of(dataset, study, seed), datasets.read_classes(dataset)
     objectives: dict[str, Any] = {}
     cells: dict[tuple[str, ...], str] = {}
     for file in record_files:
-        record = records.read(file)
+        record = evidence.read(file)
         objective, *networks = (record.attributes[name] for name in PAIR)
         objectives.setdefault(objective, {name: record.attributes[name] for name in ABOUT if name in record.attributes})
-        cells[objective, *networks] = packed(details.of_record(record, labels, len(classes)))
+        cells[objective, *networks] = packed(details.of_record(record, evidence.labels, len(classes)))
     assemble(path, gather(study, found, objectives, classes, colormap), cells, limit)
 
 

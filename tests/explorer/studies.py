@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from modelstitch import records
 from modelstitch.analysis import cells, networks, tables
+from modelstitch.analysis.evidence import Evidence
 from modelstitch.analysis.self_consistency import measure as self_consistency
 from modelstitch.analysis.uncertainty import uncertainty
 from modelstitch.data import datasets
@@ -22,6 +22,7 @@ from tests.records import made
 HOSTILE = ("<img src=x onerror=alert(1)>", "</script><script>alert(2)</script>", "<b>bold</b> & 'quoted'")
 IMAGES = 90
 ABOUT = {
+    "study": "small",
     "sender_accuracy": 0.9,
     "receiver_accuracy": 0.8,
     "settings": {"protocol": "paper", "epochs": 3},
@@ -40,6 +41,7 @@ def write_small(folder: Path, limit: int | None = None) -> Path:
     images = generator.integers(0, 255, (IMAGES, 1, 4, 4), dtype=np.uint8)
     split = Split(images, labels())
     datasets.write(folder / "dataset.h5", "hostile", split, split, HOSTILE)
+    evidence = Evidence.of(folder / "dataset.h5", "small", 0)
     names = ("R1111_trained_s0", "R1112_trained_s0", "R1111_random_s0")
     (folder / "networks").mkdir(parents=True)
     abouts = [write_network(folder / "networks", name, classes=3, test_images=IMAGES) for name in names]
@@ -57,10 +59,9 @@ def write_small(folder: Path, limit: int | None = None) -> Path:
             columns.append(
                 made.column(layer, accuracy, predictions=predictions, train_accuracy=curve, train_loss=1 - curve)
             )
-        path = folder / "stitches" / objective / sender / f"{receiver}.h5"
-        records.write(path, made.record(columns, sender, receiver, objective=objective, **ABOUT))
-        paths.append(path)
-    table = cells.cells(paths)
+        about = ABOUT | {"objective": objective, "dataset_digest": evidence.digest}
+        paths.append(made.write(folder / "stitches", made.record(columns, sender, receiver, **about)))
+    table = cells.cells(paths, evidence)
     tables.write_parquet(table, folder / "tables/cells.parquet")
     tables.write_csv(networks.networks(abouts), folder / "tables/networks.csv")
     tables.write_csv(uncertainty(table), folder / "tables/uncertainty.csv")

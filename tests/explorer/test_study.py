@@ -18,7 +18,7 @@ A, B = "R1111_trained_s0", "R1112_trained_s0"
 def tables(tmp_path):
     paths = [write_record(tmp_path, A, B, diverged=[(1, 0)]), write_record(tmp_path, B, B)]
     found = networks.networks([write_network(tmp_path, name) for name in (A, B)])
-    return {"cells": cells.cells(paths), "networks": found}
+    return {"cells": cells.cells(paths, made.EVIDENCE), "networks": found}
 
 
 def told(tables):
