@@ -1,6 +1,7 @@
 # make run   the default study: results in results/photo-digits/
 # make test  the tests
 # make bench the short benchmarks, a few minutes of an idle machine: results/benchmarks/
+# make gallery  every kind of figure, of made-up numbers: docs/gallery/
 # make lint  formatters and linters, changing nothing
 # make lock  requirements.lock again, keeping what pyproject.toml still admits (delete it first for the newest releases)
 #
@@ -13,7 +14,7 @@ INSTALLED := $(VENV)/installed
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: run test bench lint lock
+.PHONY: run test bench gallery lint lock
 
 run: $(INSTALLED)
 	$(IN_VENV) snakemake --cores all
@@ -38,6 +39,9 @@ bench: $(INSTALLED)
 	$(call measure,scaling,scaling.py --threads 1)
 	$(call measure,memory,memory.py --threads 1 --protocol fast)
 	$(call measure,overhead,overhead.py)
+
+gallery: $(INSTALLED)
+	$(IN_VENV) modelstitch.figures.gallery docs/gallery
 
 lint: $(INSTALLED)
 	$(IN_VENV) ruff check

@@ -8,6 +8,7 @@ PAIR_FIGURES = [
         RESULTS / f"figures/pairs/{objective}/{pair.sender}/{pair.receiver}",
         "../report/pair.rst",
         "Pairs",
+        objective,
         sender=str(pair.sender),
         receiver=str(pair.receiver),
     )
@@ -20,8 +21,8 @@ OVERVIEW_FIGURES = [
         f"{RESULTS}/figures/overview_{objective}_{sender}_to_{receiver}",
         "../report/overview.rst",
         "All pairs at a glance",
-        figure=f"{sender} → {receiver}",
-        objective=objective,
+        objective,
+        figure=recipes_label(sender, receiver),
     )
 ]
 CONTROLS_FIGURES = [
@@ -31,8 +32,8 @@ CONTROLS_FIGURES = [
         f"{RESULTS}/figures/controls_{objective}",
         "../report/controls.rst",
         "All pairs at a glance",
-        figure="controls",
-        objective=objective,
+        objective,
+        figure="99 controls",
     )
 ]
 DEPTH_RECIPES = {name: recipes for name, recipes in SHOWN_RECIPES.items() if name != IMAGE}  # which has no depth
@@ -44,8 +45,8 @@ DEPTH_FIGURES = [
         f"{RESULTS}/figures/depth_{objective}_{sender}_to_{receiver}",
         "../report/depth.rst",
         "The average pair",
-        figure=f"{sender} → {receiver}",
-        objective=objective,
+        objective,
+        figure=recipes_label(sender, receiver),
     )
 ]
 OBJECTIVES_FIGURE = (
@@ -53,6 +54,7 @@ OBJECTIVES_FIGURE = (
         f"{RESULTS}/figures/objectives",
         "../report/objectives.rst",
         "All pairs at a glance",
+        "all objectives",
         figure="objectives",
     )
     if len(OBJECTIVES) > 1
@@ -82,7 +84,9 @@ rule draw_pairs:
     params:
         folder=lambda wildcards, output: str(Path(output[0]).parents[2]),
         colormap=COLORMAP,
-        formats=list(FORMATS),
+        formats=DRAWN,
+        paper=PAPER,
+        caption=caption_of("pair.rst"),
         pairs=digest_of(RECORDS),
         code=code_of("draw_pairs.py"),
     script:
@@ -109,7 +113,9 @@ rule draw_overviews:
         folder=lambda wildcards, output: str(Path(output[0]).parent),
         recipes=SHOWN_RECIPES,
         colormap=COLORMAP,
-        formats=list(FORMATS),
+        formats=DRAWN,
+        paper=PAPER,
+        captions={name: caption_of(f"{name}.rst") for name in ("overview", "controls")},
         pairs=digest_of(RECORDS),
         code=code_of("draw_overviews.py"),
     script:
@@ -136,7 +142,9 @@ rule draw_depths:
         folder=lambda wildcards, output: str(Path(output[0]).parent),
         recipes=DEPTH_RECIPES,
         colormap=COLORMAP,
-        formats=list(FORMATS),
+        formats=DRAWN,
+        paper=PAPER,
+        captions={"depth": caption_of("depth.rst")},
         pairs=digest_of(RECORDS),
         code=code_of("draw_depths.py"),
     script:
@@ -163,6 +171,8 @@ if OBJECTIVES_FIGURE:
         params:
             measure="objectives",
             arguments={"colormap": COLORMAP},
+            paper=PAPER,
+            caption=caption_of("objectives.rst"),
             code=code_of("draw_measure.py", modules=("modelstitch.figures.objectives",)),
         script:
             "../workflow_scripts/draw_measure.py"

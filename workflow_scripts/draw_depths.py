@@ -4,6 +4,7 @@ import job
 
 from modelstitch.analysis import tables
 from modelstitch.figures import matrices
+from modelstitch.figures.paper import Paper
 
 job.begin(snakemake)
 params = snakemake.params
@@ -15,4 +16,6 @@ matrices.draw_all_depths(
     recipes=params.recipes,
     colormap=params.colormap,
     formats=params.formats,
+    paper=Paper(**params.paper),
+    captions=params.captions,
 )

@@ -4,8 +4,10 @@ import job
 
 from modelstitch.analysis import tables
 from modelstitch.figures import pair
+from modelstitch.figures.paper import Paper
 
 job.begin(snakemake)
 cells, networks, comparisons = (tables.read(snakemake.input[name]) for name in ("cells", "networks", "comparisons"))
 params = snakemake.params
-pair.draw_all(cells, networks, comparisons, params.folder, params.colormap, params.formats)
+paper = Paper(**params.paper)
+pair.draw_all(cells, networks, comparisons, params.folder, params.colormap, params.formats, paper, params.caption)

@@ -138,8 +138,12 @@ if IMAGES_MEASURED:
         params:
             images=lambda wildcards, input: str(Path(input.images[0]).parents[2]),
             folder=lambda wildcards, output: str(Path(output[-1]).parent),
-            colormap=COLORMAP,
-            formats=list(FORMATS),
+            formats=DRAWN,
+            paper=PAPER,
+            captions={
+                "pair": caption_of("generated_images_pair.rst"),
+                "metrics": caption_of("generated_images_metrics.rst"),
+            },
             tables=digest_of(GENERATED_TABLES),
             code=code_of("draw_generated_images.py"),
         script:

@@ -96,6 +96,8 @@ if HACKED:
             runtime=60,
         params:
             measure="hacking",
+            paper=PAPER,
+            caption=caption_of("hacking_figure.rst"),
             pairs=digest_of(PAIRS_HACKED),
             code=code_of("draw_measure.py", modules=("modelstitch.figures.hacking",)),
         script:

@@ -96,6 +96,8 @@ if SPECTRA:
             runtime=60,
         params:
             measure="stitch_spectra",
+            paper=PAPER,
+            caption=caption_of("stitch_spectra_figure.rst"),
             arguments={"colormap": COLORMAP},
             pairs=digest_of(PAIR_SPECTRA),
             code=code_of("draw_measure.py", modules=("modelstitch.figures.stitch_spectra",)),

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from modelstitch.errors import ModelstitchError
-from modelstitch.figures import canvas, matrices
+from modelstitch.figures import matrices
+from modelstitch.figures.paper import INK
 from modelstitch.networks.small_resnet import ARCHITECTURES
 from tests.figures.drawn import boxes, colours, make_tables, texts
 
@@ -28,7 +29,7 @@ def test_an_overview_has_every_pair_and_numbers_where_they_are_legible(names, an
     figure = matrices.draw_overview(cells, networks, "task", "trained", "trained", "viridis")
     assert len(colours(figure)) == len(cells)
     assert all(texts(figure).count(name) == 2 for name in names)
-    assert (".93" in texts(figure)) == annotated
+    assert ("0.93" in texts(figure)) == annotated
     assert max(figure.get_size_inches()) < 14
 
 
@@ -80,18 +81,22 @@ def test_the_average_matrix_is_that_of_relative_depth_with_the_stem_at_the_top_l
     assert "9 pairs" in texts(figure)[1]
 
 
-@pytest.mark.parametrize(("slope", "across", "down"), [(0.5, 1, 0.5), (2, 0.5, 1), (np.nan, None, None)])
-def test_the_diagonal_and_the_best_slope_are_drawn_from_the_stem(slope, across, down):
+@pytest.mark.parametrize(
+    ("slope", "explained", "across", "down"),
+    [(0.5, 0.7, 1, 0.5), (2, 0.7, 0.5, 1), (np.nan, np.nan, None, None), (2, 0.004, None, None)],
+)
+def test_the_diagonal_and_a_slope_that_explains_anything_are_drawn_from_the_stem(slope, explained, across, down):
     cells, networks = make_tables()
-    table = triangles(depth_slope=slope)
+    table = triangles(depth_slope=slope, depth_explained=explained)
     figure = matrices.draw_depth(cells, networks, table, "task", "trained", "trained", "viridis")
     left, right, bottom, top = figure.axes[0].images[0].get_extent()
-    lines = [line for line in figure.axes[0].lines if line.get_color() == canvas.INK]
+    lines = [line for line in figure.axes[0].lines if line.get_color() == INK]
     ends = [
         [((x - left) / (right - left), (y - top) / (bottom - top)) for x, y in line.get_xydata()] for line in lines[:-1]
     ]
     expected = [[(0, 0), (1, 1)]] + ([[(0, 0), (across, down)]] if across else [])
     np.testing.assert_allclose(ends, expected, atol=1e-12)
+    assert ("best slope (dashed)" in texts(figure)) == bool(across)
 
 
 def test_the_average_matrix_has_the_triangles_numbers_and_intervals():
@@ -99,7 +104,8 @@ def test_the_average_matrix_has_the_triangles_numbers_and_intervals():
     seeds = {"difference_seeds_low": -0.042, "difference_seeds_high": 0.3, "difference_pairs_low": np.nan}
     figure = matrices.draw_depth(cells, networks, triangles(**seeds), "task", "trained", "trained", "viridis")
     shown = texts(figure)
-    assert {".81", ".62", ".19", ".50", ".70", ".30", ".20", "\N{MINUS SIGN}.04 to .30 over seeds"} <= set(shown)
+    assert {"0.81", "0.62", "0.19", "0.50", "0.70", "0.30", "0.20"} <= set(shown)
+    assert "\N{MINUS SIGN}0.04 to 0.30 over seeds" in shown
     assert not [text for text in shown if "over pairs" in text]
     with pytest.raises(ModelstitchError, match="receiver_recipe random"):
         matrices.draw_depth(cells, networks, triangles(), "task", "trained", "random", "viridis")
