@@ -242,9 +242,9 @@ def _plan(
     for across in range(1, len(panels) + 1):
         pitch = (paper.room - 2 * MARGIN + GAP) / across - GAP
         cell = min(LARGEST, (pitch - left - 2 * least * breaks) / (layers + 0.5 * breaks))
-        if cell <= 0:
+        if cell <= 0 and across > 1:
             break
-        grids = [_grid(panel, networks, cell, longest, least) for panel in panels]
+        grids = [_grid(panel, networks, max(cell, 0.005), longest, least) for panel in panels]
         lines = [_heading_lines(*heading, pitch, pitch - left) for heading in headings]
         found = _Plan(across, cell, grids, lines, left, pitch)
         if found.height < HIGH:
