@@ -75,7 +75,7 @@ def write_key(page: Axes, left: float, middle: float, entries: Mapping[str, Mapp
         for word in words:
             page.plot([x, x + SAMPLE / 2, x + SAMPLE], [y] * 3, **{"markevery": [1]} | dict(entries[word]))
             page.text(x + SAMPLE + 0.07, y, word, size=SMALL, color=INK, va="center_baseline")
-            x += _key_width(word)
+            x += key_width(word)
 
 
 def key_rows(entries: Iterable[str], room: float) -> list[list[str]]:
@@ -83,15 +83,16 @@ def key_rows(entries: Iterable[str], room: float) -> list[list[str]]:
     rows: list[list[str]] = []
     taken = math.inf
     for word in entries:
-        if taken + _key_width(word) - APART > room:
+        if taken + key_width(word) - APART > room:
             rows.append([])
             taken = 0.0
         rows[-1].append(word)
-        taken += _key_width(word)
+        taken += key_width(word)
     return rows
 
 
-def _key_width(word: str) -> float:
+def key_width(word: str) -> float:
+    """Width of an entry of a key, with the gap after it."""
     return SAMPLE + 0.07 + text_width(word, SMALL) + APART
 
 

@@ -86,7 +86,7 @@ def cells() -> pd.DataFrame:
     table["relative_accuracy"] = np.nan
     key = ["sender", "receiver", "sender_layer", "receiver_layer"]
     remapped = table[table.objective == "remapped"].set_index(key).accuracy
-    own = table.accuracy - table.join(remapped, on=key, rsuffix="_remapped").accuracy_remapped
+    own = table.accuracy - remapped.reindex(pd.MultiIndex.from_frame(table[key])).to_numpy()
     return table.assign(excess_over_remapped=own.where(table.objective == "task"))
 
 

@@ -175,8 +175,8 @@ def draw_metrics(table: pd.DataFrame, networks: pd.DataFrame, paper: Paper = NAT
     top = 1.2 + LINE * len(key_rows(key, right - left))
     bottom = top + len(PANELS) * (PANEL_HEIGHT + gap) - gap
     page = canvas(right + MARGIN, bottom + 0.45 + MARGIN)
-    write_key(page, left, 0.96, key, right - left)
     write_title(page, "Images from the sender's layers", "thin: a pair · thick: the mean over the pairs of two recipes")
+    write_key(page, left, 0.96, key, right - left)
     words = {"size": LABEL, "color": SOFT, "ha": "center"}
     for place, objective in enumerate(objectives):
         x = left + place * (width + gap)

@@ -60,7 +60,7 @@ def draw(cells: pd.DataFrame, networks: pd.DataFrame, colormap: str, paper: Pape
     heights = [0.3 + GAP + step * -(-len(objectives) // across) for objectives in panels]
     top = 0.86
     bottom = top + sum(heights)
-    axes = canvas(2 * MARGIN + LEFT + across * pitch, bottom + BAR_SPACE - GAP)
+    axes = canvas(2 * MARGIN + LEFT + across * pitch - GAP, bottom + BAR_SPACE - GAP)
     write_title(axes, "All objectives", "average matrices · sender layers down, receiver layers to the right, by depth")
     for row, ((recipes, shared), objectives) in enumerate(zip(rows, panels, strict=True)):
         upper = top + sum(heights[:row])

@@ -125,7 +125,8 @@ def _find(page: Axes, words: str) -> Text:
 
 def _break(text: Text, left: float, room: float) -> int:
     """Break a text into lines that fit, its last one staying where it is; how many."""
-    lines = wrapped(text.get_text(), text.get_fontsize(), room, text.get_fontweight())
+    # Small letters are drawn up to a hundredth wider than they are.
+    lines = wrapped(text.get_text(), text.get_fontsize(), 0.98 * room, text.get_fontweight())
     text.set(text="\n".join(lines), x=left, linespacing=1.15)
     return len(lines)
 

@@ -1,5 +1,7 @@
 """Picture of the matrices of some pairs as the training of their stitches grows, from two starts."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -15,6 +17,7 @@ from modelstitch.figures.canvas import (
     chance_of,
     draw_bar,
     draw_matrix,
+    key_width,
     number,
     open_panel,
     pair_name,
@@ -78,7 +81,8 @@ def draw(
     height = 0.45 + (max(matrices, HEIGHT + under) if beside else matrices + 0.4 + HEIGHT + under)
     bottom = top + len(pairs) * (height + GAP) - GAP
     width = min(CURVES, paper.room - left - MARGIN)
-    right = curves + CURVES if beside else max(left + across * pitch - GAP, left + width)
+    wordy = max(key_width(words) for _, numbers in summary.groupby(PAIR) for words in _key(numbers))
+    right = curves + max(CURVES, wordy) if beside else max(left + across * pitch - GAP, left + width)
     axes = canvas(right + MARGIN, bottom + BAR_SPACE)
     subtitle = "stitches from two starts · rows: sender layers, columns: receiver layers"
     write_title(axes, "The matrix as its training grows", subtitle)
@@ -161,6 +165,10 @@ def _draw_curves(axes: Axes, left: float, top: float, width: float, summary: pd.
 
 
 def _write_curves(axes: Axes, left: float, top: float, summary: pd.DataFrame) -> None:
+    write_key(axes, left, top, _key(summary), 0)
+
+
+def _key(summary: pd.DataFrame) -> dict[str, dict[str, Any]]:
     """What the curves are, with the difference of the two sides at the first and at the last budget."""
     key = {words: {"color": SOFT, "linestyle": dashes, "linewidth": 1.4} for dashes, words in SIDES.values()}
     for start, rows in summary.groupby("start"):
@@ -171,4 +179,4 @@ def _write_curves(axes: Axes, left: float, top: float, summary: pd.DataFrame) ->
             "color": ROLES[start],
             **CURVE,
         }
-    write_key(axes, left, top, key, 0)
+    return key
