@@ -174,7 +174,7 @@ def _key(summary: pd.DataFrame) -> dict[str, dict[str, Any]]:
     for start, rows in summary.groupby("start"):
         rows = rows.sort_values("epochs")
         first, last = rows["difference"].iloc[[0, -1]]
-        share = f", {number(rows.left.iloc[-1])} of it" if rows.left.notna().iloc[-1] else ""
+        share = f" ({number(rows.left.iloc[-1])} of the first)" if rows.left.notna().iloc[-1] else ""
         key[f"{start} start: difference from {number(first)} to {number(last)}{share}"] = {
             "color": ROLES[start],
             **CURVE,

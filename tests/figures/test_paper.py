@@ -175,7 +175,7 @@ def test_the_budget_says_how_much_of_the_difference_is_left():
     summary = gallery.budget_measure.measure(gallery.budgets())
     row = summary[(summary.start == "random")].sort_values("epochs")
     first, last, left = row["difference"].iloc[0], row["difference"].iloc[-1], row.left.iloc[-1]
-    words = f"random start: difference from {first:.2f} to {last:.2f}, {left:.2f} of it"
+    words = f"random start: difference from {first:.2f} to {last:.2f} ({left:.2f} of the first)"
     assert words in texts(figure) and pd.notna(left)
 
 
