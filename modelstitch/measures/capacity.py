@@ -14,6 +14,7 @@ import pandas as pd
 from modelstitch import records
 from modelstitch.config.families import Family, label
 from modelstitch.config.section import read
+from modelstitch.networks.representations import Representation
 from modelstitch.records import PairRecord
 from modelstitch.stitches.families import capacity, geometry_of
 
@@ -48,7 +49,7 @@ def _rows(record: PairRecord) -> Iterator[dict[str, Any]]:
     for column in record.columns:
         j = column.receiver_layer
         for i, accuracy in zip(column.sender_layers, column.test_accuracy, strict=True):
-            geometry = between(record.sender.representation(i), record.receiver.representation(j))
+            geometry = between(Representation(*record.sender.shape(i)), Representation(*record.receiver.shape(j)))
             yield about | {
                 "family": label(family),
                 "sender_layer": i,

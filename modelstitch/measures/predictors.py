@@ -21,6 +21,7 @@ from modelstitch import records
 from modelstitch.analysis.controls import OVER_REMAPPED
 from modelstitch.config.families import Family
 from modelstitch.config.section import read
+from modelstitch.networks.representations import Representation
 from modelstitch.stitches.families import capacity, geometry_of
 
 CELL = ["sender", "receiver", "sender_layer", "receiver_layer"]
@@ -68,7 +69,7 @@ def capacities(paths: Sequence[Path | str]) -> pd.DataFrame:
         for column in record.columns:
             j = column.receiver_layer
             for i in column.sender_layers:
-                geometry = between(record.sender.representation(i), record.receiver.representation(j))
+                geometry = between(Representation(*record.sender.shape(i)), Representation(*record.receiver.shape(j)))
                 rows.append((*pair, i, j, np.log10(capacity(geometry, family))))
     return pd.DataFrame(rows, columns=[*CELL, "capacity"])
 

@@ -8,8 +8,6 @@ from typing import Annotated, Any, NamedTuple, get_origin, get_type_hints
 
 import numpy as np
 
-from modelstitch.networks.representations import Representation
-
 FORMAT_VERSION = 3
 JSON_ATTRIBUTES = ("settings", "versions")
 IDENTITY = (
@@ -126,10 +124,10 @@ class Layers:
         """Of a layer; `image` of layer -1."""
         return self.names[layer] if layer >= 0 else "image"
 
-    def representation(self, layer: int) -> Representation:
-        """What a layer gives."""
+    def shape(self, layer: int) -> tuple[int, int, int, str, int]:
+        """Channels, height, width, layout and extra tokens of what a layer gives, as `Representation` takes them."""
         channels, height, width, extra = map(int, self.shapes[layer])
-        return Representation(channels, height, width, self.layouts[layer], extra)
+        return channels, height, width, self.layouts[layer], extra
 
     def depth_by_operations(self, layer: int) -> float:
         """The share of the network's operations that lead to a layer: 0 of the image; NaN where none are counted."""

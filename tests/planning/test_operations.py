@@ -129,7 +129,7 @@ def test_operations_of_muon_on_a_pair_are_those_that_torch_counts():
         tensor.grad = torch.ones_like(tensor)
     assert counted(optimiser.step) == sum(map(muon_operations, cells.values()))
     plan = planned(study_of("config"))
-    pair = ("R1112_trained_s0", "R1112_random_s0", range(6), (2, 3))
+    pair = ("R1122_trained_s0", "R1122_random_s0", range(7), (2, 3))
     work, task = plan.work(*pair), plan.study.stitches.task
     count = count_steps(task.epochs, task.batch, plan.sizes.train_images)
     passes = work.passes_operations(passes=2) + fast.teaching_operations(work)

@@ -86,7 +86,7 @@ def test_sizes_are_known_of_every_source():
     schema = Study.model_json_schema()["$defs"]
     sources = {
         source
-        for name in ("Digits", "Published", "ImageFolder")
+        for name in ("Embedded", "Published", "ImageFolder")
         for source in [
             *schema[name]["properties"]["source"].get("enum", []),
             schema[name]["properties"]["source"].get("const"),

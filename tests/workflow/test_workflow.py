@@ -304,7 +304,7 @@ def test_the_controls_study_ends_with_a_verdict_on_each_control(tmp_path):
     labels = {"remapped labels", "deranged images", "marked images", "image"}
     noise = {f"noise {sigma:g}" for sigma in measures["clustered_noise"]["sigmas"]}
     assert set(table.control) == {*kept, *labels, *noise}
-    assert {"accuracy", "agreement", "similarity_accuracy", "linear_cka", "ES_over_variance"} <= set(table.measure)
+    assert {"accuracy", "agreement", "linear_cka", "rsa_calibrated"} <= set(table.measure)
     assert table[table.control == "deranged images"].control_mean.max() < 0.2
     assert (table[table.control == "another-seed"].expected == "does not").all()
     assert len(pd.read_csv(tables / "rank_sensitivity.csv")) == 2 + 2 + 3 + 4 + 5  # ranks of 2, 2, 4, 8 and 16 channels
@@ -314,7 +314,9 @@ def test_the_controls_study_ends_with_a_verdict_on_each_control(tmp_path):
 
 def test_a_network_stitched_to_itself_for_similarity_is_itself(default):
     folder, _ = default
-    distances, cells = (pd.read_csv(folder / f"results/photo-digits/tables/{name}.csv") for name in ("distances", "cells"))
+    distances, cells = (
+        pd.read_csv(folder / f"results/photo-digits/tables/{name}.csv") for name in ("distances", "cells")
+    )
     assert len(distances) == 3 * 25
     same = "sender == receiver and sender_layer == receiver_layer"
     diagonal = distances.query(same)
