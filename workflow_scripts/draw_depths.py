@@ -3,12 +3,12 @@
 import job
 
 from modelstitch.analysis import tables
-from modelstitch.figures import matrices
+from modelstitch.figures import depth
 from modelstitch.figures.paper import Paper
 
 job.begin(snakemake)
 params = snakemake.params
-matrices.draw_all_depths(
+depth.draw_all(
     tables.read(snakemake.input.cells),
     tables.read(snakemake.input.networks),
     tables.read(snakemake.input.triangle),

@@ -174,10 +174,10 @@ def draw_bar(
         axes.text(left + value * length, top + BAR_HEIGHT + 0.05, tick(value), ha="center", va="top", **style)
     name = {"x": left + length, "y": top - 0.06, "ha": "right"}
     if chance is not None:
-        mark, guess = left + chance * length, f"chance {number(chance) if chance >= 0.005 else tick(chance)}"
+        mark, words_of_chance = left + chance * length, f"chance {guess(chance)}"
         axes.plot([mark, mark], [top - 0.06, top + BAR_HEIGHT], color=INK, linewidth=1.2, solid_capstyle="butt")
-        axes.text(mark + 0.04, top - 0.06, guess, ha="left", va="baseline", **style)
-        if mark + 0.14 + text_width(guess, SMALL) + text_width(words, SMALL) > left + length:
+        axes.text(mark + 0.04, top - 0.06, words_of_chance, ha="left", va="baseline", **style)
+        if mark + 0.14 + text_width(words_of_chance, SMALL) + text_width(words, SMALL) > left + length:
             name = {"x": left, "y": top - 0.06, "ha": "left"}
             if left + text_width(words, SMALL) + 0.1 > mark:  # there is no room on either side
                 name["y"] = top + BAR_HEIGHT + 0.32
@@ -225,6 +225,11 @@ def number(value: float) -> str:
         return "n/a"
     text = f"{abs(value):.2f}"
     return ("\N{MINUS SIGN}" if value < 0 and float(text) > 0 else "") + text
+
+
+def guess(chance: float) -> str:
+    """The accuracy of chance: `0.10`, and of many classes as many digits as it needs: `0.005` of 200."""
+    return number(chance) if chance >= 0.01 else f"{chance:.4f}".rstrip("0")
 
 
 def tick(value: float, _: int = 0) -> str:

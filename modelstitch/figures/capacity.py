@@ -36,6 +36,7 @@ from modelstitch.figures.paper import (
     Page,
     Paper,
     finish,
+    plain,
     text_width,
     write_title,
 )
@@ -47,6 +48,7 @@ CURVE = {"linewidth": 0.8, "marker": "o", "markersize": 4}
 PAIR = ["sender", "receiver"]
 
 
+@plain()
 def draw(cells: pd.DataFrame, networks: pd.DataFrame, paper: Paper = NATURAL) -> Page:
     """Mean accuracy over the cells of a pair, by the mean capacity of a family's stitches.
 

@@ -20,12 +20,13 @@ from modelstitch.figures.canvas import (
     unit_axis,
     write_key,
 )
-from modelstitch.figures.paper import INK, LABEL, MARGIN, NATURAL, SMALL, SOFT, Page, Paper, finish, write_title
+from modelstitch.figures.paper import INK, LABEL, MARGIN, NATURAL, SMALL, SOFT, Page, Paper, finish, plain, write_title
 
 PANEL, LEAST, ACROSS, GAP, BELOW = 2.0, 1.4, 4, 0.35, 0.85  # inches
 LEFT, TOP = 0.7, 0.86
 
 
+@plain()
 def draw(cells: pd.DataFrame, networks: pd.DataFrame, paper: Paper = NATURAL) -> Page:
     """A panel for each receiver, a line for each sigma: solid for its classes, dashed for remapped ones.
 

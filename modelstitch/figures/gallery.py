@@ -22,6 +22,7 @@ from modelstitch.analysis.verdicts import ALIKE, DEPTHS
 from modelstitch.figures import (
     capacity,
     clustered_noise,
+    depth,
     generated_images,
     hacking,
     matrices,
@@ -269,7 +270,7 @@ KINDS: dict[str, Callable[..., Page]] = {
     ),
     "overview": lambda colormap, **paper: matrices.draw_overview(cells(), networks(), *TASK, colormap, **paper),
     "controls": lambda colormap, **paper: matrices.draw_controls(cells(), networks(), "task", colormap, **paper),
-    "depth": lambda colormap, **paper: matrices.draw_depth(
+    "depth": lambda colormap, **paper: depth.draw(
         with_excess(cells()), networks(), triangles(), *TASK, colormap, **paper
     ),
     "objectives": lambda colormap, **paper: objectives.draw(cells(), networks(), colormap, **paper),

@@ -42,6 +42,7 @@ from modelstitch.figures.paper import (
     Page,
     Paper,
     finish,
+    plain,
     save,
     text_width,
     write_title,
@@ -57,6 +58,7 @@ PANELS = {"read_by_receiver": "accuracy of the receiver", "psnr": "PSNR (dB)", "
 POINTS = 101
 
 
+@plain()
 def draw_images(
     table: pd.DataFrame, images: Mapping[str, Path | str], sender: str, receiver: str, paper: Paper = NATURAL
 ) -> Page:
@@ -150,6 +152,7 @@ def _write_row(axes: Axes, layer: str, values: Mapping[str, float], left: float,
         axes.text(numbers + place * NUMBER, middle, text, **style)
 
 
+@plain()
 def draw_metrics(table: pd.DataFrame, networks: pd.DataFrame, paper: Paper = NATURAL) -> Page:
     """Accuracy, PSNR and SSIM of the generated images against the sender's layer: one column of panels per objective.
 

@@ -32,6 +32,7 @@ from modelstitch.figures.paper import (
     Page,
     Paper,
     finish,
+    plain,
     wrapped,
     write_title,
 )
@@ -67,6 +68,7 @@ PANELS = (
 )
 
 
+@plain()
 def draw(cells: pd.DataFrame, objective: str, paper: Paper = NATURAL) -> Page:
     """Accuracy against each of `PANELS`, one dot per cell, coloured by the recipes of sender and receiver.
 

@@ -27,6 +27,7 @@ from modelstitch.figures.paper import (
     Page,
     Paper,
     finish,
+    plain,
     text_width,
     write_title,
 )
@@ -35,6 +36,7 @@ PANEL, POINTS = 1.9, 256  # inches, as all that follow, and points of a panel
 LEFT, ABOVE, GAP = 0.05, 0.45, 0.35
 
 
+@plain()
 def draw(cells: pd.DataFrame, networks: pd.DataFrame, colormap: str, paper: Paper = NATURAL) -> Page:
     """A row of average matrices for each two recipes, a panel for each objective, of the cells that all of them have.
 

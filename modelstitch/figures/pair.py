@@ -43,6 +43,7 @@ from modelstitch.figures.paper import (
     Page,
     Paper,
     finish,
+    plain,
     save,
     text_width,
     write_title,
@@ -194,6 +195,7 @@ def _draw(
     )
 
 
+@plain()
 def draw(
     values: np.ndarray,
     diverged: np.ndarray,

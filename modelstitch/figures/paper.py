@@ -7,6 +7,7 @@ A figure is laid out in inches at its own size, in letters of 8 points and more.
 import io
 import math
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ MARGIN, EDGE = 0.22, 0.06  # inches: around a figure of its own size, and at the
 TITLE_SPACE = 0.5  # inches, that are saved where there is no title
 WIDEST_TITLE = 7.0  # inches: a longer one does not widen its figure
 METADATA = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
+OF_PROGRAMS = {"backend", "backend_fallback", "interactive", "toolbar", "timezone"}  # settings that draw nothing
 # Letters as letters: type 42 in PDF, as submission checks ask for, and text in SVG. The salt makes ids repeatable.
 FONTS = {"pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "modelstitch"}
 
@@ -75,13 +77,19 @@ class Page(Figure):
     shrunk = False
 
     def savefig(self, fname: Any, **settings: Any) -> None:
-        with matplotlib.rc_context(FONTS):
+        with plain(), matplotlib.rc_context(FONTS):
             super().savefig(fname, **settings)
 
     def _repr_png_(self) -> bytes:
         buffer = io.BytesIO()
         self.savefig(buffer, format="png", dpi=DPI / 2)
         return buffer.getvalue()
+
+
+def plain() -> AbstractContextManager[None]:
+    """Draw in the block by matplotlib's own settings, whatever the user's matplotlibrc says."""
+    settings = {name: matplotlib.rcParamsDefault[name] for name in matplotlib.rcParams if name not in OF_PROGRAMS}
+    return matplotlib.rc_context(settings)
 
 
 def write_title(axes: Axes, title: str, subtitle: str) -> None:

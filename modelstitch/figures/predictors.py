@@ -18,7 +18,7 @@ from modelstitch.figures.canvas import (
     write_lines,
 )
 from modelstitch.figures.palette import ROLES
-from modelstitch.figures.paper import INK, LABEL, MARGIN, NATURAL, SMALL, SOFT, Page, Paper, finish, write_title
+from modelstitch.figures.paper import INK, LABEL, MARGIN, NATURAL, SMALL, SOFT, Page, Paper, finish, plain, write_title
 from modelstitch.measures.predictors import ALL, PREDICTORS
 
 MODELS = ("ridge", "trees")
@@ -41,6 +41,7 @@ KEY = {model: {"color": ROLES[model], "linewidth": 3} for model in MODELS} | {
 }
 
 
+@plain()
 def draw(table: pd.DataFrame, paper: Paper = NATURAL) -> Page:
     """A panel for each two recipes (down) and outcome (across), one line per predictor.
 

@@ -21,13 +21,26 @@ from modelstitch.figures.canvas import (
     write_lines,
 )
 from modelstitch.figures.palette import ROLES
-from modelstitch.figures.paper import HEADING, INK, MARGIN, NATURAL, SMALL, SOFT, Page, Paper, finish, write_title
+from modelstitch.figures.paper import (
+    HEADING,
+    INK,
+    MARGIN,
+    NATURAL,
+    SMALL,
+    SOFT,
+    Page,
+    Paper,
+    finish,
+    plain,
+    write_title,
+)
 
 PANEL, LEAST, GAP, ABOVE, BELOW = 1.5, 1.2, 0.25, 0.5, 0.75  # inches
 LEFT, TOP = 0.7, 0.86
 LINES = {"accuracy": ("stitch", ROLES["task"]), "probe_accuracy": ("linear probe", ROLES["probe"])}
 
 
+@plain()
 def draw(cells: pd.DataFrame, networks: pd.DataFrame, paper: Paper = NATURAL) -> Page:
     """A row of panels for each pair, one for each sender layer: both accuracies by rank.
 

@@ -17,6 +17,7 @@ from modelstitch.figures.paper import (
     Page,
     Paper,
     finish,
+    plain,
     wrapped,
     write_title,
 )
@@ -26,6 +27,7 @@ LEFT, TOP, ABOVE, BELOW = 0.68, 1.25, 0.3, 0.68
 BAR = 1.6
 
 
+@plain()
 def draw(
     similarities: pd.DataFrame, cells: pd.DataFrame, objective: str, colormap: str, paper: Paper = NATURAL
 ) -> Page:

@@ -30,6 +30,7 @@ from modelstitch.figures.paper import (
     Page,
     Paper,
     finish,
+    plain,
     write_title,
 )
 from modelstitch.identifiers import RECIPES
@@ -57,6 +58,7 @@ PANELS = (
 )
 
 
+@plain()
 def draw(cells: pd.DataFrame, objective: str, colormap: str, paper: Paper = NATURAL) -> Page:
     """For each two recipes a row of matrices on axes of relative depth, one per number, the mean over their pairs.
 

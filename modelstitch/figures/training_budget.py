@@ -40,6 +40,7 @@ from modelstitch.figures.paper import (
     Page,
     Paper,
     finish,
+    plain,
     text_width,
     write_title,
 )
@@ -52,6 +53,7 @@ CURVE = {"linewidth": 1.4, "marker": "o", "markersize": 3.5}
 SIDES = {"below": ("-", "at or below the diagonal"), "above": ("--", "above it")}
 
 
+@plain()
 def draw(
     cells: pd.DataFrame, summary: pd.DataFrame, networks: pd.DataFrame, colormap: str, paper: Paper = NATURAL
 ) -> Page:

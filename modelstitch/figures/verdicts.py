@@ -20,6 +20,7 @@ from modelstitch.figures.paper import (
     Page,
     Paper,
     finish,
+    plain,
     text_width,
     write_title,
 )
@@ -28,6 +29,7 @@ CELL, LEAST, HEIGHT = 0.46, 0.38, 0.27  # inches: of a cell, and of one that hol
 MAP = "PuOr"  # white where a measure tells nothing
 
 
+@plain()
 def draw(verdicts: pd.DataFrame, paper: Paper = NATURAL) -> Page:
     """A row for each control and a column for each measure, of cells of the same layers, over all depths.
 
