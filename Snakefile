@@ -12,6 +12,7 @@ if not workflow.overwrite_configfiles:
 
 
 include: "rules/common.smk"
+include: "rules/provenance.smk"
 include: "rules/resources.smk"
 include: "rules/data.smk"
 include: "rules/networks.smk"

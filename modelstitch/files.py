@@ -1,9 +1,16 @@
-"""Files that are either whole or not there."""
+"""Files that are either whole or not there, and what can't be opened told from what is damaged; JSON of numbers."""
 
+import fcntl
+import json
+import math
 import os
-from collections.abc import Iterator
+import pwd
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, BinaryIO
+
+from safetensors import SafetensorError
 
 from modelstitch.errors import ModelstitchError
 
@@ -12,7 +19,8 @@ from modelstitch.errors import ModelstitchError
 def replacing(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`; move it over `path` once the block has written it.
 
-    The folder is made where it is missing. If the block fails, or the process is killed, `path` is what it was before.
+    The folder is made where it is missing, and who may read the file is what the user's umask says, whoever writes it
+    (safetensors lets nobody else). If the block fails, or the process is killed, `path` is what it was before.
 
     Raises:
         ModelstitchError: if the file can't be written (full disk, read-only folder), naming `path`.
@@ -21,7 +29,11 @@ def replacing(path: Path | str) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch()
+        mode = temporary.stat().st_mode
+        temporary.unlink()
         yield temporary
+        temporary.chmod(mode)
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -29,6 +41,84 @@ def replacing(path: Path | str) -> Iterator[Path]:
         # h5py's own text has several lines.
         reason = os.strerror(error.errno) if error.errno else error
         raise ModelstitchError(f"{path}: can't be written: {reason}: nothing was kept") from error
+    except SafetensorError as error:
+        raise ModelstitchError(f"{path}: can't be written: {error}: nothing was kept") from error
     finally:
         with suppress(OSError):  # a read-only folder: there is nothing to remove
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def opened(path: Path | str, what: str) -> Iterator[BinaryIO]:
+    """A file that is read in the block: what keeps it from being opened is no damage, and is told as what it is.
+
+    Args:
+        path: of the file.
+        what: it is, for errors: `network`.
+
+    Raises:
+        ModelstitchError: if the file is missing or a folder, can't be opened (another's, too many files, a disk that
+            fails), or another program has it open for writing and locked.
+    """
+    try:
+        raw = open(path, "rb")  # noqa: SIM115
+    except FileNotFoundError as error:
+        raise ModelstitchError(f"{path}: no such file: expected a {what}") from error
+    except IsADirectoryError as error:
+        raise ModelstitchError(f"{path}: is no {what}: is a folder") from error
+    except OSError as error:
+        raise ModelstitchError(f"{path}: can't be opened: {error.strerror}{_owner(path)}") from error
+    with raw:
+        try:
+            fcntl.flock(raw, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ModelstitchError(
+                f"{path}: another program has it open and locked, a notebook perhaps: close it there"
+            ) from error
+        except OSError:
+            pass  # a file system without locks
+        yield raw
+
+
+def _owner(path: Path | str) -> str:
+    """Who may let the user read a file that is another's."""
+    try:
+        owner = os.stat(path).st_uid
+        if owner == os.geteuid():
+            return ": give yourself read permission"
+        return f": it belongs to {pwd.getpwuid(owner).pw_name}, who may give read permission"
+    except OSError:
+        return ""
+    except KeyError:
+        return f": it belongs to user {owner}, who may give read permission"
+
+
+def parse_json(text: str) -> Any:
+    """The value of a JSON text, numbers finite.
+
+    Raises:
+        ValueError: if it is none, has NaN or infinite numbers, or is nested too deeply.
+    """
+
+    def number(word: str) -> float:
+        if not math.isfinite(value := float(word)):
+            raise ValueError(f"{word}: expected a finite number")
+        return value
+
+    try:
+        return json.loads(text, parse_float=number, parse_constant=number)
+    except RecursionError as error:
+        raise ValueError("is nested too deeply") from error
+
+
+def to_json(values: Any, **layout: Any) -> str:
+    """JSON that `parse_json` reads, with null for a number that is not finite."""
+
+    def finite(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: finite(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [finite(item) for item in value]
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return json.dumps(finite(values), allow_nan=False, **layout)

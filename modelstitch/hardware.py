@@ -1,5 +1,6 @@
 """What the machine computes on, in which precision, and how much memory there is for it."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,27 +8,48 @@ from typing import TypeVar
 
 import torch
 
-from modelstitch.errors import ModelstitchError
+from modelstitch.errors import ModelstitchError, first_line
 from modelstitch.progress import say
 
 Result = TypeVar("Result")
 
 CPUINFO = Path("/proc/cpuinfo")  # of Linux
+NO_GPU = "torch finds no GPU here"
 
 
 def choose_device(device: str) -> str:
-    """`auto` is the GPU where there is one.
+    """`auto` is the GPU where there is one that torch can use; what torch says of another is passed on.
 
     Raises:
         ModelstitchError: if `cuda` is asked for and there is none, or the device is no word of these.
     """
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if device not in ("cpu", "cuda"):
+    if device not in ("auto", "cpu", "cuda"):
         raise ModelstitchError(f"device {device}: expected auto, cpu or cuda")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ModelstitchError("device cuda: torch finds no GPU here: expected cpu or auto")
-    return device
+    if device == "cpu":
+        return device
+    reason = _why_no_gpu()
+    if reason is None:
+        return "cuda"
+    if device == "cuda":
+        raise ModelstitchError(f"device cuda: {reason}: expected cpu or auto")
+    if reason != NO_GPU:
+        say(f"device auto: the CPU, since the GPU can't be used: {reason}")
+    return "cpu"
+
+
+def _why_no_gpu() -> str | None:
+    """What keeps torch from the GPU: none there, or its own words of a driver or a card; None where nothing does."""
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        if not torch.cuda.is_available():
+            return first_line(warned[-1].message) if warned else NO_GPU
+        try:
+            torch.ones(1, device="cuda").add_(1).item()  # a card may be there for which torch has no kernels
+        except RuntimeError as error:
+            return "; ".join([first_line(error), *(first_line(warning.message) for warning in warned)])
+    for warning in warned:
+        say(f"device cuda: {first_line(warning.message)}")
+    return None
 
 
 def prepare(device: str, dtype: torch.dtype = torch.float32) -> None:

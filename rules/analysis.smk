@@ -21,6 +21,7 @@ MATRICES = [
 
 rule make_tables:
     input:
+        dataset=IMAGES,
         records=RECORDS,
         networks=[NETWORKS / f"{network}.json" for network in NETWORKS_NEEDED],
     output:
@@ -44,11 +45,13 @@ rule make_tables:
     conda:
         "../envs/modelstitch.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=TABLES_MB,
+        runtime=TABLES_MINUTES,
     params:
         records=digest_of(RECORDS),
         networks=digest_of(NETWORKS_NEEDED),
+        study=STUDY.study,
+        seed=STUDY.seed,
         code=code_of("make_tables.py"),
     script:
         "../workflow_scripts/make_tables.py"
@@ -66,8 +69,8 @@ rule make_matrices:
     conda:
         "../envs/modelstitch.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=TABLES_MB,
+        runtime=TABLES_MINUTES,
     params:
         folder=lambda wildcards, output: str(Path(output[0]).parents[2]),
         records=digest_of(RECORDS),
@@ -78,6 +81,7 @@ rule make_matrices:
 
 rule find_failures:
     input:
+        dataset=IMAGES,
         records=RECORDS,
         cells=TABLES["cells_parquet"],
         networks=TABLES["networks"],
@@ -95,11 +99,13 @@ rule find_failures:
     conda:
         "../envs/modelstitch.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=TABLES_MB,
+        runtime=TABLES_MINUTES,
     params:
         records=digest_of(RECORDS),
         networks=digest_of(NETWORKS_NEEDED),
+        study=STUDY.study,
+        seed=STUDY.seed,
         code=code_of("find_failures.py"),
     script:
         "../workflow_scripts/find_failures.py"
@@ -129,8 +135,8 @@ rule compare_published:
     conda:
         "../envs/modelstitch.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=TABLES_MB,
+        runtime=TABLES_MINUTES,
     params:
         numbers=digest_of([(Path(workflow.basedir) / "modelstitch/analysis/published/accuracies.csv").read_text()]),
         code=code_of("compare_published.py"),
@@ -140,7 +146,7 @@ rule compare_published:
 
 rule measure_triangle:
     input:
-        dataset=DATASET,
+        dataset=IMAGES,
         records=RECORDS,
     output:
         report(
@@ -156,11 +162,12 @@ rule measure_triangle:
     conda:
         "../envs/modelstitch.yaml"
     resources:
-        mem_mb=max(4000, requests.dataset_mb(PLAN)),
-        runtime=60,
+        mem_mb=TABLES_MB + requests.dataset_mb(PLAN),
+        runtime=TABLES_MINUTES,
     params:
         records=digest_of(RECORDS),
         seed=STUDY.seed,
+        study=STUDY.study,
         code=code_of("measure_triangle.py"),
     script:
         "../workflow_scripts/measure_triangle.py"
@@ -183,8 +190,8 @@ rule measure_uncertainty:
     conda:
         "../envs/modelstitch.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=TABLES_MB,
+        runtime=TABLES_MINUTES,
     params:
         records=digest_of(RECORDS),
         code=code_of("measure_uncertainty.py"),
@@ -194,7 +201,7 @@ rule measure_uncertainty:
 
 rule compare_cells:
     input:
-        dataset=DATASET,
+        dataset=IMAGES,
         records=RECORDS,
     output:
         comparisons=COMPARISONS["comparisons"],
@@ -211,10 +218,12 @@ rule compare_cells:
     conda:
         "../envs/modelstitch.yaml"
     resources:
-        mem_mb=max(4000, requests.dataset_mb(PLAN)),
-        runtime=60,
+        mem_mb=TABLES_MB + requests.dataset_mb(PLAN),
+        runtime=TABLES_MINUTES,
     params:
         records=digest_of(RECORDS),
+        study=STUDY.study,
+        seed=STUDY.seed,
         code=code_of("compare_cells.py"),
     script:
         "../workflow_scripts/compare_cells.py"
@@ -237,8 +246,8 @@ rule measure_self_consistency:
     conda:
         "../envs/modelstitch.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=TABLES_MB,
+        runtime=TABLES_MINUTES,
     params:
         records=digest_of(RECORDS),
         code=code_of("measure_self_consistency.py"),

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import yaml
 from docutils.core import publish_doctree
@@ -16,7 +17,8 @@ from modelstitch.analysis.controls import OVER_REMAPPED
 from modelstitch.config.families import label
 from modelstitch.config.networks import LIBRARY
 from modelstitch.config.stitches import IMAGE, REMAPPED, is_measured
-from modelstitch.config.study import check_repeated_keys, load_study
+from modelstitch.config.study import load_study
+from modelstitch.config.text import check_file
 from modelstitch.data import sources
 from modelstitch.data.datasets import read_sizes
 from modelstitch.errors import ModelstitchError
@@ -24,6 +26,8 @@ from modelstitch.fitting.objectives import module_name as objective_module
 from modelstitch.fitting.protocols import module_name as protocol_module
 from modelstitch.identifiers import ARCHITECTURE, NETWORK, RECIPES, NetworkId
 from modelstitch.networks.sources import module_name as source_module
+from modelstitch.planning import devices
+from modelstitch.planning.contents import digest_of_file
 from modelstitch.planning.describe import describe_all
 from modelstitch.planning.fingerprint import fingerprint
 from modelstitch.planning.study import SIZES, PlannedStudy
@@ -42,12 +46,35 @@ def typed(value):
     return yaml.safe_load(value) if isinstance(value, str) else value
 
 
+def check_seed(told, given):
+    """A seed of `--config` needs a study of its own: in the file's folder it would replace the results of another."""
+    if "study" not in given and given.get("seed", told.get("seed")) != told.get("seed"):
+        raise ModelstitchError(
+            f"--config seed={given['seed']}: results/{told.get('study')} is for seed {told.get('seed')}, whose results "
+            f"would be replaced: name a study too: --config seed={given['seed']} study={told.get('study')}-{given['seed']}"
+        )
+
+
+def say_what_the_run_will_say():
+    """Of a GPU that is not here; not on a cluster, whose nodes may have one, and not in its jobs."""
+    if workflow.is_main_process and LOCAL and DEVICE == "cuda":
+        from modelstitch.hardware import choose_device
+
+        try:
+            choose_device(DEVICE)
+        except ModelstitchError as error:
+            print(f"{STUDY_NAME}: jobs.device: {error}", file=sys.stderr)
+
+
 def read_study(source, files):
     """The study, or its mistakes on standard error and exit code 1: a traceback would help nobody to mend them."""
-    update_config(config, typed(dict(workflow.config_settings.config)))
+    given, told = typed(dict(workflow.config_settings.config)), {}
     try:
         for file in files:
-            check_repeated_keys(Path(file).read_text(), os.path.relpath(file))
+            check_file(file, os.path.relpath(file))
+            told |= yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+        update_config(config, given)
+        check_seed(told, given)
         return load_study(config, source)
     except ModelstitchError as error:
         sys.exit(str(error))
@@ -65,6 +92,7 @@ def plan_study(source):
         modules=["modelstitch.planning.description_of", *(source_module(one.model) for one in places.values())]
     )
     try:
+        sources.check(SOURCE)
         plan = PlannedStudy(STUDY, sizes, describe_all(places, sizes, DESCRIPTIONS, code))
         plan.check_layers(source)
     except ModelstitchError as error:
@@ -81,12 +109,19 @@ DATASET = RESULTS / "data/dataset.h5"
 NETWORKS = RESULTS / "networks"
 DESCRIPTIONS = Path(".snakemake/modelstitch")
 KNOWN_SIZES = read_sizes(DATASET) or sources.glance(SOURCE)
+# Of inputs whose times tell nothing: what results owe to them stands in `params` (`origin_of`).
+IMAGES = ancient(DATASET)
 PLAN = plan_study(STUDY_NAME)
 
 SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
 # How work is run never re-runs it, so it is given as resources, not as params.
 DEVICE = STUDY.jobs.device
-GPUS = 1 if DEVICE == "cuda" else 0
+LOCAL = workflow.resource_settings.nodes is None  # `workflow.local_exec` is always true when a Snakefile is read
+GPUS = 1 if DEVICE == "cuda" or (DEVICE == "auto" and LOCAL and devices.may_have_gpu()) else 0
+# Every job takes the first GPU, so one at a time, unless `--resources gpu=N` says that N fit into its memory.
+if GPUS and LOCAL and "gpu" not in workflow.global_resources:
+    workflow.register_resource("gpu", GPUS)
+say_what_the_run_will_say()
 
 OBJECTIVES = STUDY.objectives()
 PAIRS = STUDY.ordered_pairs()
@@ -154,8 +189,63 @@ def own_file_of(network):
     return digest_of([path.read_text()]) if path.suffix == ".py" and path.is_file() else ""
 
 
+@cache
+def origin_of_images():
+    """What the data set owes to the study, to its files and to the code."""
+    archives = sources.input_files(SOURCE) if SOURCE["source"] == "imagefolder" else []
+    contents = [digest_of_file(file, DESCRIPTIONS) for file in archives]
+    return digest_of([SOURCE, sources.fingerprint(SOURCE), *contents, code_of("prepare_dataset.py")])
+
+
+@cache
+def origin_of(network):
+    """What a network owes to the study, to files and to the code: what is made of it has this among its `params`.
+
+    By this, and not by times, results follow their network and their images: a copy has other times.
+    """
+    script, *parts = {
+        "trained": ("train_network.py", "training"),
+        "pretrained": ("import_network.py", "weights", "classes"),
+    }.get(NetworkId.parse(network).recipe, ("initialise_network.py",))
+    wildcards = SimpleNamespace(network=network)
+    weights = [digest_of_file(file, DESCRIPTIONS) for file in weights_of(wildcards)]
+    code = code_of(script, modules=(source_module(architecture_of(network).model),))
+    architecture = part_of_architecture(*parts)(wildcards)
+    return digest_of([origin_of_images(), architecture, own_file_of(network), *weights, STUDY.seed, code])
+
+
+@cache
+def is_current(file, origin):
+    """Whether a data set or a network is there that has this origin, as far as Snakemake recorded what made it."""
+    record = workflow.persistence._read_record(str(file))
+    return file.exists() and (record is None or record.params is None or repr(origin) in record.params)
+
+
+def made_of(output, *networks):
+    """The data set and the networks that an output is made of, whose times make it stale no more than their loss does.
+
+    A lost one is made again for what is new, and nothing else is made again with it: a finished output does without.
+    Those that are made anew, being of another origin, are inputs as any: what would follow them is made anew with them.
+    """
+
+    def inputs(wildcards):
+        settings = workflow.dag_settings
+        forced = workflow.is_main_process and (settings.forceall or settings.forcetargets or settings.forcerun)
+        finished = not forced and Path(str(output).format(**wildcards)).exists()
+        origins = {"dataset": (DATASET, origin_of_images())}
+        origins |= {one: (NETWORKS / f"{wildcards[one]}.safetensors", origin_of(wildcards[one])) for one in networks}
+        found = {}
+        for name, (file, origin) in origins.items():
+            current = not forced and is_current(file, origin)
+            found[name] = ancient(str(file)) if current else [] if finished and not file.exists() else str(file)
+        return found
+
+    return inputs
+
+
 def code_of_network(script, network):
-    return code_of(script, modules=(source_module(architecture_of(network).model),))
+    code = code_of(script, modules=(source_module(architecture_of(network).model),))
+    return digest_of([code, origin_of(network)])
 
 
 def code_of_pair(*scripts, wildcards, objectives=None, modules=()):
@@ -171,7 +261,12 @@ def code_of_pair(*scripts, wildcards, objectives=None, modules=()):
             protocol_module(settings.protocol),
             family_module(settings.family.name),
         }
-    return code_of(*scripts, modules=tuple(sorted(modules)))
+    return with_networks(code_of(*scripts, modules=tuple(sorted(modules))), wildcards)
+
+
+def with_networks(code, wildcards):
+    """What a pair's result owes to the code, and to its networks."""
+    return digest_of([code, origin_of(wildcards.sender), origin_of(wildcards.receiver)])
 
 
 def cuts_of(role):
@@ -300,4 +395,4 @@ def capacity_code(wildcards):
     modules = {source_module(architecture_of(wildcards[role]).model) for role in ("sender", "receiver")}
     modules |= {objective_module(wildcards.objective), protocol_module(settings.protocol)}
     modules.add(family_module(settings.family.name))
-    return code_of("stitch_pair.py", modules=tuple(sorted(modules)))
+    return with_networks(code_of("stitch_pair.py", modules=tuple(sorted(modules))), wildcards)

@@ -38,11 +38,10 @@ rule prepare_dataset:
     conda:
         "../envs/modelstitch.yaml"
     resources:
-        mem_mb=requests.dataset_mb(PLAN),
-        runtime=60,
+        mem_mb=SNAKEMAKE_MB + requests.dataset_mb(PLAN),
+        runtime=requests.dataset_minutes(PLAN),
     params:
         settings=SOURCE,
-        files=sources.fingerprint(SOURCE),
-        code=code_of("prepare_dataset.py"),
+        code=origin_of_images(),
     script:
         "../workflow_scripts/prepare_dataset.py"

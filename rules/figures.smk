@@ -79,8 +79,8 @@ rule draw_pairs:
     conda:
         "../envs/modelstitch.yaml"
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=TABLES_MB,
+        runtime=PAIR_FIGURES_MINUTES,
     params:
         folder=lambda wildcards, output: str(Path(output[0]).parents[2]),
         colormap=COLORMAP,
@@ -107,8 +107,8 @@ rule draw_overviews:
     conda:
         "../envs/modelstitch.yaml"
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=TABLES_MB,
+        runtime=TABLES_MINUTES,
     params:
         folder=lambda wildcards, output: str(Path(output[0]).parent),
         recipes=SHOWN_RECIPES,
@@ -136,8 +136,8 @@ rule draw_depths:
     conda:
         "../envs/modelstitch.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=TABLES_MB,
+        runtime=TABLES_MINUTES,
     params:
         folder=lambda wildcards, output: str(Path(output[0]).parent),
         recipes=DEPTH_RECIPES,
@@ -166,8 +166,8 @@ if OBJECTIVES_FIGURE:
         conda:
             "../envs/modelstitch.yaml"
         resources:
-            mem_mb=4000,
-            runtime=60,
+            mem_mb=TABLES_MB,
+            runtime=TABLES_MINUTES,
         params:
             measure="objectives",
             arguments={"colormap": COLORMAP},

@@ -4,7 +4,6 @@ DATASET_RULES = ("download", "prepare_dataset")
 # Rules of one job each; included last, this file sees them all.
 ONE_JOB_RULES = [rule.name for rule in workflow.rules if not (rule.norun or rule.has_wildcards())]
 OBJECTIVE_RULES = [rule.name for rule in workflow.rules if set(rule.wildcard_names) == {"objective"}]
-LOCAL = workflow.local_exec
 CORES, NODES = workflow.resource_settings.cores, workflow.resource_settings.nodes
 JOBS_AT_ONCE = max(1, (CORES or 1) // STUDY.jobs.threads) if LOCAL else NODES or 1
 

@@ -1,12 +1,11 @@
-"""The networks: trained from scratch, with their initial weights as controls, or with weights from elsewhere."""
+"""The networks: trained from scratch, initial as controls, or with weights from elsewhere; and what is known of them."""
 
 
 rule train_network:
     input:
-        dataset=DATASET,
+        unpack(made_of(NETWORKS / "{network}.safetensors")),
     output:
-        weights=NETWORKS / "{network}.safetensors",
-        about=NETWORKS / "{network}.json",
+        NETWORKS / "{network}.safetensors",
     log:
         RESULTS / "logs/train_network/{network}.log",
     benchmark:
@@ -26,17 +25,16 @@ rule train_network:
         architecture=part_of_architecture("training"),
         file=lambda wildcards: own_file_of(wildcards.network),
         seed=STUDY.seed,
-        code=lambda wildcards: code_of_network("train_network.py", wildcards.network),
+        code=lambda wildcards: origin_of(wildcards.network),
     script:
         "../workflow_scripts/train_network.py"
 
 
 rule initialise_network:
     input:
-        dataset=DATASET,
+        unpack(made_of(NETWORKS / "{network}.safetensors")),
     output:
-        weights=NETWORKS / "{network}.safetensors",
-        about=NETWORKS / "{network}.json",
+        NETWORKS / "{network}.safetensors",
     log:
         RESULTS / "logs/initialise_network/{network}.log",
     benchmark:
@@ -55,7 +53,7 @@ rule initialise_network:
         architecture=part_of_architecture(),
         file=lambda wildcards: own_file_of(wildcards.network),
         seed=STUDY.seed,
-        code=lambda wildcards: code_of_network("initialise_network.py", wildcards.network),
+        code=lambda wildcards: origin_of(wildcards.network),
     script:
         "../workflow_scripts/initialise_network.py"
 
@@ -63,10 +61,9 @@ rule initialise_network:
 rule import_network:
     input:
         weights_of,
-        dataset=DATASET,
+        unpack(made_of(NETWORKS / "{network}.safetensors")),
     output:
-        weights=NETWORKS / "{network}.safetensors",
-        about=NETWORKS / "{network}.json",
+        NETWORKS / "{network}.safetensors",
     log:
         RESULTS / "logs/import_network/{network}.log",
     benchmark:
@@ -84,6 +81,27 @@ rule import_network:
     params:
         architecture=part_of_architecture("weights", "classes"),
         file=lambda wildcards: own_file_of(wildcards.network),
-        code=lambda wildcards: code_of_network("import_network.py", wildcards.network),
+        code=lambda wildcards: origin_of(wildcards.network),
     script:
         "../workflow_scripts/import_network.py"
+
+
+rule describe_network:
+    input:
+        NETWORKS / "{network}.safetensors",
+    output:
+        NETWORKS / "{network}.json",
+    log:
+        RESULTS / "logs/describe_network/{network}.log",
+    benchmark:
+        RESULTS / "benchmarks/describe_network/{network}.tsv"
+    localrule: True
+    conda:
+        "../envs/modelstitch.yaml"
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        code=code_of("describe_network.py"),
+    script:
+        "../workflow_scripts/describe_network.py"

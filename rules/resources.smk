@@ -1,19 +1,44 @@
-"""What jobs ask a scheduler for: more each time a job is tried again."""
+"""What jobs ask a scheduler for: more of what they had too little of, each time they are tried again.
+
+`resources` of a profile caps it: `runtime=2880` lets no job ask for more than two days.
+"""
 
 from modelstitch.planning import requests
+from slurm import executor
+
+if workflow.is_main_process:
+    executor.use(STUDY.study)
 
 
-def times_attempt(amount):
-    """A resource that grows each time a job is tried again."""
-    return lambda wildcards, attempt: amount * attempt
+# Beside a job.
+SNAKEMAKE_MB = 0 if LOCAL else requests.snakemake_mb(PLAN)
 
 
-def memory_of_network(wildcards, attempt):
-    return requests.network_mb(PLAN, wildcards.network) * attempt
+def grown(amount, *ends):
+    """A resource that grows each time one of these ends a job; with each attempt, where nobody knows how it ended."""
+
+    def resource(wildcards, attempt, rulename):
+        times = executor.times_ended(rulename, wildcards, *ends)
+        return amount(wildcards) * (attempt if times is None else 1 + times)
+
+    return resource
 
 
-def minutes_of_network(wildcards, attempt):
-    return requests.network_minutes(PLAN, wildcards.network) * attempt
+def memory(amount):
+    """Memory by a function of the wildcards. A cluster that does not limit it tells of no lack, just of a failure."""
+    return grown(lambda wildcards: SNAKEMAKE_MB + amount(wildcards), executor.OUT_OF_MEMORY, "FAILED")
+
+
+def minutes(amount):
+    """Time by a function of the wildcards."""
+    return grown(amount, executor.OUT_OF_TIME)
+
+
+memory_of_network = memory(lambda wildcards: requests.network_mb(PLAN, wildcards.network))
+minutes_of_network = minutes(lambda wildcards: requests.network_minutes(PLAN, wildcards.network))
+# Jobs that gather, and those that draw a figure for each pair.
+TABLES_MB, TABLES_MINUTES = SNAKEMAKE_MB + requests.tables_mb(PLAN), requests.tables_minutes(PLAN)
+PAIR_FIGURES_MINUTES = requests.pair_figures_minutes(PLAN)
 
 
 def cells_of_pair(wildcards):
@@ -39,33 +64,40 @@ def cells_into_input(wildcards):
 
 def memory_of(cells):
     """Of the cells that a function of the wildcards names."""
-    return lambda wildcards, attempt: requests.pair_mb(PLAN, *cells(wildcards)) * attempt
-
-
-def memory_of_joining(wildcards, attempt):
-    family = PLAN.settings[wildcards.objective].family
-    return requests.joining_mb(PLAN, wildcards.sender, wildcards.receiver, family) * attempt
+    return memory(lambda wildcards: requests.pair_mb(PLAN, *cells(wildcards)))
 
 
 def minutes_of(cells):
-    return lambda wildcards, attempt: requests.pair_minutes(PLAN, *cells(wildcards)) * attempt
+    return minutes(lambda wildcards: requests.pair_minutes(PLAN, *cells(wildcards)))
 
 
-def memory_of_capacity(wildcards, attempt):
-    plan = PLAN.with_task(capacity_settings(wildcards))
-    return requests.pair_mb(plan, *cells_of_task(wildcards)) * attempt
+def minutes_of_measure(*networks):
+    """Of a measure of the networks that these wildcards name."""
+    return minutes(lambda wildcards: requests.measure_minutes(PLAN, *(wildcards[name] for name in networks)))
 
 
-def minutes_of_capacity(wildcards, attempt):
-    plan = PLAN.with_task(capacity_settings(wildcards))
-    return requests.pair_minutes(plan, *cells_of_task(wildcards)) * attempt
+def plan_of_capacity(wildcards):
+    return PLAN.with_task(capacity_settings(wildcards))
 
 
-def minutes_of_budget(wildcards, attempt):
+def budget_minutes(wildcards):
     longer = max(1, float(wildcards.epochs) / STUDY.stitches.task.epochs)
-    return round(requests.pair_minutes(PLAN, *cells_of_task(wildcards)) * longer) * attempt
+    return round(requests.pair_minutes(PLAN, *cells_of_task(wildcards)) * longer)
 
 
-def memory_of_spectra(wildcards, attempt):
-    networks = wildcards.sender, wildcards.receiver
-    return attempt * max(requests.spectra_mb(PLAN, objective, *networks) for objective in objectives_of(wildcards))
+memory_of_joining = memory(
+    lambda wildcards: requests.joining_mb(
+        PLAN, wildcards.sender, wildcards.receiver, PLAN.settings[wildcards.objective].family
+    )
+)
+memory_of_capacity = memory(lambda wildcards: requests.pair_mb(plan_of_capacity(wildcards), *cells_of_task(wildcards)))
+minutes_of_capacity = minutes(
+    lambda wildcards: requests.pair_minutes(plan_of_capacity(wildcards), *cells_of_task(wildcards))
+)
+minutes_of_budget = minutes(budget_minutes)
+memory_of_spectra = memory(
+    lambda wildcards: max(
+        requests.spectra_mb(PLAN, objective, wildcards.sender, wildcards.receiver)
+        for objective in objectives_of(wildcards)
+    )
+)

@@ -4,9 +4,7 @@ if STUDY.jobs.layers_per_job is None:
 
     rule stitch_pair:
         input:
-            dataset=DATASET,
-            sender=NETWORKS / "{sender}.safetensors",
-            receiver=NETWORKS / "{receiver}.safetensors",
+            unpack(made_of(RECORD, "sender", "receiver")),
         output:
             record=RECORD,
             stitches=STITCHES if KEEP_STITCHES else temp(STITCHES),
@@ -39,9 +37,7 @@ else:
 
     rule stitch_layers:
         input:
-            dataset=DATASET,
-            sender=NETWORKS / "{sender}.safetensors",
-            receiver=NETWORKS / "{receiver}.safetensors",
+            unpack(made_of(RECORD, "sender", "receiver")),
         output:
             record=temp(f"{BLOCK}.h5"),
             stitches=temp(f"{BLOCK}.safetensors"),
@@ -75,9 +71,7 @@ else:
     # Same output and params as stitch_pair, whose result it gives.
     rule join_layers:
         input:
-            dataset=DATASET,
-            sender=NETWORKS / "{sender}.safetensors",
-            receiver=NETWORKS / "{receiver}.safetensors",
+            unpack(made_of(RECORD, "sender", "receiver")),
             records=block_files(".h5"),
             stitches=block_files(".safetensors"),
         output:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from modelstitch.analysis.evidence import Evidence
 from modelstitch.data import datasets
 from modelstitch.data.datasets import Split
 from modelstitch.data.sources import digits as source
@@ -40,6 +41,12 @@ def few_digits_path(digits, tmp_path_factory):
 def few_digits(few_digits_path):
     """The first 203 training and 101 test digits: no round number divides them."""
     return datasets.read(few_digits_path)
+
+
+@pytest.fixture(scope="session")
+def few_digits_evidence(few_digits_path):
+    """What records of the few digits are held against."""
+    return Evidence.of(few_digits_path)
 
 
 @pytest.fixture(scope="session")

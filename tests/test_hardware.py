@@ -1,6 +1,8 @@
 """What an epoch asks of a device, in which precision, and what is said when its memory is exhausted."""
 
 import dataclasses
+import logging
+import warnings
 
 import pytest
 import torch
@@ -204,3 +206,36 @@ def test_a_batch_that_exhausts_the_memory_is_halved_and_begun_anew(caplog):
 def test_an_image_that_exhausts_the_memory_ends_the_batches():
     with pytest.raises(torch.OutOfMemoryError):
         next(hardware.in_batches(exhausted, 101, 100))
+
+
+OLD_DRIVER = "CUDA initialization: The NVIDIA driver on your system is too old (found version 11040)."
+OLD_CARD = "Found GPU0 Tesla K80 which is of cuda capability 3.7.\nPyTorch no longer supports this GPU."
+
+
+def test_what_torch_says_of_a_driver_is_passed_on(monkeypatch, caplog):
+    def unusable():
+        warnings.warn(OLD_DRIVER, stacklevel=2)
+        return False
+
+    monkeypatch.setattr(torch.cuda, "is_available", unusable)
+    with pytest.raises(
+        ModelstitchError, match=r"^device cuda: CUDA initialization: The NVIDIA driver on your system is"
+    ):
+        hardware.choose_device("cuda")
+    caplog.set_level(logging.INFO, "modelstitch")
+    assert hardware.choose_device("auto") == "cpu"
+    assert OLD_DRIVER in caplog.text
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine whose GPU can't be used")
+def test_a_card_that_torch_has_no_kernels_for_is_not_chosen(monkeypatch):
+    def available():
+        warnings.warn(OLD_CARD, stacklevel=2)
+        return True
+
+    monkeypatch.setattr(torch.cuda, "is_available", available)
+    with pytest.raises(
+        ModelstitchError, match=r"^device cuda: .+; Found GPU0 Tesla K80 which .*: expected cpu or auto$"
+    ):
+        hardware.choose_device("cuda")
+    assert hardware.choose_device("auto") == "cpu"

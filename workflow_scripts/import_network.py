@@ -7,7 +7,7 @@ from modelstitch.config.networks import Architecture
 from modelstitch.config.section import read
 from modelstitch.data import datasets
 from modelstitch.identifiers import NetworkId
-from modelstitch.networks import making
+from modelstitch.networks import making, weights
 
 job.begin(snakemake)
 network = making.from_elsewhere(
@@ -16,4 +16,4 @@ network = making.from_elsewhere(
     datasets.read(snakemake.input.dataset),
     device=hardware.choose_device(snakemake.resources.device),
 )
-job.write_network(snakemake, network)
+weights.save(snakemake.output[0], network)

@@ -3,7 +3,9 @@
 import job
 
 from modelstitch.analysis import tables
+from modelstitch.analysis.evidence import Evidence
 from modelstitch.measures import capacity
 
 job.begin(snakemake)
-tables.write_csv(capacity.cells(snakemake.input), snakemake.output.cells)
+evidence = Evidence.of(snakemake.input.dataset, snakemake.params.study, snakemake.params.seed)
+tables.write_csv(capacity.cells(snakemake.input.records, evidence), snakemake.output.cells)

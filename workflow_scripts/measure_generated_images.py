@@ -2,10 +2,12 @@
 
 import job
 
-from modelstitch import hardware, records
+from modelstitch import hardware
 from modelstitch.analysis import tables
+from modelstitch.analysis.evidence import Evidence
 from modelstitch.data import datasets
 from modelstitch.measures import generated_images
+from modelstitch.records import images
 from modelstitch.stitches import files
 
 job.begin(snakemake)
@@ -13,11 +15,11 @@ table, shown = generated_images.measure_pair(
     *job.load_pair(snakemake),
     datasets.read(snakemake.input.dataset),
     files.read(snakemake.input.stitches),
-    records.read(snakemake.input.record),
+    Evidence.of(snakemake.input.dataset).read(snakemake.input.record),
     images=snakemake.params.images,
     shown=snakemake.params.shown,
     precision=snakemake.params.precision,
     device=hardware.choose_device(snakemake.resources.device),
 )
-generated_images.write_images(shown, snakemake.output.images)
+images.write(snakemake.output.images, shown)
 tables.write_csv(table, snakemake.output.table)

@@ -3,12 +3,14 @@
 import job
 
 from modelstitch.analysis import tables
+from modelstitch.analysis.evidence import Evidence
 from modelstitch.measures import predictors
 
 job.begin(snakemake)
+evidence = Evidence.of(snakemake.input.dataset, snakemake.params.study, snakemake.params.seed)
 observed = predictors.observations(
     tables.read(snakemake.input.cells),
-    predictors.capacities(snakemake.input.records),
+    predictors.capacities(snakemake.input.records, evidence),
     **{name: tables.read(path) for name, path in snakemake.input.items() if name in ("probes", "distances")},
 )
 tables.write_csv(predictors.measure(observed, snakemake.params.folds), snakemake.output.table)

@@ -3,9 +3,11 @@
 import job
 
 from modelstitch.analysis import tables
+from modelstitch.analysis.evidence import Evidence
 from modelstitch.measures import training_budget
 
 job.begin(snakemake)
-cells = training_budget.cells(snakemake.input)
+evidence = Evidence.of(snakemake.input.dataset, snakemake.params.study, snakemake.params.seed)
+cells = training_budget.cells(snakemake.input.records, evidence)
 tables.write_csv(cells, snakemake.output.cells)
 tables.write_csv(training_budget.measure(cells), snakemake.output.summary)

@@ -3,7 +3,9 @@
 import job
 
 from modelstitch.analysis import tables, triangle
+from modelstitch.analysis.evidence import Evidence
 
 job.begin(snakemake)
-measured = triangle.measure(snakemake.input.records, snakemake.input.dataset, snakemake.params.seed)
+evidence = Evidence.of(snakemake.input.dataset, snakemake.params.study, snakemake.params.seed)
+measured = triangle.measure(snakemake.input.records, evidence, snakemake.params.seed)
 tables.write_csv(measured, snakemake.output[0])

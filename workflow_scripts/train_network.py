@@ -9,7 +9,7 @@ from modelstitch.config.networks import Architecture
 from modelstitch.config.section import read
 from modelstitch.data import datasets
 from modelstitch.identifiers import NetworkId
-from modelstitch.networks import training
+from modelstitch.networks import training, weights
 
 job.begin(snakemake)
 network = training.train(
@@ -21,5 +21,5 @@ network = training.train(
     device=hardware.choose_device(snakemake.resources.device),
     code=snakemake.params.code,
 )
-job.write_network(snakemake, network)
+weights.save(snakemake.output[0], network)
 Path(snakemake.params.checkpoint).unlink(missing_ok=True)  # a job that outlived its killed run may have been here

@@ -10,6 +10,7 @@ import pandas as pd
 from modelstitch import records
 from modelstitch.analysis.controls import EXCESSES, REMAPPED_COLUMNS, excesses, over_remapped
 from modelstitch.analysis.depth import relative_depth
+from modelstitch.analysis.evidence import Evidence
 from modelstitch.analysis.tables import in_order
 from modelstitch.identifiers import NetworkId
 
@@ -52,7 +53,7 @@ ORDER = [
 COLUMNS = RECORDED | dict.fromkeys([*EXCESSES, *REMAPPED_COLUMNS], "float64")
 
 
-def cells(paths: Sequence[Path | str]) -> pd.DataFrame:
+def cells(paths: Sequence[Path | str], evidence: Evidence) -> pd.DataFrame:
     """One row per cell of the records, with `COLUMNS`, sorted by pair and layers.
 
     `relative_accuracy` is the accuracy over the receiver's own; `agreement` how often the receiver predicts the same;
@@ -60,8 +61,11 @@ def cells(paths: Sequence[Path | str]) -> pd.DataFrame:
     `depth` is its position among the network's layers, 0 for the first and 1 for the last, NaN for the image; its
     `operations_depth` the share of the network's operations up to it. The `EXCESSES` are those of `controls.excesses`,
     the last columns those of `controls.over_remapped`.
+
+    Raises:
+        ModelstitchError: as `Evidence.read`.
     """
-    rows = [row for path in paths for row in rows_of(records.read(path))]
+    rows = [row for path in paths for row in rows_of(evidence.read(path))]
     table = in_order(pd.DataFrame(rows, columns=list(RECORDED)).astype(RECORDED), ORDER)
     return table.assign(**excesses(table), **over_remapped(table))
 

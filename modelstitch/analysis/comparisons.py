@@ -12,10 +12,10 @@ from modelstitch.analysis import outcomes
 from modelstitch.analysis.cells import ORDER, RECORDED, ROLES, rows_of
 from modelstitch.analysis.controls import CELL
 from modelstitch.analysis.depth import corresponding
+from modelstitch.analysis.evidence import Evidence
 from modelstitch.analysis.matrices import PAIR
 from modelstitch.analysis.tables import in_order
 from modelstitch.config.stitches import is_remapped
-from modelstitch.data import datasets
 
 CORRESPONDING, OWN_LAYER, RANDOM_SENDER = "corresponding", "own_layer", "random_sender"
 LEVEL = 0.05
@@ -40,7 +40,7 @@ COLUMNS = (
 )
 
 
-def compare(paths: Sequence[Path | str], dataset: Path | str) -> pd.DataFrame:
+def compare(paths: Sequence[Path | str], evidence: Evidence) -> pd.DataFrame:
     """Each cell against others, image by image: one row per cell and comparison.
 
     Comparisons are with the cell of the same column whose sender layer corresponds to the receiver's layer
@@ -57,19 +57,18 @@ def compare(paths: Sequence[Path | str], dataset: Path | str) -> pd.DataFrame:
 
     Args:
         paths: the records of the pairs.
-        dataset: the file of their images.
+        evidence: what they are held against.
 
     Returns:
         `COLUMNS`, cells and others with a result only.
 
     Raises:
-        ModelstitchError: if a record is damaged, or was made of other images.
+        ModelstitchError: as `Evidence.read`.
     """
-    data = datasets.read(dataset)
-    cells, packed = _read(paths, data)
+    cells, packed = _read(paths, evidence)
     pairs = pd.concat([_compared(cells, *comparison) for comparison in _comparisons(cells)], ignore_index=True)
     pairs = pairs.sort_values("row", kind="stable", ignore_index=True)
-    places, images = cells.place.to_numpy(), len(data.test.labels)
+    places, images = cells.place.to_numpy(), len(evidence.labels)
     one, other = places[pairs.row], places[pairs.other]
     right = np.bitwise_count(packed).sum(axis=1, dtype=np.int64)
     both = outcomes.count_both(packed, one, other)
@@ -120,11 +119,11 @@ def holm(p: np.ndarray | pd.Series) -> np.ndarray:
     return corrected
 
 
-def _read(paths: Sequence[Path | str], dataset: datasets.Dataset) -> tuple[pd.DataFrame, np.ndarray]:
+def _read(paths: Sequence[Path | str], evidence: Evidence) -> tuple[pd.DataFrame, np.ndarray]:
     """The cells with a result, C of them, in the order of their table, and outcomes as bits (C, words) at `place`."""
     rows, packed = [], []
     for path in paths:
-        found = outcomes.read(path, dataset)
+        found = outcomes.read(path, evidence)
         rows += [{name: row[name] for name in READ} for row in rows_of(found.record) if row["reason"] == ""]
         packed.append(outcomes.pack(found.right))
     cells = pd.DataFrame(rows, columns=READ).astype({name: RECORDED[name] for name in READ})

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from modelstitch import records
 from modelstitch.analysis.controls import EXCESSES_OVER_RANDOM
+from modelstitch.analysis.evidence import Evidence
 from modelstitch.config.stitches import is_control, kind_of
 
 # Three standard errors of a guess among 10 classes on the 360 test digits, the smallest set that ships.
@@ -40,7 +40,7 @@ CELL = ("objective", "sender", "receiver", "sender_layer", "receiver_layer")
 Finding = dict[str, object]
 
 
-def find(paths: Sequence[Path | str], cells: pd.DataFrame, networks: pd.DataFrame) -> pd.DataFrame:
+def find(paths: Sequence[Path | str], evidence: Evidence, cells: pd.DataFrame, networks: pd.DataFrame) -> pd.DataFrame:
     """Every finding of a study, in the order of the tables: networks, then cells, then pairs.
 
     `finding` is one of
@@ -60,6 +60,7 @@ def find(paths: Sequence[Path | str], cells: pd.DataFrame, networks: pd.DataFram
 
     Args:
         paths: the records of the pairs, for the losses of their first epochs.
+        evidence: what they are held against.
         cells, networks: the tables of the study.
 
     Returns:
@@ -67,7 +68,7 @@ def find(paths: Sequence[Path | str], cells: pd.DataFrame, networks: pd.DataFram
         it is empty; a study in which all is well has no row.
     """
     guess = math.log(networks.classes.iloc[0])
-    found = [*_of_networks(networks), *_of_cells(cells, _first_losses(paths), guess), *_of_pairs(cells)]
+    found = [*_of_networks(networks), *_of_cells(cells, _first_losses(paths, evidence), guess), *_of_pairs(cells)]
     empty = {name: "" if kind == "str" else np.nan for name, kind in COLUMNS.items()}
     return pd.DataFrame([empty | row for row in found], columns=list(COLUMNS)).astype(COLUMNS)
 
@@ -123,11 +124,11 @@ def _of_pairs(cells: pd.DataFrame) -> Iterator[Finding]:
                 yield where | _finding("below its control", excess, -BELOW_CONTROL, words)
 
 
-def _first_losses(paths: Sequence[Path | str]) -> dict[tuple, float]:
+def _first_losses(paths: Sequence[Path | str], evidence: Evidence) -> dict[tuple, float]:
     """Train loss of the first epoch of each cell, by objective, sender, receiver and layers."""
     losses = {}
     for path in paths:
-        record = records.read(path)
+        record = evidence.read(path)
         pair = tuple(record.attributes[name] for name in ("objective", "sender", "receiver"))
         for column in record.columns:
             for layer, loss in zip(column.sender_layers, column.train_loss[:, 0].tolist(), strict=True):

@@ -1,6 +1,5 @@
 """The networks of a study as a tidy table, one row per network, from the JSON files beside the weights."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pandas as pd
 
 from modelstitch.analysis.tables import in_order
 from modelstitch.errors import ModelstitchError
+from modelstitch.files import parse_json
 
 COLUMNS = {
     "network": "str",
@@ -27,6 +27,10 @@ COLUMNS = {
     "classes": "int64",
     "dataset": "str",
 }
+WORDS = {"str": "text", "float64": "a number, of an accuracy 0 to 1"} | dict.fromkeys(
+    ("int64", "Int64"), "a whole number"
+)
+AGAIN = "delete it and run the study again"
 
 
 def networks(paths: Sequence[Path | str]) -> pd.DataFrame:
@@ -35,7 +39,7 @@ def networks(paths: Sequence[Path | str]) -> pd.DataFrame:
     `changes` are those of the images that it was trained on, `accuracy_changed` its accuracy on test images changed so.
 
     Raises:
-        ModelstitchError: if a file is no JSON or lacks one of the columns, naming it.
+        ModelstitchError: if a file is no JSON, lacks one of the columns or has what can't be in it, naming both.
     """
     table = pd.DataFrame([_network(path) for path in paths], columns=list(COLUMNS)).astype(COLUMNS)
     return in_order(table, ["recipe", "architecture", "seed"])
@@ -43,9 +47,29 @@ def networks(paths: Sequence[Path | str]) -> pd.DataFrame:
 
 def _network(path: Path | str) -> dict[str, object]:
     try:
-        about = json.loads(Path(path).read_text(encoding="utf-8"))
-        return {name: about[name] for name in COLUMNS}
-    except (OSError, ValueError) as error:
-        raise ModelstitchError(f"{path}: can't be read as JSON ({error}): delete it and run the study again") from error
-    except KeyError as error:
-        raise ModelstitchError(f"{path}: key {error} is missing: delete it and run the study again") from error
+        about = parse_json(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelstitchError(f"{path}: can't be opened: {error.strerror}") from error
+    except ValueError as error:
+        raise ModelstitchError(f"{path}: can't be read as JSON ({error}): {AGAIN}") from error
+    if not isinstance(about, dict):
+        raise ModelstitchError(f"{path}: is a {type(about).__name__}: expected a mapping: {AGAIN}")
+    for name, kind in COLUMNS.items():
+        if name not in about:
+            raise ModelstitchError(f"{path}: key {name!r} is missing: {AGAIN}")
+        if not _fits(name, about[name], kind):
+            raise ModelstitchError(f"{path}: {name}: {str(about[name])[:80]!r}: expected {WORDS[kind]}: {AGAIN}")
+    if about["network"] != Path(path).stem:
+        raise ModelstitchError(f"{path}: network: {about['network']!r}: it is another network's: {AGAIN}")
+    return {name: about[name] for name in COLUMNS}
+
+
+def _fits(name: str, value: object, kind: str) -> bool:
+    """Whether a value is of a column's kind, and within its bounds."""
+    if value is None:
+        return name in ("width", "loss", "train_accuracy", "accuracy_changed")
+    if isinstance(value, bool) or not isinstance(value, {"str": str, "float64": int | float}.get(kind, int)):
+        return False
+    if "accuracy" in name:
+        return 0 <= value <= 1
+    return kind == "str" or 0 <= value < 2**63

@@ -5,10 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from modelstitch import records
 from modelstitch.accuracy import correct
-from modelstitch.data.datasets import Dataset
-from modelstitch.errors import ModelstitchError
+from modelstitch.analysis.evidence import Evidence
 from modelstitch.records import PairRecord
 
 BLOCK = 4096  # pairs of cells whose outcomes are held at once
@@ -29,17 +27,15 @@ class Outcomes:
     right: np.ndarray
 
 
-def read(path: Path | str, dataset: Dataset) -> Outcomes:
-    """The outcomes of a pair's record on the images of a data set.
+def read(path: Path | str, evidence: Evidence) -> Outcomes:
+    """The outcomes of a pair's record on the test images of its study.
 
     Raises:
-        ModelstitchError: if the record is damaged, or was made of other images.
+        ModelstitchError: as `Evidence.read`.
     """
-    record = records.read(path)
-    if record.attributes["dataset_digest"] != dataset.digest:
-        raise ModelstitchError(f"{path}: made of other images than the data set's: delete it and run the study again")
+    record = evidence.read(path)
     layers = np.array([(i, column.receiver_layer) for column in record.columns for i in column.sender_layers])
-    right = np.concatenate([correct(column.predictions, dataset.test.labels) for column in record.columns])
+    right = np.concatenate([correct(column.predictions, evidence.labels) for column in record.columns])
     kept = ~np.isnan(np.concatenate([column.test_accuracy for column in record.columns]))
     return Outcomes(record, layers[kept], right[kept])
 

@@ -15,8 +15,8 @@ import pandas as pd
 from modelstitch.analysis import outcomes
 from modelstitch.analysis.controls import OVER_REMAPPED
 from modelstitch.analysis.depth import relative_depth
+from modelstitch.analysis.evidence import Evidence
 from modelstitch.config.stitches import is_remapped
-from modelstitch.data import datasets
 from modelstitch.identifiers import RECIPES, NetworkId
 from modelstitch.seeds import seed_of
 
@@ -183,7 +183,7 @@ def _numbers(sums: np.ndarray, slopes: Slopes) -> dict[str, np.ndarray]:
     return found | {"depth_advantage": found["depth_diagonal_explained"] - found["index_diagonal_explained"]}
 
 
-def measure(paths: Sequence[Path | str], dataset: Path | str, seed: int) -> pd.DataFrame:
+def measure(paths: Sequence[Path | str], evidence: Evidence, seed: int) -> pd.DataFrame:
     """The triangles of a study: one row for all pairs of two recipes, then one per pair.
 
     `below` and `above` are the mean accuracies at or below the diagonal and above it, `difference` the first less the
@@ -201,7 +201,7 @@ def measure(paths: Sequence[Path | str], dataset: Path | str, seed: int) -> pd.D
 
     Args:
         paths: the records of the pairs.
-        dataset: the file of their images.
+        evidence: what they are held against.
         seed: the study's.
 
     Returns:
@@ -210,12 +210,11 @@ def measure(paths: Sequence[Path | str], dataset: Path | str, seed: int) -> pd.D
         pairs or seeds where there is only one.
 
     Raises:
-        ModelstitchError: if a record was made of other images.
+        ModelstitchError: as `Evidence.read`.
     """
-    data = datasets.read(dataset)
-    images = drawn(len(data.test.labels), seed_of(seed, "triangle", "images"))
+    images = drawn(len(evidence.labels), seed_of(seed, "triangle", "images"))
     counts = np.vstack([np.ones_like(images[:1]), images]).astype(np.float32)
-    recorded = [_read(path, data, counts) for path in paths]
+    recorded = [_read(path, evidence, counts) for path in paths]
     pairs = sorted([*recorded, *_over_remapped(recorded)], key=lambda pair: pair.order)
     groups = [list(group) for _, group in groupby(pairs, lambda pair: pair.order[:3])]
     rows = [_row(group, ALL, ALL, seed) for group in groups]
@@ -235,9 +234,9 @@ def interval(values: np.ndarray) -> tuple[float, float]:
     return tuple(np.quantile(values, QUANTILES).tolist()) if len(values) else (np.nan, np.nan)
 
 
-def _read(path: Path | str, dataset: datasets.Dataset, counts: np.ndarray) -> _Pair:
+def _read(path: Path | str, evidence: Evidence, counts: np.ndarray) -> _Pair:
     """A record, with accuracies of images that count so often (B, images)."""
-    cells = outcomes.read(path, dataset)
+    cells = outcomes.read(path, evidence)
     record = cells.record
     sender, receiver = (NetworkId.parse(record.attributes[role]) for role in ("sender", "receiver"))
     kept = cells.layers[:, 0] >= 0  # the image is no layer: it has no depth

@@ -1,11 +1,10 @@
 """The images of a study: a variant for each source."""
 
-import os
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from modelstitch.config.section import Section
+from modelstitch.config.section import LocalPath, Section
 
 MAX_SIDE = 4096  # as many pixels as the largest image that is read
 
@@ -22,17 +21,16 @@ class Published(Section):
     source: Literal["cifar10", "cifar100", "svhn", "mnist", "fashion-mnist", "stl10"] = Field(
         description="where the images come from"
     )
-    folder: Annotated[str, AfterValidator(os.path.expanduser)] = Field(
-        min_length=1, description="folder of the archive, from the root of the checkout"
-    )
+    folder: LocalPath = Field(min_length=1, description="folder of the archive, from the root of the checkout")
 
 
 class ImageFolder(Section):
-    """Images of one's own: train/<class>/* and test/<class>/* (or val, valid, validation) in a directory or archive."""
+    """Images of one's own: train/<class>/* and test/<class>/* (or val, ...) in a directory or archive."""
 
     source: Literal["imagefolder"] = Field(description="where the images come from")
-    path: Annotated[str, AfterValidator(os.path.expanduser)] = Field(
-        min_length=1, description="directory, or .tar, .tar.gz or .tar.xz archive, from the root of the checkout"
+    path: LocalPath = Field(
+        min_length=1,
+        description="a folder, or archive (.tar, .tar.gz, .tar.xz, .tar.bz2, .tar.zst, .zip), from the checkout's root",
     )
     resize: Annotated[int, Field(ge=1, le=MAX_SIDE)] | None = Field(
         default=None, description="side in pixels that each image's central square is scaled to; null: as they are"

@@ -31,6 +31,7 @@ BOUNDS = {
     "less_than_equal": ("at most", "le"),
 }
 BOOLEANS = ("true", "false", "yes", "no", "on", "off")
+LONGEST_NUMBER = 30  # digits that anybody would write
 YAML_BOOLEANS = " (YAML reads yes, no, on and off as true and false)"
 
 
@@ -111,10 +112,12 @@ def _hint(value: object, kind: str) -> str:
     """What to write instead, where YAML's own reading is the likely cause."""
     if kind in ("int_type", "float_type"):
         if isinstance(value, str) and (number := _number(value)) is not None:
+            if len(f"{number:f}") > LONGEST_NUMBER:
+                return ""
             whole = number == number.to_integral_value()
             return f" (YAML reads it as text: write {number:f})" if whole or kind == "float_type" else ""
-        if isinstance(value, float) and value.is_integer():
-            return f" (write {int(value)})"
+        if isinstance(value, float) and value.is_integer() and len(whole := str(int(value))) <= LONGEST_NUMBER:
+            return f" (write {whole})"
     if kind == "tuple_type" and isinstance(value, (str, int, float)):
         return f" (write [{value}])"
     if kind == "bool_type" and isinstance(value, str) and value.lower() in BOOLEANS:

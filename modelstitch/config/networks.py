@@ -1,6 +1,5 @@
 """The family of networks: which architectures, how they are built and trained, where other weights come from."""
 
-import os
 import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
@@ -18,7 +17,7 @@ from pydantic import (
 )
 
 from modelstitch.config.messages import mistake, nearest
-from modelstitch.config.section import LISTED, PRECISION, UNIQUE, Augmentation, Precision, Section, Seed
+from modelstitch.config.section import LISTED, PRECISION, UNIQUE, Augmentation, LocalPath, Precision, Section, Seed
 from modelstitch.errors import ModelstitchError
 from modelstitch.identifiers import ARCHITECTURE, RECIPES, SMALL_RESNET
 
@@ -29,6 +28,7 @@ EXPECTED = (
     f"{' or '.join(ALIASES)}, torchvision:<name>, timm:<name>, or <file>.py:<class> of your own"
 )
 MODEL = rf"{SMALL_RESNET}|{'|'.join(ALIASES)}|({'|'.join(LIBRARIES)}):.+|.+\.py:[A-Za-z_]\w*"
+MAX_WIDTH = 4096  # 64 times the paper's
 LIBRARY = "library"  # in place of a file of weights
 Recipe = Literal[RECIPES]
 
@@ -161,7 +161,7 @@ class Architecture(Section):
         default=None, description="where it is cut, as `python -m modelstitch layers` lists them; null: at its blocks"
     )
     training: Training | None = Field(default=None, description="in place of networks.training")
-    weights: Annotated[str, AfterValidator(os.path.expanduser)] | None = Field(
+    weights: LocalPath | None = Field(
         default=None,
         description=f"of the recipe pretrained: a file, in whose name {{seed}} is the seed, or {LIBRARY}",
     )
@@ -222,7 +222,7 @@ class Networks(Section):
     architectures: Annotated[tuple[Architecture, ...], Strict(False), Field(min_length=1)] = Field(
         description="models by name, or as mappings with what they need: R1122, torchvision:vgg11_bn, nets/mine.py:Net"
     )
-    width: Annotated[int, Field(ge=1)] | None = Field(
+    width: Annotated[int, Field(ge=1, le=MAX_WIDTH)] | None = Field(
         default=None,
         description="channels of the stem and the first stage of Small ResNets, doubled at each later stage",
         validate_default=True,

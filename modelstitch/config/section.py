@@ -1,5 +1,7 @@
 """What sections of a study are made of."""
 
+import os
+import re
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, TypeAdapter, ValidationInfo
@@ -27,6 +29,21 @@ def _check_repeats(values: tuple, info: ValidationInfo) -> tuple:
 # YAML gives a list, which strict mode refuses for a tuple.
 LISTED = (Strict(False), Field(min_length=1))
 UNIQUE = (Strict(False), Field(min_length=1, json_schema_extra={"uniqueItems": True}), AfterValidator(_check_repeats))
+
+
+def _local(value: str) -> str:
+    """A path with `~` and `$VARIABLE` written out."""
+    path = os.path.expanduser(os.path.expandvars(value))
+    if unset := re.search(r"\$\w+|\$\{\w+\}", path):
+        raise mistake(((), f"{value!r}: {unset[0]} is not set in this environment"))
+    if not path.isprintable():
+        raise mistake(((), f"{value!r} has control characters: expected a path without"))
+    if set(path.replace("{seed}", "")) & {"{", "}"}:
+        raise mistake(((), f"{value!r} has braces, which Snakemake takes for a wildcard: rename the file or folder"))
+    return path
+
+
+LocalPath = Annotated[str, AfterValidator(_local)]
 
 
 class Section(BaseModel):

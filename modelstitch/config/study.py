@@ -6,11 +6,12 @@ problem in it.
 """
 
 import json
+import math
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
 
 from modelstitch.config.dataset import Dataset
@@ -20,11 +21,12 @@ from modelstitch.config.networks import Networks
 from modelstitch.config.pairs import PairRecipes, Pairs
 from modelstitch.config.section import UNIQUE, Section, Seed
 from modelstitch.config.stitches import Stitches
-from modelstitch.errors import ModelstitchError
+from modelstitch.errors import ModelstitchError, printable
 from modelstitch.files import replacing
 from modelstitch.identifiers import RECIPES, NetworkId, PairIds
 
 ROLES = ("sender", "receiver")
+LARGEST = 10**18  # of any number in a study; 64 bits hold it
 
 
 def _check_colormap(value: str) -> str:
@@ -274,35 +276,27 @@ def load_study(values: Any, source: str) -> Study:
     Raises:
         ModelstitchError: one line for each problem, with the file, the key, the value and what was expected.
     """
+    problems = list(_numbers_beyond(values, ""))
     try:
-        return Study.model_validate(values)
+        study = None if problems else Study.model_validate(values)
     except ValidationError as error:
-        raise ModelstitchError("\n".join(f"{source}: {line}" for line in lines(error, Study, values))) from None
+        problems = lines(error, Study, values)
+    if problems:
+        raise ModelstitchError("\n".join(f"{source}: {printable(problem)}" for problem in problems))
+    return study
 
 
-def check_repeated_keys(text: str, source: str) -> None:
-    """Refuse a study file that has a key twice, of which YAML takes the last without a word.
-
-    Raises:
-        ModelstitchError: one line for each, with the file, the key and its lines.
-    """
-    repeated = list(_repeated_keys(yaml.compose(text), ""))
-    if repeated:
-        raise ModelstitchError("\n".join(f"{source}: {line}" for line in repeated))
-
-
-def _repeated_keys(node: yaml.Node | None, place: str) -> Iterator[str]:
-    if isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(node.value):
-            yield from _repeated_keys(item, f"{place}[{index}]")
-    if isinstance(node, yaml.MappingNode):
-        lines: dict[str, int] = {}
-        for key, value in node.value:
-            name, line = f"{place}.{key.value}".removeprefix("."), key.start_mark.line + 1
-            if name in lines:
-                yield f"{name}: stands in line {lines[name]} and again in line {line}: expected once"
-            lines.setdefault(name, line)
-            yield from _repeated_keys(value, name)
+def _numbers_beyond(values: Any, place: str) -> Iterator[str]:
+    """Numbers that no library counts with."""
+    if isinstance(values, dict):
+        for key, value in values.items():
+            yield from _numbers_beyond(value, f"{place}.{key}".removeprefix("."))
+    elif isinstance(values, (list, tuple)):
+        for index, value in enumerate(values):
+            yield from _numbers_beyond(value, f"{place}[{index}]")
+    elif isinstance(values, (int, float)) and LARGEST <= abs(values) < math.inf:
+        shown = f"{Decimal(values):.2e}"
+        yield f"{place}: {shown} is out of range: expected less than {Decimal(LARGEST):.0e}"
 
 
 def write_schema(path: Path | str) -> None:

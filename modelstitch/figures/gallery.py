@@ -12,7 +12,6 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pandas as pd
 
@@ -39,6 +38,7 @@ from modelstitch.figures.paper import WIDTHS, Page, Paper, save
 from modelstitch.identifiers import NetworkId
 from modelstitch.measures import training_budget as budget_measure
 from modelstitch.measures.predictors import ALL, MODELS, PREDICTORS
+from modelstitch.records import images
 
 ARCHITECTURES = {"R1111": 5, "R1112": 6, "R1122": 7}  # and their layers
 PAIR = ("R1111_trained_s0", "R1112_trained_s0")
@@ -251,9 +251,7 @@ def write_images(path: Path | str) -> Path:
     originals = np.stack([127.5 * (1 + np.stack([wave, wave.T, -wave])) for wave in waves])
     noise = np.random.default_rng(4).uniform(0, 255, originals.shape)
     made = np.stack([originals * (1 - layer / 5) + noise * layer / 5 for layer in range(5)])
-    with h5py.File(path, "w") as file:
-        file["originals"], file["generated"] = originals.astype(np.uint8), made.astype(np.uint8)
-        file["sender_layers"] = np.arange(5)
+    images.write(path, images.Shown(tuple(range(5)), originals.astype(np.uint8), made.astype(np.uint8)))
     return Path(path)
 
 

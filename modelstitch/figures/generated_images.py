@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-import h5py
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -48,6 +47,7 @@ from modelstitch.figures.paper import (
     write_title,
 )
 from modelstitch.identifiers import NetworkId
+from modelstitch.records.images import read as read_images
 
 # Inches, as all that follow; at 200 dots per inch, an image of 32 pixels is three times as large.
 IMAGE, LEAST, GAP = 0.48, 0.3, 0.04
@@ -77,8 +77,7 @@ def draw_images(
     table = rows_with(table, sender=sender, receiver=receiver)
     blocks = {objective: rows for objective, rows in table.groupby("objective", sort=False)}  # noqa: C416
     own = table.iloc[0]
-    with h5py.File(images[own.objective]) as file:
-        originals = file["originals"][()]
+    originals = read_images(images[own.objective]).originals
     (_, _, height, width) = originals.shape
     names = dict(zip(table.sender_layer, table.sender_layer_name, strict=True))
     labels = {layer: f"{short_name(layer, names)}  {layer}".strip() for layer in names}
@@ -103,8 +102,8 @@ def draw_images(
         y += heading
         middle = y + (len(rows) * step - GAP) / 2
         axes.text(MARGIN + 0.02, middle, "sender layer", size=LABEL, color=SOFT, rotation=90, ha="center", va="center")
-        with h5py.File(images[objective]) as file:
-            generated = dict(zip(file["sender_layers"][()].tolist(), file["generated"][()], strict=True))
+        shown = read_images(images[objective])
+        generated = dict(zip(shown.sender_layers, shown.generated, strict=True))
         for row in rows.itertuples():
             failed = math.isnan(row.psnr)
             _draw_row(axes, generated[row.sender_layer][:count], left, y, across, image, failed)

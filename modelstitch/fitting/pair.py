@@ -83,6 +83,8 @@ def train_pair(
         "receiver": names[1],
         "sender_accuracy": sender.accuracy_in(precision),
         "receiver_accuracy": receiver.accuracy_in(precision),
+        "sender_digest": sender.digest,
+        "receiver_digest": receiver.digest,
         "dataset": dataset.name,
         "dataset_digest": dataset.digest,
         "settings": settings.plain(),

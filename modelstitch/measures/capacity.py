@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from modelstitch import records
+from modelstitch.analysis.evidence import Evidence, agree
 from modelstitch.config.families import Family, label
 from modelstitch.config.section import read
 from modelstitch.networks.representations import Representation
@@ -32,19 +32,30 @@ COLUMNS = {
 }
 
 
-def cells(paths: Sequence[Path | str]) -> pd.DataFrame:
+def cells(paths: Sequence[Path | str], evidence: Evidence) -> pd.DataFrame:
     """One row per cell of each record: `COLUMNS`, the accuracy NaN without a result.
 
     `capacity` is the dimension of what a stitch can express, at most its number of weights: another basis between the
     factors of a map of low rank changes nothing, and a rotation of n channels has n (n - 1) / 2 angles.
+
+    Args:
+        paths: `<objective>/<family>/<sender>/<receiver>.h5`.
+        evidence: what the records are held against.
+
+    Raises:
+        ModelstitchError: as `Evidence.read`.
     """
-    rows = [row for path in paths for row in _rows(records.read(path))]
+    rows = []
+    for path in paths:
+        record = evidence.read(path, folders=1)
+        family = read(Family, record.attributes["settings"].get("family"))
+        agree(path, "settings.family", label(family), Path(path).parts[-3])
+        rows += _rows(record, family)
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
 
-def _rows(record: PairRecord) -> Iterator[dict[str, Any]]:
+def _rows(record: PairRecord, family: Family) -> Iterator[dict[str, Any]]:
     about = {name: record.attributes[name] for name in ("objective", "sender", "receiver")}
-    family = read(Family, record.attributes["settings"]["family"])
     between = geometry_of(family)
     for column in record.columns:
         j = column.receiver_layer

@@ -7,10 +7,8 @@ of 256 values per channel, as a file would hold them.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import h5py
 import numpy as np
 import pandas as pd
 import torch
@@ -20,12 +18,12 @@ from torch import Tensor
 from modelstitch.accuracy import correct
 from modelstitch.data.datasets import Dataset, Split
 from modelstitch.data.images import DeviceImages
-from modelstitch.files import replacing
 from modelstitch.hardware import enough_memory, in_batches, prepare
 from modelstitch.identifiers import NetworkId
 from modelstitch.networks.frozen import FrozenNetwork, freeze
 from modelstitch.networks.network import INPUT, Network
 from modelstitch.records import PairRecord
+from modelstitch.records.images import Shown
 from modelstitch.stitches.families import on_device
 from modelstitch.stitches.geometry import Cell
 
@@ -49,20 +47,6 @@ COLUMNS = (
 # The published index: a Gaussian window of 11 x 11 pixels (Wang et al. 2004, doi 10.1109/TIP.2003.819861).
 SSIM_WINDOW = 11
 SSIM = {"data_range": 255, "channel_axis": 0, "gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
-
-
-class Shown(NamedTuple):
-    """Some test images, and what the stitch of each sender layer makes of them, all uint8.
-
-    Attributes:
-        sender_layers: (S,).
-        originals: (images, C, H, W).
-        generated: (S, images, C, H, W).
-    """
-
-    sender_layers: tuple[int, ...]
-    originals: np.ndarray
-    generated: np.ndarray
 
 
 @enough_memory("the networks' size")
@@ -173,10 +157,3 @@ def choose(test: Split, count: int) -> np.ndarray:
     """Indices of `count` images: the first of each class, then the second of each, and so on."""
     turn = pd.Series(test.labels).groupby(test.labels).cumcount()
     return np.lexsort((test.labels, turn))[:count]
-
-
-def write_images(shown: Shown, path: Path | str) -> None:
-    """Write images as HDF5: `sender_layers`, `originals` and `generated`."""
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
-        for name, values in shown._asdict().items():
-            file[name] = values

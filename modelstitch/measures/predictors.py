@@ -17,8 +17,8 @@ from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from modelstitch import records
 from modelstitch.analysis.controls import OVER_REMAPPED
+from modelstitch.analysis.evidence import Evidence
 from modelstitch.config.families import Family
 from modelstitch.config.section import read
 from modelstitch.networks.representations import Representation
@@ -55,14 +55,14 @@ COLUMNS = (
 )
 
 
-def capacities(paths: Sequence[Path | str]) -> pd.DataFrame:
+def capacities(paths: Sequence[Path | str], evidence: Evidence) -> pd.DataFrame:
     """Of each cell of the records what a stitch can express: `CELL` and `capacity`, the dimension's decimal logarithm.
 
     Raises:
-        ModelstitchError: as `records.read`.
+        ModelstitchError: as `Evidence.read`.
     """
     rows = []
-    for record in map(records.read, paths):
+    for record in map(evidence.read, paths):
         family = read(Family, record.attributes["settings"]["family"])
         between = geometry_of(family)
         pair = [record.attributes[role] for role in ("sender", "receiver")]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from modelstitch import records
 from modelstitch.analysis import tables
+from modelstitch.analysis.evidence import Evidence
 from modelstitch.config.measures import section_of
 from modelstitch.config.section import read
 from modelstitch.data import datasets
@@ -16,7 +16,6 @@ from modelstitch.networks.network import Network
 from modelstitch.stitches import files
 
 NETWORKS = ("sender", "receiver")
-READERS = {".h5": records.read, ".safetensors": files.read}
 
 
 def measure_pair(
@@ -44,8 +43,9 @@ def measure_pair(
     Raises:
         ModelstitchError: if a file can't be read or written, or the measure can't be taken.
     """
+    readers = {".h5": Evidence.of(inputs["dataset"]).read, ".safetensors": files.read}
     arguments = {
-        name: READERS[Path(path).suffix](path) for name, path in inputs.items() if name not in ("dataset", *NETWORKS)
+        name: readers[Path(path).suffix](path) for name, path in inputs.items() if name not in ("dataset", *NETWORKS)
     }
     if settings is not None:
         arguments["settings"] = read(section_of(measure), settings)

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from modelstitch import records
 from modelstitch.analysis import triangle
+from modelstitch.analysis.evidence import Evidence, agree
 from modelstitch.analysis.matrices import rank_correlation
 
 PAIR, CELL = ["objective", "sender", "receiver"], ["sender_layer", "receiver_layer"]
@@ -34,11 +34,23 @@ COLUMNS = (
 )
 
 
-def cells(paths: Sequence[Path | str]) -> pd.DataFrame:
-    """One row per cell: `PAIR`, `epochs`, `start`, `NAMED_CELL`, `COUNTS` and `accuracy`, NaN without a result."""
+def cells(paths: Sequence[Path | str], evidence: Evidence) -> pd.DataFrame:
+    """One row per cell: `PAIR`, `epochs`, `start`, `NAMED_CELL`, `COUNTS` and `accuracy`, NaN without a result.
+
+    Args:
+        paths: `<objective>/<epochs>/<start>/<sender>/<receiver>.h5`.
+        evidence: what the records are held against.
+
+    Raises:
+        ModelstitchError: as `Evidence.read`.
+    """
     rows = []
-    for record in map(records.read, paths):
+    for path in paths:
+        record = evidence.read(path, folders=2)
         about, settings = record.attributes, record.attributes["settings"]
+        epochs, start = Path(path).parts[-4:-2]
+        agree(path, "settings.epochs", settings.get("epochs"), float(epochs))
+        agree(path, "settings.start", settings.get("start"), start)
         pair = {
             "objective": about["objective"],
             "sender": about["sender"],

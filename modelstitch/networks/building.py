@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from modelstitch.config.networks import LIBRARY, Architecture
-from modelstitch.errors import ModelstitchError
+from modelstitch.errors import ModelstitchError, first_line
 from modelstitch.networks.sources import module_of, source_of
 from modelstitch.seeds import drawing
 
@@ -51,7 +51,7 @@ def build(blueprint: Blueprint, seed: int) -> nn.Module:
         except Exception as error:
             place = traceback.extract_tb(error.__traceback__)[-1]
             raise ModelstitchError(
-                f"{blueprint.model} can't be built of {dict(blueprint.arguments)}: {error} "
+                f"{blueprint.model} can't be built of {dict(blueprint.arguments)}: {first_line(error)} "
                 f"({place.filename}:{place.lineno})"
             ) from error
         if blueprint.stem == "small":

@@ -17,6 +17,7 @@ from torch import Tensor, fx, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from modelstitch import tensors
 from modelstitch.errors import ModelstitchError
 from modelstitch.networks import cutting, graphs
 from modelstitch.networks.representations import Representation
@@ -114,6 +115,11 @@ class Network:
     def accuracy_in(self, precision: str) -> float:
         """Its own accuracy on the test images, in a precision if it was measured in that; NaN where it is not known."""
         return self.about.get(f"accuracy_{precision}", self.about.get("accuracy", float("nan")))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of its weights, as the header of its file has it."""
+        return tensors.digest(self.module.state_dict())
 
     def cut_at(self, names: Sequence[str] | None) -> Network:
         """The network with other layers: those of these names, or the end of each block."""

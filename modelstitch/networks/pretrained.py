@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from modelstitch.errors import ModelstitchError, first_line
+from modelstitch.files import opened
 
 # Where a checkpoint of a training keeps the weights among other things.
 NESTED = ("state_dict", "model_state_dict", "model", "net")
@@ -46,10 +47,13 @@ def read_weights(path: Path | str) -> dict[str, Tensor]:
     if not path.is_file():
         raise ModelstitchError(f"{path}: no such file: expected weights, as safetensors or a state dict of torch")
     try:
-        if path.suffix == ".safetensors":
-            found = load_file(path)
-        else:
-            found = torch.load(path, weights_only=True, map_location="cpu")
+        with opened(path, "file of weights"):
+            if path.suffix == ".safetensors":
+                found = load_file(path)
+            else:
+                found = torch.load(path, weights_only=True, map_location="cpu")
+    except ModelstitchError:
+        raise
     except (OSError, SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
         raise ModelstitchError(f"{path}: can't be read as weights: {first_line(error)}") from error
     except Exception as error:  # what weights_only refuses

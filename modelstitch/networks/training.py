@@ -7,8 +7,6 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from modelstitch.accuracy import correct
@@ -17,7 +15,7 @@ from modelstitch.data import changing
 from modelstitch.data.datasets import Dataset
 from modelstitch.data.images import DeviceImages
 from modelstitch.errors import ModelstitchError
-from modelstitch.files import replacing
+from modelstitch.files import parse_json, to_json
 from modelstitch.hardware import choose_precision, enough_memory, prepare
 from modelstitch.identifiers import NetworkId
 from modelstitch.networks.evaluation import evaluate
@@ -28,6 +26,7 @@ from modelstitch.optimisers import SGD, AdamW, Optimiser
 from modelstitch.progress import say
 from modelstitch.schedule import warmup_cosine
 from modelstitch.seeds import drawing, seed_of
+from modelstitch.tensors import read, write
 
 Curves = dict[str, list[float]]
 
@@ -140,20 +139,16 @@ def _keep(checkpoint: Path, fingerprint: str, module: nn.Module, optimiser: Opti
     for kind, values in optimiser.state().items():
         remembered = zip(names, values, strict=True)
         tensors |= {f"{kind}.{name}": value for name, value in remembered if value is not None}
-    apart = {name: value.contiguous().clone() for name, value in tensors.items()}
-    with replacing(checkpoint) as temporary:
-        save_file(apart, temporary, metadata={"fingerprint": fingerprint, "curves": json.dumps(curves)})
+    write(checkpoint, tensors, {"fingerprint": fingerprint, "curves": to_json(curves)})
 
 
 def _resume(checkpoint: Path, fingerprint: str, module: nn.Module, optimiser: Optimiser) -> Curves:
     """Curves up to the epoch of the checkpoint, with the state put back; empty ones if it is of another training."""
     try:
-        with safe_open(checkpoint, framework="pt") as file:
-            header = file.metadata()
-            if header["fingerprint"] != fingerprint:
-                raise KeyError("another training")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, KeyError, TypeError):
+        tensors, header = read(checkpoint, "checkpoint", "the training begins anew")
+    except ModelstitchError:
+        return no_curves()
+    if header.get("fingerprint") != fingerprint:
         return no_curves()
     prefix = "network."
     module.load_state_dict(
@@ -164,6 +159,6 @@ def _resume(checkpoint: Path, fingerprint: str, module: nn.Module, optimiser: Op
             if (kept := tensors.get(f"{kind}.{name}")) is not None:
                 like = parameter if kept.shape == parameter.shape else kept.to(parameter.device)
                 values[index] = torch.empty_like(like).copy_(kept).detach()
-    curves = json.loads(header["curves"])
+    curves = parse_json(header["curves"])
     say(f"{checkpoint}: going on after epoch {len(curves['epoch'])}")
     return curves

@@ -1,13 +1,13 @@
 """Networks as files: safetensors, with what it takes to build the module again in the header."""
 
-import json
 from pathlib import Path
+from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-
+from modelstitch import tensors
 from modelstitch.errors import ModelstitchError, first_line
-from modelstitch.files import replacing
+from modelstitch.files import to_json
+from modelstitch.headers import read_json
+from modelstitch.networks.about import OTHER, WHAT
 from modelstitch.networks.building import Blueprint, build
 from modelstitch.networks.network import Network
 
@@ -29,21 +29,8 @@ def save(path: Path | str, network: Network) -> None:
         "std": network.std,
         "classes": network.classes,
     }
-    tensors = {name: value.detach().cpu().contiguous() for name, value in network.module.state_dict().items()}
-    metadata = {"network": json.dumps(header), "about": json.dumps(dict(network.about))}
-    with replacing(path) as temporary:
-        save_file(_apart(tensors), temporary, metadata=metadata)
-
-
-def _apart(tensors: dict) -> dict:
-    """Weights that two names share as two tensors: safetensors wants each to have its own memory."""
-    seen: set[int] = set()
-    found = {}
-    for name, value in tensors.items():
-        place = value.untyped_storage().data_ptr()
-        found[name] = value.clone() if place in seen else value
-        seen.add(place)
-    return found
+    texts = {"network": to_json(header), "about": to_json(dict(network.about))}
+    tensors.write(path, network.module.state_dict(), texts)
 
 
 def load(path: Path | str) -> Network:
@@ -52,31 +39,43 @@ def load(path: Path | str) -> Network:
     Raises:
         ModelstitchError: if the file is missing, damaged or of another kind.
     """
+    weights, texts = tensors.read(path, WHAT, OTHER)
+    header, known = read_json(path, texts, "network"), read_json(path, texts, "about")
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise ModelstitchError(f"{path}: can't be read as safetensors ({error}): a damaged or another file") from error
-    if not {"network", "about"} <= metadata.keys():
-        raise ModelstitchError(
-            f"{path}: is not a network that a study saved: of a checkpoint of your own, load the weights into its "
-            "module, and give that to Network(module), or name the file as weights in a study (recipe pretrained)"
-        )
-    try:
-        header = json.loads(metadata["network"])
-        module = build(Blueprint(**header["blueprint"]), seed=0)
+        blueprint = Blueprint(**header["blueprint"])
+        module = build(blueprint, seed=0)
         module.load_state_dict(weights)
-        return Network(
+        network = Network(
             module.eval(),
             header["name"],
             image=tuple(header["image"]),
             mean=header["mean"],
             std=header["std"],
             classes=header["classes"],
-            about=json.loads(metadata["about"]),
-            blueprint=Blueprint(**header["blueprint"]),
+            about=known,
+            blueprint=blueprint,
         )
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (ModelstitchError, KeyError, TypeError, ValueError, RuntimeError, MemoryError, OverflowError) as error:
         reason = first_line(error)
         raise ModelstitchError(f"{path}: its header and its weights do not fit together ({reason})") from error
+    _check(path, network)
+    return network
+
+
+def _check(path: Path | str, network: Network) -> None:
+    """Refuse a header whose fields are not of their kinds."""
+
+    def numbers(values: Any) -> bool:
+        return all(isinstance(value, int | float) for value in values) if isinstance(values, list) else values is None
+
+    names = network.classes if network.classes is not None else []
+    kinds = {
+        "name": isinstance(network.name, str),
+        "image": len(network.image) == 3 and all(isinstance(size, int) and size > 0 for size in network.image),
+        "mean": numbers(network.mean),
+        "std": numbers(network.std),
+        "classes": isinstance(names, list) and all(isinstance(name, str) for name in names),
+    }
+    for name, good in kinds.items():
+        if not good:
+            raise ModelstitchError(f"{path}: network.{name}: {getattr(network, name)!r}: not what a study writes")

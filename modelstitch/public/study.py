@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from modelstitch.analysis import tables
+from modelstitch.analysis.evidence import check_place
 from modelstitch.errors import ModelstitchError
 from modelstitch.networks.network import Network
 from modelstitch.public.result import Result, read
@@ -54,9 +55,12 @@ class StudyResults:
         """The result of an ordered pair, by the networks' ids.
 
         Raises:
-            ModelstitchError: if the study hasn't made it.
+            ModelstitchError: if the study hasn't made it, or the file is another pair's.
         """
-        return read(self.path / "stitches" / objective / sender / f"{receiver}.h5")
+        path = self.path / "stitches" / objective / sender / f"{receiver}.h5"
+        result = read(path)
+        check_place(path, result.record)
+        return result
 
     def network(self, network: str) -> Network:
         """A network by its id.

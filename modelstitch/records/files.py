@@ -1,6 +1,5 @@
 """Records as HDF5 files, and the record of a pair from those of its blocks of receiver layers."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,8 +7,10 @@ from typing import Any
 import h5py
 import numpy as np
 
+from modelstitch import hdf5
 from modelstitch.errors import ModelstitchError, first_line
-from modelstitch.files import replacing
+from modelstitch.files import to_json
+from modelstitch.hdf5 import Fields
 from modelstitch.records.layout import (
     ARRAYS,
     FORMAT_VERSION,
@@ -22,13 +23,14 @@ from modelstitch.records.layout import (
 
 COLUMN = "layer_{:02d}"
 SHAPES = ("channels", "height", "width", "extra")
+CLASSES = (np.uint8, np.uint16)
+AGAIN = "if a study made it, run the study again with --forcerun and this file"
 
 
 def write(path: Path | str, record: PairRecord) -> None:
     """Write the record of one pair: one group per column and one for each network's layers, attributes at the root.
 
-    `settings` and `versions` are dicts, the other attributes numbers or text; those of `IDENTITY` are required. The
-    file is made in memory and written whole, since HDF5 can't be trusted to survive a full disk.
+    `settings` and `versions` are dicts, the other attributes numbers or text; those of `IDENTITY` are required.
 
     Raises:
         ValueError: if an attribute is missing, or two columns are of the same receiver layer.
@@ -39,18 +41,17 @@ def write(path: Path | str, record: PairRecord) -> None:
     layers = [column.receiver_layer for column in record.columns]
     if len(set(layers)) < len(layers):
         raise ValueError(f"{path}: receiver layers {layers}: expected each once")
-    with h5py.File(Path(path).name, "w", driver="core", backing_store=False) as file:
+
+    def fill(file: h5py.File) -> None:
         file.attrs["format_version"] = FORMAT_VERSION
         for name, value in record.attributes.items():
-            file.attrs[name] = json.dumps(value, sort_keys=True) if name in JSON_ATTRIBUTES else value
+            file.attrs[name] = to_json(value, sort_keys=True) if name in JSON_ATTRIBUTES else value
         for role in ("sender", "receiver"):
             _write_layers(file.create_group(role), getattr(record, role))
         for column in record.columns:
             _write_column(file.create_group(COLUMN.format(column.receiver_layer)), column)
-        file.flush()
-        image = file.id.get_file_image()
-    with replacing(path) as temporary:
-        temporary.write_bytes(image)
+
+    hdf5.write(path, fill)
 
 
 def _write_layers(group: h5py.Group, layers: Layers) -> None:
@@ -67,7 +68,7 @@ def _write_column(group: h5py.Group, column: Column) -> None:
     group.attrs["test_images"] = column.test_images
     group["sender_layers"] = np.array(column.sender_layers, np.int64)
     failed = np.isnan(column.test_accuracy)
-    for name, (_, dtype) in ARRAYS.items():
+    for name, (_, dtype, *_) in ARRAYS.items():
         values = getattr(column, name)
         if dtype == "text":
             group[name] = np.array(values, h5py.string_dtype())
@@ -82,54 +83,72 @@ def read(path: Path | str) -> PairRecord:
     """Read the record of one pair.
 
     Raises:
-        ModelstitchError: if the file is missing, damaged, or of another format version, naming it.
+        ModelstitchError: if the file is missing, damaged, of another format version, or a field holds what can't be.
     """
+    with hdf5.opened(path, "record of modelstitch", AGAIN) as file:
+        version = file.attribute("format_version", int)
+        if version != FORMAT_VERSION:
+            raise ModelstitchError(
+                f"{path}: format_version {version}: this version of modelstitch reads {FORMAT_VERSION}: "
+                "run the study again by this version, or read it by the one that wrote it"
+            )
+        attributes = {name: _read_attribute(file, name) for name in file.attributes() if name != "format_version"}
+        if missing := [name for name in IDENTITY if name not in attributes]:
+            raise file.error(missing[0], "is missing")
+        networks = [_read_layers(file, role) for role in ("sender", "receiver")]
+        groups = [name for name in file.names() if name not in ("sender", "receiver")]
+        columns = sorted((_read_column(file, name) for name in groups), key=lambda column: column.receiver_layer)
+        if len({column.receiver_layer for column in columns}) < len(columns):
+            raise file.error("receiver_layer", "two columns have the same")
+        return PairRecord(attributes, *networks, tuple(columns))
+
+
+def _read_attribute(file: Fields, name: str) -> Any:
+    if name in JSON_ATTRIBUTES:
+        return file.json(name)
+    kinds = (int, float, str) if name not in IDENTITY else (int,) if name == "seed" else (str,)
+    if name not in ("sender_accuracy", "receiver_accuracy"):
+        return file.attribute(name, kinds)
+    value = file.attribute(name, (int, float))
+    file.check_range(name, np.array(value, float), 0, 1)
+    return value
+
+
+def _read_layers(file: Fields, role: str) -> Layers:
+    group = file.group(role)
+    names = group.texts("names", (None,))
+    count = (len(names),)
+    shapes = [group.integers(name, count, 0, 2**40) for name in SHAPES]
+    total = group.attribute("operations", int)
     try:
-        with h5py.File(path, "r") as file:
-            attributes = {name: _plain(value) for name, value in file.attrs.items()}
-            version = attributes.pop("format_version", None)
-            if version is None:
-                raise ModelstitchError(f"{path}: is no record of modelstitch")
-            if version != FORMAT_VERSION:
-                raise ModelstitchError(
-                    f"{path}: format_version {version}: this version of modelstitch reads {FORMAT_VERSION}: "
-                    "run the study again by this version, or read it by the one that wrote it"
-                )
-            for name in JSON_ATTRIBUTES:
-                attributes[name] = json.loads(attributes[name])
-            networks = [_read_layers(file[role]) for role in ("sender", "receiver")]
-            columns = [_read_column(group) for name, group in file.items() if name not in ("sender", "receiver")]
-    except FileNotFoundError as error:
-        raise ModelstitchError(f"{path}: no such file: expected the record of a pair") from error
-    except (OSError, RuntimeError, KeyError, ValueError, AttributeError) as error:
-        raise ModelstitchError(
-            f"{path}: is no record of modelstitch, or a damaged one ({first_line(error)}): if a study made it, run the "
-            "study again with --forcerun and this file"
-        ) from error
-    return PairRecord(attributes, *networks, tuple(sorted(columns, key=lambda column: column.receiver_layer)))
+        operations = group.array("operations", np.int64, count)
+        return Layers(names, group.texts("layouts", count), np.stack(shapes, axis=1), operations, total)
+    except ValueError as error:
+        raise file.error(role, first_line(error)) from error
 
 
-def _read_layers(group: h5py.Group) -> Layers:
-    names, layouts = (tuple(group[name].asstr()[()].tolist()) for name in ("names", "layouts"))
-    shapes = np.stack([group[name][()] for name in SHAPES], axis=1)
-    return Layers(names, layouts, shapes, group["operations"][()], int(group.attrs["operations"]))
-
-
-def _read_column(group: h5py.Group) -> Column:
-    values = {
-        name: tuple(group[name].asstr()[()].tolist()) if declared.dtype == "text" else group[name][()]
-        for name, declared in ARRAYS.items()
-    }
-    return Column(
-        receiver_layer=int(group.attrs["receiver_layer"]),
-        sender_layers=tuple(group["sender_layers"][()].tolist()),
-        test_images=int(group.attrs["test_images"]),
-        **values,
-    )
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
+def _read_column(file: Fields, name: str) -> Column:
+    group = file.group(name)
+    cells = len(group.integers("sender_layers", (None,), -1, 2**20))
+    sizes = {"cells": cells, "epochs": None, "images": group.attribute("test_images", int)}
+    values: dict[str, Any] = {}
+    for field, (dimensions, dtype, *_) in ARRAYS.items():
+        shape = tuple(sizes[dimension] for dimension in dimensions)
+        if dtype == "text":
+            values[field] = group.texts(field, shape)
+        elif dtype == "classes":
+            values[field] = group.array(field, group.one_of(field, CLASSES), shape)
+        else:
+            values[field] = group.array(field, dtype, shape)
+    try:
+        return Column(
+            receiver_layer=group.attribute("receiver_layer", int),
+            sender_layers=tuple(group.array("sender_layers", np.int64, (cells,)).tolist()),
+            test_images=sizes["images"],
+            **values,
+        )
+    except ValueError as error:
+        raise file.error(name, first_line(error)) from error
 
 
 def join(paths: Sequence[Path | str], path: Path | str) -> None:

@@ -4,11 +4,12 @@ Another array of a column is a field of `Column` here, and its value where it is
 """
 
 from dataclasses import dataclass, fields
+from math import inf
 from typing import Annotated, Any, NamedTuple, get_origin, get_type_hints
 
 import numpy as np
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 JSON_ATTRIBUTES = ("settings", "versions")
 IDENTITY = (
     "study",
@@ -17,6 +18,8 @@ IDENTITY = (
     "receiver",
     "sender_accuracy",
     "receiver_accuracy",
+    "sender_digest",
+    "receiver_digest",
     "dataset",
     "dataset_digest",
     "settings",
@@ -24,6 +27,7 @@ IDENTITY = (
     "precision",
     "versions",
 )
+LAYOUTS = ("map", "map-last", "tokens", "vector")
 
 
 class Array(NamedTuple):
@@ -32,10 +36,14 @@ class Array(NamedTuple):
     Attributes:
         dimensions: along which of `cells`, `epochs` and `images` it goes.
         dtype: of its numbers, or `text`; `classes` is the smallest that holds a class and the mark of a failed cell.
+        highest: of a number that can't be below 0, or None of one that can be anything.
+        known: whether every cell with a result has a finite number.
     """
 
     dimensions: tuple[str, ...]
     dtype: type | str
+    highest: float | None = None
+    known: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,17 +54,17 @@ class Column:
     `test_accuracy` and says why in `reason`, which is empty for every other cell.
 
     Raises:
-        ValueError: if the shapes disagree, or a NaN has no reason, or a reason no NaN.
+        ValueError: if the shapes disagree, or a NaN has no reason, or a reason no NaN, or a number can't be.
     """
 
     receiver_layer: int
     sender_layers: tuple[int, ...]
     test_images: int
-    test_accuracy: Annotated[np.ndarray, Array(("cells",), np.float64)]
-    test_loss: Annotated[np.ndarray, Array(("cells",), np.float64)]
-    agreement: Annotated[np.ndarray, Array(("cells",), np.float64)]
-    train_accuracy: Annotated[np.ndarray, Array(("cells", "epochs"), np.float64)]
-    train_loss: Annotated[np.ndarray, Array(("cells", "epochs"), np.float64)]
+    test_accuracy: Annotated[np.ndarray, Array(("cells",), np.float64, 1, True)]
+    test_loss: Annotated[np.ndarray, Array(("cells",), np.float64, inf, True)]
+    agreement: Annotated[np.ndarray, Array(("cells",), np.float64, 1, True)]
+    train_accuracy: Annotated[np.ndarray, Array(("cells", "epochs"), np.float64, 1)]
+    train_loss: Annotated[np.ndarray, Array(("cells", "epochs"), np.float64, None, True)]
     predictions: Annotated[np.ndarray, Array(("cells", "images"), "classes")]
     diverged: Annotated[np.ndarray, Array(("cells",), bool)]
     reason: Annotated[tuple[str, ...], Array(("cells",), "text")]
@@ -72,6 +80,15 @@ class Column:
             expected = tuple(sizes[dimension] for dimension in declared.dimensions)
             if found != expected:
                 raise ValueError(f"{name} has shape {found}: expected {expected}")
+        failed = np.isnan(self.test_accuracy)
+        for name, declared in ARRAYS.items():
+            values = np.asarray(getattr(self, name))
+            if declared.highest is not None:
+                wrong = values[(values < 0) | (values > declared.highest)]
+                if wrong.size:
+                    raise ValueError(f"{name} {wrong.flat[0]}: expected 0 to {declared.highest}")
+            if declared.known and not np.isfinite(values[~failed]).all():
+                raise ValueError(f"{name} of a cell with a result is not finite")
         for layer, accuracy, diverged, reason in zip(
             self.sender_layers, self.test_accuracy, self.diverged, self.reason, strict=True
         ):
@@ -105,6 +122,9 @@ class Layers:
         shapes: channels, height, width and extra tokens, int64 (L, 4).
         operations: floating-point operations for one image up to each layer, int64 (L,).
         total_operations: those of the whole network.
+
+    Raises:
+        ValueError: if the fields are not of the same layers, or hold what can't be.
     """
 
     names: tuple[str, ...]
@@ -112,6 +132,19 @@ class Layers:
     shapes: np.ndarray
     operations: np.ndarray
     total_operations: int
+
+    def __post_init__(self) -> None:
+        count = len(self.names)
+        if len(self.layouts) != count or np.shape(self.shapes) != (count, 4) or np.shape(self.operations) != (count,):
+            raise ValueError(
+                f"{count} names, {len(self.layouts)} layouts, shapes {np.shape(self.shapes)}: expected one each"
+            )
+        if unknown := set(self.layouts) - set(LAYOUTS):
+            raise ValueError(f"layouts {sorted(unknown)}: expected one of {', '.join(LAYOUTS)}")
+        if np.any(np.asarray(self.shapes) < 0):
+            raise ValueError("shapes are below 0")
+        if np.any(np.diff(self.operations, prepend=0, append=self.total_operations) < 0):
+            raise ValueError("operations: expected numbers that rise from 0 to the network's total")
 
     def __len__(self) -> int:
         return len(self.names)
@@ -144,9 +177,24 @@ class PairRecord:
         attributes: what was stitched and how; `docs/results.md` lists them.
         sender, receiver: the networks' layers.
         columns: the cells.
+
+    Raises:
+        ValueError: if there is no column, or one of layers that the networks haven't got, or of other images.
     """
 
     attributes: dict[str, Any]
     sender: Layers
     receiver: Layers
     columns: tuple[Column, ...]
+
+    def __post_init__(self) -> None:
+        if not self.columns:
+            raise ValueError("holds no cells")
+        for column in self.columns:
+            for role, layers in (("sender", column.sender_layers), ("receiver", (column.receiver_layer,))):
+                if wrong := [layer for layer in layers if layer not in range(-1, len(getattr(self, role)))]:
+                    raise ValueError(f"{role} layer {wrong[0]}: expected -1 to {len(getattr(self, role)) - 1}")
+            if column.test_images != self.columns[0].test_images:
+                raise ValueError(
+                    f"test_images {column.test_images} and {self.columns[0].test_images}: expected the same"
+                )

@@ -1,18 +1,19 @@
 """The stitches of a pair as one file: safetensors, with the family and geometry of every cell in the header."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from torch import Tensor
 
-from modelstitch.errors import ModelstitchError
-from modelstitch.files import replacing
+from modelstitch import tensors
+from modelstitch.errors import ModelstitchError, first_line
+from modelstitch.files import to_json
+from modelstitch.headers import read_json
 from modelstitch.stitches.families import family_of
 from modelstitch.stitches.geometry import Cell, Geometry
+
+WHAT, AGAIN = "file of stitches", "run the study again with --forcerun and this file"
 
 
 def write(path: Path | str, stitches: Mapping[Cell, Any], family: str) -> None:
@@ -21,16 +22,13 @@ def write(path: Path | str, stitches: Mapping[Cell, Any], family: str) -> None:
     Raises:
         ModelstitchError: if the file can't be written.
     """
-    tensors = {
-        f"{i}.{j}.{name}": tensor.detach().cpu().contiguous()
-        for (i, j), stitch in stitches.items()
-        for name, tensor in stitch.tensors.items()
+    named = {
+        f"{i}.{j}.{name}": tensor for (i, j), stitch in stitches.items() for name, tensor in stitch.tensors.items()
     }
     cells = {
         f"{i}.{j}": {"family": family, "geometry": stitch.geometry.as_json()} for (i, j), stitch in stitches.items()
     }
-    with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata={"stitches": json.dumps(cells)})
+    tensors.write(path, named, {"stitches": to_json(cells)})
 
 
 def read(path: Path | str) -> dict[Cell, Any]:
@@ -39,21 +37,22 @@ def read(path: Path | str) -> dict[Cell, Any]:
     Raises:
         ModelstitchError: if the file is missing, damaged or of another kind.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            cells = json.loads((file.metadata() or {})["stitches"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        found = {}
-        for name, about in cells.items():
+    named, cells = _read(path)
+    found = {}
+    for name, about in cells.items():
+        try:
             i, j = map(int, name.split("."))
-            own = {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
+            own = {key.removeprefix(f"{name}."): value for key, value in named.items() if key.startswith(f"{name}.")}
             stitch = family_of(about["family"]).Stitch
             found[i, j] = stitch.of(Geometry.from_json(about["geometry"]), own)
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError, ImportError) as error:
-        raise ModelstitchError(
-            f"{path}: is not a file of stitches, or damaged ({error}): run the study again"
-        ) from error
+        except (KeyError, ValueError, TypeError, ImportError, AttributeError, RuntimeError) as error:
+            raise ModelstitchError(f"{path}: stitches.{name}: is no stitch ({first_line(error)}): {AGAIN}") from error
     return found
+
+
+def _read(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    named, texts = tensors.read(path, WHAT, AGAIN)
+    return named, read_json(path, texts, "stitches")
 
 
 def join(paths: Sequence[Path | str], path: Path | str) -> None:
@@ -62,14 +61,10 @@ def join(paths: Sequence[Path | str], path: Path | str) -> None:
     Raises:
         ModelstitchError: as `read` and `write`.
     """
-    tensors: dict[str, torch.Tensor] = {}
+    named: dict[str, Tensor] = {}
     cells: dict[str, Any] = {}
     for block in paths:
-        try:
-            with safe_open(block, framework="pt") as file:
-                cells |= json.loads((file.metadata() or {})["stitches"])
-                tensors |= {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError, KeyError, ValueError) as error:
-            raise ModelstitchError(f"{block}: is not a file of stitches, or damaged ({error})") from error
-    with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata={"stitches": json.dumps(cells)})
+        more_named, more_cells = _read(block)
+        named |= more_named
+        cells |= more_cells
+    tensors.write(path, named, {"stitches": to_json(cells)})

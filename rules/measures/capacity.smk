@@ -20,9 +20,7 @@ if WIDENING:
 
     rule stitch_capacity:
         input:
-            dataset=DATASET,
-            sender=NETWORKS / "{sender}.safetensors",
-            receiver=NETWORKS / "{receiver}.safetensors",
+            unpack(made_of(CAPACITY_RECORD, "sender", "receiver")),
         output:
             record=CAPACITY_RECORD,
             stitches=temp(CAPACITY_RECORD.with_suffix(".safetensors")),
@@ -55,7 +53,8 @@ if WIDENING:
 
     rule measure_capacity:
         input:
-            CAPACITY_RECORDS,
+            dataset=IMAGES,
+            records=CAPACITY_RECORDS,
         output:
             cells=report(
                 CAPACITY_CELLS,
@@ -70,10 +69,12 @@ if WIDENING:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=4000,
-            runtime=60,
+            mem_mb=TABLES_MB,
+            runtime=TABLES_MINUTES,
         params:
             records=digest_of(CAPACITY_RECORDS),
+            study=STUDY.study,
+            seed=STUDY.seed,
             code=lambda wildcards: code_of(
                 "measure_capacity.py",
                 modules=tuple(map(family_module, sorted({one.name for one in WIDENING.families}))),
@@ -94,8 +95,8 @@ if WIDENING:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=4000,
-            runtime=60,
+            mem_mb=TABLES_MB,
+            runtime=TABLES_MINUTES,
         params:
             measure="capacity",
             paper=PAPER,

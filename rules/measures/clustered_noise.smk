@@ -17,8 +17,7 @@ if NOISE:
 
     rule measure_clustered_noise:
         input:
-            dataset=DATASET,
-            network=NETWORKS / "{network}.safetensors",
+            unpack(made_of(RESULTS / "measures/clustered_noise/{network}.csv", "network")),
         output:
             RESULTS / "measures/clustered_noise/{network}.csv",
         log:
@@ -29,8 +28,8 @@ if NOISE:
             "../../envs/modelstitch.yaml"
         threads: STUDY.jobs.threads
         resources:
-            mem_mb=lambda wildcards, attempt: attempt * requests.noise_mb(PLAN, wildcards.network),
-            runtime=times_attempt(120),
+            mem_mb=memory(lambda wildcards: requests.noise_mb(PLAN, wildcards.network)),
+            runtime=minutes_of_measure("network"),
             gpu=GPUS,
             device=DEVICE,
         params:
@@ -59,8 +58,8 @@ if NOISE:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=4000,
-            runtime=60,
+            mem_mb=TABLES_MB,
+            runtime=TABLES_MINUTES,
         params:
             networks=digest_of(RECEIVER_NOISES),
             code=code_of("gather_tables.py"),
@@ -80,8 +79,8 @@ if NOISE:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=4000,
-            runtime=60,
+            mem_mb=TABLES_MB,
+            runtime=TABLES_MINUTES,
         params:
             measure="clustered_noise",
             paper=PAPER,

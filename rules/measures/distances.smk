@@ -13,9 +13,7 @@ if PAIR_DISTANCES:
 
     rule measure_distances:
         input:
-            dataset=DATASET,
-            sender=NETWORKS / "{sender}.safetensors",
-            receiver=NETWORKS / "{receiver}.safetensors",
+            unpack(made_of(RESULTS / "measures/distances/{sender}/{receiver}.csv", "sender", "receiver")),
             vanilla=str(STITCHES).replace("{objective}", "task"),
             similar=str(STITCHES).replace("{objective}", "similarity"),
         output:
@@ -29,7 +27,7 @@ if PAIR_DISTANCES:
         threads: STUDY.jobs.threads
         resources:
             mem_mb=memory_of(cells_of_task),
-            runtime=times_attempt(60),
+            runtime=minutes_of_measure("sender", "receiver"),
             gpu=GPUS,
             device=DEVICE,
         params:
@@ -69,8 +67,8 @@ if PAIR_DISTANCES:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=4000,
-            runtime=60,
+            mem_mb=TABLES_MB,
+            runtime=TABLES_MINUTES,
         params:
             pairs=digest_of(PAIR_DISTANCES),
             numbers=digest_of(

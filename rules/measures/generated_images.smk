@@ -31,9 +31,7 @@ if IMAGES_MEASURED:
 
     rule stitch_input:
         input:
-            dataset=DATASET,
-            sender=NETWORKS / "{sender}.safetensors",
-            receiver=NETWORKS / "{receiver}.safetensors",
+            unpack(made_of(f"{RESULTS}/generated_images/{GENERATED}.h5", "sender", "receiver")),
         output:
             record=f"{RESULTS}/generated_images/{GENERATED}.h5",
             stitches=INPUT_STITCHES if KEEP_STITCHES else temp(INPUT_STITCHES),
@@ -64,10 +62,8 @@ if IMAGES_MEASURED:
 
     rule measure_generated_images:
         input:
-            dataset=DATASET,
-            sender=NETWORKS / "{sender}.safetensors",
-            receiver=NETWORKS / "{receiver}.safetensors",
-            record=rules.stitch_input.output.record,
+            unpack(made_of(f"{RESULTS}/measures/generated_images/{GENERATED}.csv", "sender", "receiver")),
+            record=ancient(rules.stitch_input.output.record),
             stitches=INPUT_STITCHES,
         output:
             table=f"{RESULTS}/measures/generated_images/{GENERATED}.csv",
@@ -81,7 +77,7 @@ if IMAGES_MEASURED:
         threads: STUDY.jobs.threads
         resources:
             mem_mb=memory_of(cells_into_input),
-            runtime=times_attempt(60),
+            runtime=minutes_of_measure("sender", "receiver"),
             gpu=GPUS,
             device=DEVICE,
         params:
@@ -111,8 +107,8 @@ if IMAGES_MEASURED:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=4000,
-            runtime=60,
+            mem_mb=TABLES_MB,
+            runtime=TABLES_MINUTES,
         params:
             tables=digest_of(GENERATED_TABLES),
             code=code_of("gather_tables.py"),
@@ -133,8 +129,8 @@ if IMAGES_MEASURED:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=4000,
-            runtime=120,
+            mem_mb=TABLES_MB,
+            runtime=TABLES_MINUTES,
         params:
             images=lambda wildcards, input: str(Path(input.images[0]).parents[2]),
             folder=lambda wildcards, output: str(Path(output[-1]).parent),

@@ -20,10 +20,8 @@ if HACKED:
 
     rule measure_hacking:
         input:
-            dataset=DATASET,
-            sender=NETWORKS / "{sender}.safetensors",
-            receiver=NETWORKS / "{receiver}.safetensors",
-            record=RECORD,
+            unpack(made_of(RESULTS / "measures/hacking/{objective}/{sender}/{receiver}.csv", "sender", "receiver")),
+            record=ancient(RECORD),
             stitches=str(STITCHES),
         output:
             cells=RESULTS / "measures/hacking/{objective}/{sender}/{receiver}.csv",
@@ -36,8 +34,8 @@ if HACKED:
             "../../envs/modelstitch.yaml"
         threads: STUDY.jobs.threads
         resources:
-            mem_mb=lambda wildcards, attempt: attempt * requests.hacking_mb(PLAN, *cells_of_pair(wildcards)),
-            runtime=times_attempt(120),
+            mem_mb=memory(lambda wildcards: requests.hacking_mb(PLAN, *cells_of_pair(wildcards))),
+            runtime=minutes_of_measure("sender", "receiver"),
             gpu=GPUS,
             device=DEVICE,
         params:
@@ -72,8 +70,8 @@ if HACKED:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=4000,
-            runtime=60,
+            mem_mb=TABLES_MB,
+            runtime=TABLES_MINUTES,
         params:
             pairs=digest_of(PAIRS_HACKED),
             code=code_of("gather_tables.py"),
@@ -92,8 +90,8 @@ if HACKED:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=4000,
-            runtime=60,
+            mem_mb=TABLES_MB,
+            runtime=TABLES_MINUTES,
         params:
             measure="hacking",
             paper=PAPER,

@@ -21,6 +21,7 @@ if PREDICTING:
         input:
             **PREDICTING_TABLES,
             cells=TABLES["cells_parquet"],
+            dataset=IMAGES,
             records=TASK_RECORDS,
         output:
             table=report(
@@ -36,12 +37,14 @@ if PREDICTING:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=4000,
-            runtime=60,
+            mem_mb=TABLES_MB,
+            runtime=TABLES_MINUTES,
         params:
             folds=PREDICTING.folds,
             tables=list(PREDICTING_TABLES),
             records=digest_of(TASK_RECORDS),
+            study=STUDY.study,
+            seed=STUDY.seed,
             code=code_of("measure_predictors.py"),
         script:
             "../../workflow_scripts/measure_predictors.py"
@@ -58,8 +61,8 @@ if PREDICTING:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=4000,
-            runtime=60,
+            mem_mb=TABLES_MB,
+            runtime=TABLES_MINUTES,
         params:
             measure="predictors",
             paper=PAPER,

@@ -13,8 +13,7 @@ if PROBING:
 
     rule probe_network:
         input:
-            dataset=DATASET,
-            network=NETWORKS / "{network}.safetensors",
+            unpack(made_of(RESULTS / "measures/probes/{network}.csv", "network")),
         output:
             RESULTS / "measures/probes/{network}.csv",
         log:
@@ -25,8 +24,8 @@ if PROBING:
             "../../envs/modelstitch.yaml"
         threads: STUDY.jobs.threads
         resources:
-            mem_mb=lambda wildcards, attempt: attempt * requests.probe_mb(PLAN, wildcards.network),
-            runtime=times_attempt(60),
+            mem_mb=memory(lambda wildcards: requests.probe_mb(PLAN, wildcards.network)),
+            runtime=minutes_of_measure("network"),
             gpu=GPUS,
             device=DEVICE,
         params:
@@ -56,8 +55,8 @@ if PROBING:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=4000,
-            runtime=60,
+            mem_mb=TABLES_MB,
+            runtime=TABLES_MINUTES,
         params:
             networks=digest_of(NETWORK_PROBES),
             code=code_of("compare_probes.py"),

@@ -19,9 +19,7 @@ if RANKED:
 
     rule measure_rank_sensitivity:
         input:
-            dataset=DATASET,
-            sender=NETWORKS / "{sender}.safetensors",
-            receiver=NETWORKS / "{receiver}.safetensors",
+            unpack(made_of(RESULTS / "measures/rank_sensitivity/{sender}/{receiver}.csv", "sender", "receiver")),
         output:
             RESULTS / "measures/rank_sensitivity/{sender}/{receiver}.csv",
         log:
@@ -32,7 +30,7 @@ if RANKED:
             "../../envs/modelstitch.yaml"
         threads: STUDY.jobs.threads
         resources:
-            mem_mb=lambda wildcards, attempt: attempt * requests.rank_mb(PLAN, wildcards.sender, wildcards.receiver),
+            mem_mb=memory(lambda wildcards: requests.rank_mb(PLAN, wildcards.sender, wildcards.receiver)),
             runtime=minutes_of(cells_of_task),
             gpu=GPUS,
             device=DEVICE,
@@ -67,8 +65,8 @@ if RANKED:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=4000,
-            runtime=60,
+            mem_mb=TABLES_MB,
+            runtime=TABLES_MINUTES,
         params:
             pairs=digest_of(PAIR_RANKS),
             code=code_of("gather_tables.py"),
@@ -88,8 +86,8 @@ if RANKED:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=4000,
-            runtime=60,
+            mem_mb=TABLES_MB,
+            runtime=TABLES_MINUTES,
         params:
             measure="rank_sensitivity",
             paper=PAPER,

@@ -20,9 +20,7 @@ if SIMILARITY:
 
     rule measure_statistical_similarity:
         input:
-            dataset=DATASET,
-            sender=NETWORKS / "{sender}.safetensors",
-            receiver=NETWORKS / "{receiver}.safetensors",
+            unpack(made_of(RESULTS / "measures/statistical_similarity/{sender}/{receiver}.csv", "sender", "receiver")),
         output:
             cells=RESULTS / "measures/statistical_similarity/{sender}/{receiver}.csv",
         log:
@@ -33,9 +31,8 @@ if SIMILARITY:
             "../../envs/modelstitch.yaml"
         threads: STUDY.jobs.threads
         resources:
-            mem_mb=lambda wildcards, attempt: attempt
-            * requests.similarity_mb(PLAN, wildcards.sender, wildcards.receiver),
-            runtime=times_attempt(120),
+            mem_mb=memory(lambda wildcards: requests.similarity_mb(PLAN, wildcards.sender, wildcards.receiver)),
+            runtime=minutes_of_measure("sender", "receiver"),
             gpu=GPUS,
             device=DEVICE,
         params:
@@ -84,8 +81,8 @@ if SIMILARITY:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=4000,
-            runtime=60,
+            mem_mb=TABLES_MB,
+            runtime=TABLES_MINUTES,
         params:
             pairs=digest_of(PAIR_SIMILARITIES),
             code=code_of("summarise_statistical_similarity.py"),
@@ -105,8 +102,8 @@ if SIMILARITY:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=4000,
-            runtime=60,
+            mem_mb=TABLES_MB,
+            runtime=TABLES_MINUTES,
         params:
             measure="statistical_similarity",
             paper=PAPER,

@@ -21,9 +21,7 @@ if SPECTRA:
     rule measure_stitch_spectra:
         input:
             unpack(stitches_of_pair),
-            dataset=DATASET,
-            sender=NETWORKS / "{sender}.safetensors",
-            receiver=NETWORKS / "{receiver}.safetensors",
+            unpack(made_of(RESULTS / "measures/stitch_spectra/{sender}/{receiver}.csv", "sender", "receiver")),
         output:
             cells=RESULTS / "measures/stitch_spectra/{sender}/{receiver}.csv",
         log:
@@ -35,7 +33,7 @@ if SPECTRA:
         threads: STUDY.jobs.threads
         resources:
             mem_mb=memory_of_spectra,
-            runtime=times_attempt(60),
+            runtime=minutes_of_measure("sender", "receiver"),
             gpu=GPUS,
             device=DEVICE,
         params:
@@ -72,8 +70,8 @@ if SPECTRA:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=4000,
-            runtime=60,
+            mem_mb=TABLES_MB,
+            runtime=TABLES_MINUTES,
         params:
             pairs=digest_of(PAIR_SPECTRA),
             code=code_of("gather_tables.py"),
@@ -92,8 +90,8 @@ if SPECTRA:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=4000,
-            runtime=60,
+            mem_mb=TABLES_MB,
+            runtime=TABLES_MINUTES,
         params:
             measure="stitch_spectra",
             paper=PAPER,

@@ -30,9 +30,7 @@ if GROWING:
 
     rule stitch_training_budget:
         input:
-            dataset=DATASET,
-            sender=NETWORKS / "{sender}.safetensors",
-            receiver=NETWORKS / "{receiver}.safetensors",
+            unpack(made_of(BUDGET_RECORD, "sender", "receiver")),
         output:
             record=BUDGET_RECORD,
             stitches=temp(BUDGET_RECORD.with_suffix(".safetensors")),
@@ -66,7 +64,8 @@ if GROWING:
 
     rule measure_training_budget:
         input:
-            BUDGET_RECORDS,
+            dataset=IMAGES,
+            records=BUDGET_RECORDS,
         output:
             cells=BUDGET_CELLS,
             summary=report(
@@ -82,10 +81,12 @@ if GROWING:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=4000,
-            runtime=60,
+            mem_mb=TABLES_MB,
+            runtime=TABLES_MINUTES,
         params:
             records=digest_of(BUDGET_RECORDS),
+            study=STUDY.study,
+            seed=STUDY.seed,
             code=code_of("measure_training_budget.py"),
         script:
             "../../workflow_scripts/measure_training_budget.py"
@@ -104,8 +105,8 @@ if GROWING:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=4000,
-            runtime=60,
+            mem_mb=TABLES_MB,
+            runtime=TABLES_MINUTES,
         params:
             measure="training_budget",
             paper=PAPER,

@@ -34,8 +34,8 @@ if JUDGED:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=4000,
-            runtime=60,
+            mem_mb=TABLES_MB,
+            runtime=TABLES_MINUTES,
         params:
             reference=JUDGED.reference,
             alike=JUDGED.alike or (),
@@ -56,8 +56,8 @@ if JUDGED:
         conda:
             "../../envs/modelstitch.yaml"
         resources:
-            mem_mb=4000,
-            runtime=60,
+            mem_mb=TABLES_MB,
+            runtime=TABLES_MINUTES,
         params:
             measure="verdicts",
             paper=PAPER,

@@ -5,18 +5,18 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from modelstitch import records
 from modelstitch.analysis import tables
 from modelstitch.analysis.cells import COLUMNS, cells
 from modelstitch.records import Layers
 from tests.analysis.written import write_record
 from tests.records import made
+from tests.records.made import EVIDENCE
 
 ABOUT = {"objective": "task", "sender_accuracy": 0.5, "receiver_accuracy": 0.5, "seconds": 1.0}
 
 
 def test_a_row_a_cell_with_ids_taken_apart(tmp_path):
-    table = cells([write_record(tmp_path, "R1111_random_s1", "R1122_trained_s12")])
+    table = cells([write_record(tmp_path, "R1111_random_s1", "R1122_trained_s12")], EVIDENCE)
     assert list(table) == list(COLUMNS)
     assert len(table) == 6
     first = table.iloc[0]
@@ -27,12 +27,12 @@ def test_a_row_a_cell_with_ids_taken_apart(tmp_path):
     ]  # fmt: skip
     assert table.accuracy.tolist() == [0.1, 0.1, 0.2, 0.2, 0.4, 0.4]
     assert table.train_loss.tolist() == [0.0125, 0.0125, 0.025, 0.025, 0.05, 0.05]
-    assert (table.test_images == 10).all()
+    assert (table.test_images == len(made.LABELS)).all()
 
 
 def test_a_layer_has_its_name_and_its_place_in_its_network(tmp_path):
     """Among 5 layers and 7, and after so many of 6 and 8 pieces of the same operations."""
-    table = cells([write_record(tmp_path, "R1111_trained_s0", "R1122_trained_s0", layers=(0, 1, 6))])
+    table = cells([write_record(tmp_path, "R1111_trained_s0", "R1122_trained_s0", layers=(0, 1, 6))], EVIDENCE)
     rows, columns = np.repeat([0, 1, 2], 3), np.tile([0, 1, 6], 3)
     for role, layers, count in (("sender", rows, 5), ("receiver", columns, 7)):
         assert table[f"{role}_layer"].tolist() == layers.tolist()
@@ -53,8 +53,7 @@ def test_layers_are_called_as_the_network_calls_them_and_count_what_leads_to_the
     only = dataclasses.replace(made.layers(1), names=("0",), operations=np.array([7]), total_operations=8)
     columns = [made.column(layer, [0.5]) for layer in (0, 1, 2)]
     pair = made.record(columns, "mine_trained_s0", "vit_b.16_pretrained_s3", (only, transformer), receiver_accuracy=0.5)
-    records.write(tmp_path / "a.h5", pair)
-    table = cells([tmp_path / "a.h5"])
+    table = cells([made.write(tmp_path, pair)], EVIDENCE)
     about = table[["receiver_architecture", "receiver_recipe", "receiver_seed"]].drop_duplicates()
     assert about.to_numpy().tolist() == [["vit_b.16", "pretrained", 3]]
     assert table.receiver_layer_name.tolist() == list(transformer.names) and (table.sender_layer_name == "0").all()
@@ -64,13 +63,13 @@ def test_layers_are_called_as_the_network_calls_them_and_count_what_leads_to_the
 
 
 def test_relative_accuracy_is_over_the_receivers_own(tmp_path):
-    table = cells([write_record(tmp_path, "R1111_trained_s0", "R1112_trained_s0", receiver_accuracy=0.5)])
+    table = cells([write_record(tmp_path, "R1111_trained_s0", "R1112_trained_s0", receiver_accuracy=0.5)], EVIDENCE)
     np.testing.assert_allclose(table.relative_accuracy, table.accuracy / 0.5, rtol=0)
 
 
 def test_a_diverged_cell_is_nan_and_says_why(tmp_path):
     path = write_record(tmp_path, "R1111_trained_s0", "R1112_trained_s0", diverged=[(1, 0)])
-    table = cells([path])
+    table = cells([path], EVIDENCE)
     failed = table[table.diverged]
     assert failed[["sender_layer", "receiver_layer"]].to_numpy().tolist() == [[1, 0]]
     assert failed[["accuracy", "relative_accuracy"]].isna().all(axis=None)
@@ -80,7 +79,7 @@ def test_a_diverged_cell_is_nan_and_says_why(tmp_path):
 
 def test_pairs_are_sorted_by_recipe_name_and_number_of_the_seed(tmp_path):
     senders = ["R1111_random_s0", "R1112_trained_s2", "R1111_trained_s10", "R1111_trained_s2"]
-    table = cells([write_record(tmp_path, sender, "R1111_trained_s2") for sender in senders])
+    table = cells([write_record(tmp_path, sender, "R1111_trained_s2") for sender in senders], EVIDENCE)
     assert table.sender.unique().tolist() == [
         "R1111_trained_s2",
         "R1111_trained_s10",
@@ -91,8 +90,8 @@ def test_pairs_are_sorted_by_recipe_name_and_number_of_the_seed(tmp_path):
 
 def test_a_column_into_the_input_is_not_called_the_last_layer(tmp_path):
     columns = [made.column(-1, [0.1, 0.2])]
-    records.write(tmp_path / "a.h5", made.record(columns, "R1111_trained_s0", "R1112_trained_s0", **ABOUT))
-    table = cells([tmp_path / "a.h5"])
+    path = made.write(tmp_path, made.record(columns, "R1111_trained_s0", "R1112_trained_s0", **ABOUT))
+    table = cells([path], EVIDENCE)
     assert (table.receiver_layer == -1).all() and (table.receiver_layer_name == "image").all()
     assert table.receiver_depth.isna().all() and (table.receiver_operations_depth == 0).all()
 
@@ -101,9 +100,7 @@ def test_names_of_layers_that_are_numbers_survive_a_csv(tmp_path):
     """As those of nn.Sequential(Linear, ReLU, Linear, ReLU, Linear) are."""
     layers = dataclasses.replace(made.layers(2), names=("2", "4"))
     columns = [made.column(0, [0.1, 0.2])]
-    records.write(
-        tmp_path / "a.h5", made.record(columns, "mlp_trained_s0", "mlp_trained_s1", (layers, layers), **ABOUT)
-    )
-    table = cells([tmp_path / "a.h5"])
+    path = made.write(tmp_path, made.record(columns, "mlp_trained_s0", "mlp_trained_s1", (layers, layers), **ABOUT))
+    table = cells([path], EVIDENCE)
     tables.write_csv(table, tmp_path / "cells.csv")
     pd.testing.assert_frame_equal(tables.read(tmp_path / "cells.csv"), table)

@@ -34,11 +34,8 @@ def write_pair(few_digits, tmp_path):
             accuracies = (predictions == labels).mean(axis=1)
             accuracies[[(i, j) in failed for i in range(rows)]] = np.nan
             result.append(made.column(j, accuracies, predictions=predictions))
-        path = tmp_path / f"{objective}_{sender}_{receiver}.h5"
-        records.write(
-            path, made.record(result, sender, receiver, **ABOUT | {"objective": objective, "dataset_digest": digest})
-        )
-        return path
+        about = ABOUT | {"objective": objective, "dataset_digest": digest}
+        return made.write(tmp_path, made.record(result, sender, receiver, **about))
 
     return write
 
@@ -67,8 +64,8 @@ def right_of(path, dataset):
     }
 
 
-def test_cells_are_compared_with_those_of_a_loop(paths, few_digits, few_digits_path):
-    table = compare(paths, few_digits_path)
+def test_cells_are_compared_with_those_of_a_loop(paths, few_digits, few_digits_evidence):
+    table = compare(paths, few_digits_evidence)
     assert tuple(table) == COLUMNS
     right = {}
     for path in paths:
@@ -103,8 +100,8 @@ def test_cells_are_compared_with_those_of_a_loop(paths, few_digits, few_digits_p
         assert row.p == pytest.approx(test)
 
 
-def test_families_are_the_cells_of_a_pair_and_comparison(paths, few_digits_path):
-    table = compare(paths, few_digits_path)
+def test_families_are_the_cells_of_a_pair_and_comparison(paths, few_digits_evidence):
+    table = compare(paths, few_digits_evidence)
     for _, family in table.groupby(["objective", "sender", "receiver", "comparison"]):
         ordered = sorted(family.p)
         for row in family.itertuples():
@@ -137,8 +134,8 @@ def test_mcnemar_is_the_permutation_test_that_exchanges_the_two_cells_outcomes()
     assert mcnemar(np.array([4]), np.array([1]))[0] == pytest.approx(np.mean(found))
 
 
-def test_the_interval_is_that_of_a_paired_bootstrap_over_images(paths, few_digits, few_digits_path):
-    table = compare(paths[:1], few_digits_path)
+def test_the_interval_is_that_of_a_paired_bootstrap_over_images(paths, few_digits, few_digits_evidence):
+    table = compare(paths[:1], few_digits_evidence)
     right = right_of(paths[0], few_digits)
     counts = drawn(len(few_digits.test.labels), 0)
     widths = []
@@ -150,43 +147,42 @@ def test_the_interval_is_that_of_a_paired_bootstrap_over_images(paths, few_digit
     assert np.mean(widths) == pytest.approx(1, abs=0.03)
 
 
-def test_equal_cells_are_undecided(few_digits, few_digits_path, tmp_path):
+def test_equal_cells_are_undecided(few_digits, few_digits_evidence, tmp_path):
     labels = few_digits.test.labels
     predictions = np.tile(np.where(np.arange(101) < 60, labels, 9 - labels), (5, 1)).astype(np.uint8)
     columns = [made.column(j, [60 / 101] * 5, predictions=predictions) for j in range(5)]
     about = ABOUT | {"dataset_digest": few_digits.digest}
-    records.write(tmp_path / "a.h5", made.record(columns, ONE, ONE, **about))
-    table = compare([tmp_path / "a.h5"], few_digits_path)
+    table = compare([made.write(tmp_path, made.record(columns, ONE, ONE, **about))], few_digits_evidence)
     assert len(table) == 20 and (table.sender_layer != table.other_sender_layer).all()
     assert (table.verdict == "undecided").all() and (table.p == 1).all() and (table.difference_high == 0).all()
 
 
-def test_of_a_network_stitched_to_itself_the_corresponding_cell_is_its_own_layer(paths, few_digits_path):
-    table = compare(paths, few_digits_path)
+def test_of_a_network_stitched_to_itself_the_corresponding_cell_is_its_own_layer(paths, few_digits_evidence):
+    table = compare(paths, few_digits_evidence)
     assert set(table[table.sender == table.receiver].comparison) == {"corresponding"}
 
 
-def test_into_the_image_no_layer_corresponds(few_digits, few_digits_path, tmp_path):
+def test_into_the_image_no_layer_corresponds(few_digits, few_digits_evidence, tmp_path):
     labels = few_digits.test.labels.astype(np.uint8)
     columns = [made.column(j, [1.0, 1.0], predictions=np.tile(labels, (2, 1))) for j in (-1, 0)]
     about = ABOUT | {"dataset_digest": few_digits.digest}
-    records.write(tmp_path / "a.h5", made.record(columns, ONE, OTHER, **about))
-    assert compare([tmp_path / "a.h5"], few_digits_path).receiver_layer.tolist() == [0]
+    path = made.write(tmp_path, made.record(columns, ONE, OTHER, **about))
+    assert compare([path], few_digits_evidence).receiver_layer.tolist() == [0]
 
 
-def test_a_study_without_results_has_an_empty_table(write_pair, few_digits_path):
+def test_a_study_without_results_has_an_empty_table(write_pair, few_digits_evidence):
     every = list(itertools.product(range(5), repeat=2))
-    table = compare([write_pair(ONE, ONE, failed=every)], few_digits_path)
+    table = compare([write_pair(ONE, ONE, failed=every)], few_digits_evidence)
     assert table.empty and tuple(table) == COLUMNS and summarise(table).empty
 
 
-def test_a_record_of_other_images_is_refused(write_pair, few_digits_path):
-    with pytest.raises(ModelstitchError, match="made of other images"):
-        compare([write_pair(ONE, ONE, digest="other")], few_digits_path)
+def test_a_record_of_other_images_is_refused(write_pair, few_digits_evidence):
+    with pytest.raises(ModelstitchError, match=r"R1111_trained_s0\.h5: dataset_digest: 'other': expected"):
+        compare([write_pair(ONE, ONE, digest="other")], few_digits_evidence)
 
 
-def test_the_summary_counts_verdicts(paths, few_digits_path):
-    table = compare(paths, few_digits_path)
+def test_the_summary_counts_verdicts(paths, few_digits_evidence):
+    table = compare(paths, few_digits_evidence)
     summary = summarise(table)
     assert len(summary) == table.groupby(["objective", "sender", "receiver", "comparison"]).ngroups
     row = summary[

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from modelstitch import records
 from modelstitch.analysis.cells import cells
 from modelstitch.analysis.controls import EXCESSES_OVER_RANDOM, with_excess
 from tests.analysis.written import write_record
 from tests.records import made
+from tests.records.made import EVIDENCE
 
 
 def test_a_cell_of_trained_networks_is_compared_with_its_controls_and_the_probe(tmp_path):
@@ -25,7 +25,8 @@ def test_a_cell_of_trained_networks_is_compared_with_its_controls_and_the_probe(
             write("R1111_random_s1", trained, accuracies=(0.0, 0.0, 0.0)),
             write("R1111_calibrated_s0", trained, accuracies=(0.0, 0.0, 0.0)),
             write(trained, "R1112_trained_s0", accuracies=(0.3, 0.3, 0.3)),
-        ]
+        ],
+        EVIDENCE,
     )
     chosen = table[(table.sender == trained) & (table.receiver == trained)]
     np.testing.assert_allclose(chosen.excess_over_random_sender, [0.1, 0.1, 0.3, 0.3, np.nan, 0.7], atol=1e-12)
@@ -47,7 +48,8 @@ def test_a_cell_of_one_architecture_is_compared_with_the_receiver_stitched_to_it
             write_record(tmp_path, one, other, accuracies=(0.5, 0.5, 0.5)),  # without other → other
             write_record(tmp_path, random, random, accuracies=(0.1, 0.1, 0.2)),
             write_record(tmp_path, one, random, accuracies=(0.2, 0.1, 0.1)),
-        ]
+        ],
+        EVIDENCE,
     )
     found = table.set_index(["sender", "receiver"]).excess_over_self
     for pair, expected in (
@@ -69,18 +71,16 @@ def test_a_similarity_stitch_is_compared_with_the_similarity_stitch_of_the_recei
         for sender, accuracy in ((one, own), (other, across)):
             folder = tmp_path / objective
             paths.append(write_record(folder, sender, one, accuracies=(accuracy,) * 3, objective=objective))
-    table = cells(paths)
+    table = cells(paths, EVIDENCE)
     chosen = table[table.sender == other].set_index("objective").excess_over_self
     np.testing.assert_allclose(chosen["task"], [-0.1] * 6, atol=1e-12)
     np.testing.assert_allclose(chosen["similarity"], [-0.3] * 6, atol=1e-12)
 
 
 def test_the_probe_is_the_receivers_last_column(tmp_path):
-    path = write_record(tmp_path, "R1111_trained_s0", "R1111_trained_s0", layers=(0, 4))
-    record = records.read(path)
-    record.columns[0].test_accuracy[:] = [0.9, 0.1, 0.4]
-    records.write(path, record)
-    table = cells([path])
+    columns = [made.column(0, [0.9, 0.1, 0.4]), made.column(4, [0.1, 0.2, 0.4])]
+    path = made.write(tmp_path, made.record(columns, "R1111_trained_s0", "R1111_trained_s0"))
+    table = cells([path], EVIDENCE)
     np.testing.assert_allclose(table.excess_over_probe, [0.8, 0, -0.1, 0, 0, 0], atol=1e-12)
 
 
@@ -89,8 +89,8 @@ def test_the_last_column_is_that_of_the_receivers_last_layer_whatever_its_name(t
     columns = [made.column(0, [0.9, 0.1, 0.3]), made.column(1, [0.1, np.nan, 0.4])]
     layers = (made.layers(4), made.layers(count))
     about = {"objective": "task", "receiver_accuracy": 0.5}
-    records.write(tmp_path / "a.h5", made.record(columns, "vit_trained_s0", "mine_trained_s0", layers, **about))
-    np.testing.assert_allclose(cells([tmp_path / "a.h5"]).excess_over_probe, excesses, atol=1e-12)
+    path = made.write(tmp_path, made.record(columns, "vit_trained_s0", "mine_trained_s0", layers, **about))
+    np.testing.assert_allclose(cells([path], EVIDENCE).excess_over_probe, excesses, atol=1e-12)
 
 
 def test_pretrained_networks_have_no_random_controls_but_themselves(tmp_path):
@@ -100,7 +100,8 @@ def test_pretrained_networks_have_no_random_controls_but_themselves(tmp_path):
             write_record(tmp_path, one, one, accuracies=(0.5, 0.6, 0.7)),
             write_record(tmp_path, other, one, accuracies=(0.5, 0.5, 0.5)),
             write_record(tmp_path, random, one, accuracies=(0.1, 0.1, 0.1)),
-        ]
+        ],
+        EVIDENCE,
     )
     assert table[[*EXCESSES_OVER_RANDOM, "excess_over_probe"]].isna().all(axis=None)
     np.testing.assert_allclose(
@@ -124,7 +125,8 @@ def test_the_task_is_compared_with_remapped_labels(tmp_path):
             write("similarity", trained, 0.5, 0.6, 0.9),
             write("task", other, 0.5, 0.6, 0.9),
             write("remapped", other, 0.5, 0.1, 1.0),
-        ]
+        ],
+        EVIDENCE,
     )
     chosen = table[table.objective == "task"].set_index(["sender", "sender_layer"])
     np.testing.assert_allclose(chosen.excess_over_remapped[trained], [0.3, 0.35, 0.3], atol=1e-12)
@@ -143,5 +145,5 @@ def test_the_task_is_compared_with_remapped_labels(tmp_path):
 
 
 def test_a_study_without_remapped_labels_shows_nothing_more(tmp_path):
-    table = cells([write_record(tmp_path, "R1111_trained_s0", "R1111_trained_s0")])
+    table = cells([write_record(tmp_path, "R1111_trained_s0", "R1111_trained_s0")], EVIDENCE)
     assert table.excess_over_remapped.isna().all() and with_excess(table) is table

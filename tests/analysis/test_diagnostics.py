@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from modelstitch import records
 from modelstitch.analysis import diagnostics, tables
 from modelstitch.analysis.cells import cells
 from modelstitch.analysis.networks import networks
 from tests.analysis.written import write_network
 from tests.records import made
+from tests.records.made import EVIDENCE
 
 TRAINED, RANDOM = "R1111_trained_s0", "R1111_random_s0"
 LN_10 = np.log(10)
@@ -35,7 +35,7 @@ def find(tmp_path):
             for sender in (TRAINED, RANDOM)
             for receiver in (TRAINED, RANDOM)
         ]
-        return diagnostics.find(paths, cells(paths), networks(files))
+        return diagnostics.find(paths, EVIDENCE, cells(paths, EVIDENCE), networks(files))
 
     return find
 
@@ -60,9 +60,7 @@ def write_pair(folder, sender, receiver, changes, epochs, objective="task"):
                 reason=tuple(row["reason"] for row in rows),
             )
         )
-    path = folder / f"{sender}_{receiver}.h5"
-    records.write(path, made.record(columns, sender, receiver, objective=objective, receiver_accuracy=0.9))
-    return path
+    return made.write(folder, made.record(columns, sender, receiver, objective=objective, receiver_accuracy=0.9))
 
 
 def cell_of(row):
@@ -121,7 +119,7 @@ def test_a_loss_that_rose_is_found(find, last, count):
 def test_a_squared_error_that_never_fell_is_found_however_small(tmp_path, losses, count):
     change = {(TRAINED, TRAINED, 0, 4): {"losses": losses, "train": np.nan, "test_loss": 9.0}}
     path = write_pair(tmp_path, TRAINED, TRAINED, change, len(losses), objective="similarity")
-    found = diagnostics.find([path], cells([path]), networks([write_network(tmp_path, TRAINED)]))
+    found = diagnostics.find([path], EVIDENCE, cells([path], EVIDENCE), networks([write_network(tmp_path, TRAINED)]))
     assert found.finding.tolist() == ["loss rose"] * count
     assert [cell_of(row) for row in found.itertuples()] == [(TRAINED, TRAINED, 0, 4)] * count
     assert found.limit.tolist() == [0.04] * count
@@ -172,7 +170,9 @@ def test_networks_come_first_then_cells_in_the_order_of_their_table(find):
 
 def test_a_study_without_controls_is_compared_with_none(tmp_path):
     path = write_pair(tmp_path, TRAINED, TRAINED, {}, 2)
-    assert diagnostics.find([path], cells([path]), networks([write_network(tmp_path, TRAINED)])).empty
+    assert diagnostics.find(
+        [path], EVIDENCE, cells([path], EVIDENCE), networks([write_network(tmp_path, TRAINED)])
+    ).empty
 
 
 def test_the_table_survives_its_file(find, tmp_path):

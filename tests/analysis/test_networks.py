@@ -54,3 +54,30 @@ def test_a_damaged_file_is_named(tmp_path):
     path.write_text("{")
     with pytest.raises(ModelstitchError, match=r"R1111_trained_s0\.json: can't be read"):
         networks([path])
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("[1]", "is a list: expected a mapping"),
+        ('"text"', "is a str: expected a mapping"),
+        ("[" * 100_000, r"can't be read as JSON \(is nested too deeply\)"),
+        ({"accuracy": float("nan")}, r"can't be read as JSON \(NaN: expected a finite number\)"),
+        ({"accuracy": 7}, "accuracy: '7': expected a number, of an accuracy 0 to 1"),
+        ({"accuracy": None}, "accuracy: 'None': expected a number"),
+        ({"train_accuracy": -0.1}, "train_accuracy: '-0.1': expected a number"),
+        ({"accuracy": True}, "accuracy: 'True': expected a number"),
+        ({"classes": "10"}, "classes: '10': expected a whole number"),
+        ({"seed": 1.5}, "seed: '1.5': expected a whole number"),
+        ({"parameters": 10**30}, "parameters: '10{30}': expected a whole number"),
+        ({"dataset": {"name": "digits"}}, "dataset: .* expected text"),
+        ({"network": "R1112_trained_s0"}, "network: 'R1112_trained_s0': it is another network's"),
+    ],
+)
+def test_what_cannot_be_known_of_a_network_is_refused_by_key(tmp_path, content, told):
+    path = write_network(tmp_path, "R1111_trained_s0")
+    changed = json.loads(path.read_text()) | content if isinstance(content, dict) else content
+    path.write_text(changed if isinstance(changed, str) else json.dumps(changed))
+    with pytest.raises(ModelstitchError, match=rf"R1111_trained_s0\.json: {told}") as caught:
+        networks([path])
+    assert "\n" not in str(caught.value)

@@ -5,6 +5,7 @@ import numpy as np
 from modelstitch.analysis.cells import cells
 from modelstitch.analysis.self_consistency import COLUMNS, measure
 from tests.analysis.written import write_record
+from tests.records.made import EVIDENCE
 
 ONE, OTHER, RANDOM = "R1111_trained_s0", "R1112_trained_s0", "R1111_random_s0"
 
@@ -38,7 +39,8 @@ def test_shares_are_those_of_cells_counted_one_by_one(tmp_path):
             write("similarity", ONE, ONE, 0.4, 0.4, 0.1),
             write("remapped", ONE, ONE, 0.1, 0.2, 0.6),
             write("image", ONE, ONE, 0.1, 0.2, 0.6),
-        ]
+        ],
+        EVIDENCE,
     )
     found = measure(table)
     assert list(found.columns) == list(COLUMNS)
@@ -59,5 +61,5 @@ def test_shares_are_those_of_cells_counted_one_by_one(tmp_path):
 
 
 def test_a_study_without_self_pairs_has_an_empty_table(tmp_path):
-    found = measure(cells([write_record(tmp_path, ONE, OTHER)]))
+    found = measure(cells([write_record(tmp_path, ONE, OTHER)], EVIDENCE))
     assert found.empty and list(found.columns) == list(COLUMNS)

@@ -7,12 +7,13 @@ from modelstitch.analysis import tables
 from modelstitch.analysis.cells import cells
 from modelstitch.errors import ModelstitchError
 from tests.analysis.written import write_record
+from tests.records.made import EVIDENCE
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_types_survive_the_file(tmp_path, suffix):
     path = write_record(tmp_path, "R1111_trained_s0", "R1112_trained_s0", diverged=[(1, 0)])
-    table = cells([path])
+    table = cells([path], EVIDENCE)
     getattr(tables, f"write_{suffix}")(table, tmp_path / f"cells.{suffix}")
     read = tables.read(tmp_path / f"cells.{suffix}")
     pd.testing.assert_frame_equal(read, table)
@@ -27,8 +28,8 @@ def test_bytes_depend_on_results_only(tmp_path, suffix):
         ("R1111_trained_s2", "R1111_trained_s2"),
     ]
     write = getattr(tables, f"write_{suffix}")
-    write(cells([write_record(tmp_path, *pair) for pair in pairs]), tmp_path / "one")
-    write(cells([write_record(tmp_path, *pair, seconds=9.0) for pair in reversed(pairs)]), tmp_path / "two")
+    write(cells([write_record(tmp_path, *pair) for pair in pairs], EVIDENCE), tmp_path / "one")
+    write(cells([write_record(tmp_path, *pair, seconds=9.0) for pair in reversed(pairs)], EVIDENCE), tmp_path / "two")
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 

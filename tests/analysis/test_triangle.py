@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from modelstitch import records
 from modelstitch.analysis import triangle
 from modelstitch.errors import ModelstitchError
 from tests.records import made
@@ -37,9 +36,7 @@ def write_pair(few_digits, tmp_path):
             predictions = np.stack([np.where(np.arange(101) < (count or 0), labels, 9 - labels) for count in counts])
             accuracies = np.where(failed, np.nan, (predictions == labels).mean(axis=1))
             result.append(made.column(j, accuracies, predictions=predictions.astype(np.uint8)))
-        path = tmp_path / f"{objective}_{sender}_{receiver}.h5"
-        records.write(path, made.record(result, sender, receiver, objective=objective, dataset_digest=digest))
-        return path
+        return made.write(tmp_path, made.record(result, sender, receiver, objective=objective, dataset_digest=digest))
 
     return write
 
@@ -124,14 +121,14 @@ def test_an_interval_over_images_covers_the_truth_as_often_as_it_says():
     assert np.mean(widths) == pytest.approx(2 * 1.96 * (0.7 * 0.3 / 200) ** 0.5, rel=0.05)
 
 
-def test_a_study_has_a_row_for_each_two_recipes_and_one_a_pair(write_pair, few_digits_path):
+def test_a_study_has_a_row_for_each_two_recipes_and_one_a_pair(write_pair, few_digits_evidence):
     names = [f"{one}_s{seed}" for one in ("R1111_trained", "R1122_trained") for seed in (0, 1)]
     paths = [
         write_pair(*pair, lambda i, j, seed=int(pair[0][-1]): 90 if i >= j else 30 + 20 * seed)
         for pair in itertools.product(names, repeat=2)
     ]
     paths.append(write_pair("R1111_random_s0", "R1111_trained_s0", lambda i, j: 10))
-    table = triangle.measure(paths[::-1], few_digits_path, 0)
+    table = triangle.measure(paths[::-1], few_digits_evidence, 0)
     assert list(table.sender[:2]) == ["all", "all"]
     assert list(zip(table.sender_recipe[:2], table.receiver_recipe[:2], strict=True)) == [
         ("trained", "trained"),
@@ -149,39 +146,39 @@ def test_a_study_has_a_row_for_each_two_recipes_and_one_a_pair(write_pair, few_d
         assert trained[f"index_slope_{over}_low"] == 1
     assert own[[name for name in table if "_pairs_" in name or "_seeds_" in name]].isna().all(axis=None)
     assert own.difference_images_low.notna().all()
-    pd.testing.assert_frame_equal(table, triangle.measure(paths, few_digits_path, 0))
+    pd.testing.assert_frame_equal(table, triangle.measure(paths, few_digits_evidence, 0))
 
 
-def test_an_interval_over_seeds_draws_networks_by_their_seeds(write_pair, few_digits_path):
+def test_an_interval_over_seeds_draws_networks_by_their_seeds(write_pair, few_digits_evidence):
     """Only from seed 0 to seed 0 there is a triangle: all pairs, one in four, or none, of two seeds drawn."""
     names = ["R1111_trained_s0", "R1111_trained_s1"]
     paths = [
         write_pair(*pair, lambda i, j, good=names[0] == pair[0] == pair[1]: 101 if good and i >= j else 0)
         for pair in itertools.product(names, repeat=2)
     ]
-    row = triangle.measure(paths, few_digits_path, 0).iloc[0]
+    row = triangle.measure(paths, few_digits_evidence, 0).iloc[0]
     assert (row.difference_seeds_low, row.difference, row.difference_seeds_high) == (0, 0.25, 1)
 
 
-def test_the_same_images_are_drawn_for_all_cells(write_pair, few_digits_path):
+def test_the_same_images_are_drawn_for_all_cells(write_pair, few_digits_evidence):
     """A cell above the diagonal is right on the same images as one below, so that resampling changes no difference."""
     path = write_pair("R1111_trained_s0", "R1111_trained_s0", lambda i, j: 60)
-    row = triangle.measure([path], few_digits_path, 0).iloc[0]
+    row = triangle.measure([path], few_digits_evidence, 0).iloc[0]
     assert row.difference_images_low == pytest.approx(0) and row.difference_images_high == pytest.approx(0)
 
 
-def test_a_pair_without_results_counts_nowhere(write_pair, few_digits_path):
+def test_a_pair_without_results_counts_nowhere(write_pair, few_digits_evidence):
     paths = [
         write_pair("R1111_trained_s0", "R1111_trained_s0", lambda i, j: 90 if i >= j else 30),
         write_pair("R1111_trained_s0", "R1112_trained_s0", lambda i, j: None),
     ]
-    table = triangle.measure(paths, few_digits_path, 0)
+    table = triangle.measure(paths, few_digits_evidence, 0)
     assert table.pairs.tolist() == [1, 1, 0]
     assert table.difference[0] == table.difference[1] == pytest.approx(60 / 101)
     assert math.isnan(table.difference[2])
 
 
-def test_a_record_says_how_many_layers_its_networks_have(few_digits, few_digits_path, tmp_path):
+def test_a_record_says_how_many_layers_its_networks_have(few_digits, few_digits_evidence, tmp_path):
     """Of a Transformer of 9 layers and a network of 3, some layers were stitched."""
     labels, rows, right = few_digits.test.labels, (0, 3, 8), pd.DataFrame([[80, 50, 20], [90, 70, 30], [95, 90, 85]])
     columns = []
@@ -192,8 +189,8 @@ def test_a_record_says_how_many_layers_its_networks_have(few_digits, few_digits_
     layers = (made.layers(9), made.layers(3))
     about = {"objective": "task", "dataset_digest": few_digits.digest}
     names = ("vit_b.16_pretrained_s0", "mine_trained_s0")
-    records.write(tmp_path / "a.h5", made.record(columns, *names, layers, **about))
-    row = triangle.measure([tmp_path / "a.h5"], few_digits_path, 0).iloc[1]
+    path = made.write(tmp_path, made.record(columns, *names, layers, **about))
+    row = triangle.measure([path], few_digits_evidence, 0).iloc[1]
     assert (row.sender, row.receiver, row.sender_recipe) == (*names, "pretrained")
     accuracies = np.stack([column.test_accuracy for column in columns], axis=1)
     expected = triangle.numbers(pd.DataFrame(accuracies, index=rows), 9, 3)
@@ -202,13 +199,13 @@ def test_a_record_says_how_many_layers_its_networks_have(few_digits, few_digits_
     assert expected["depth_slope"] == pytest.approx(3 / 8 / (1 / 2))  # below it are layer 3 to layer 1, and layer 8
 
 
-def test_a_record_of_other_images_is_refused(write_pair, few_digits_path):
+def test_a_record_of_other_images_is_refused(write_pair, few_digits_evidence):
     path = write_pair("R1111_trained_s0", "R1111_trained_s0", lambda i, j: 90, digest="other")
-    with pytest.raises(ModelstitchError, match=r"R1111_trained_s0\.h5: made of other images"):
-        triangle.measure([path], few_digits_path, 0)
+    with pytest.raises(ModelstitchError, match=r"R1111_trained_s0\.h5: dataset_digest: 'other': expected"):
+        triangle.measure([path], few_digits_evidence, 0)
 
 
-def test_the_triangle_over_remapped_labels_is_that_of_the_differences(write_pair, few_digits_path):
+def test_the_triangle_over_remapped_labels_is_that_of_the_differences(write_pair, few_digits_evidence):
     one, other = "R1111_trained_s0", "R1112_trained_s0"
     counts = {
         "task": lambda i, j: None if (i, j) == (4, 0) else 60 + 5 * (i - j),
@@ -217,7 +214,7 @@ def test_the_triangle_over_remapped_labels_is_that_of_the_differences(write_pair
     }
     paths = [write_pair(one, one, right, objective=objective) for objective, right in counts.items()]
     paths.append(write_pair(one, other, counts["task"]))
-    found = triangle.measure(paths, few_digits_path, seed=0).set_index(["objective", "sender", "receiver"])
+    found = triangle.measure(paths, few_digits_evidence, seed=0).set_index(["objective", "sender", "receiver"])
     assert [key for key in found.index if key[0] == "excess_over_remapped"] == [
         ("excess_over_remapped", name, name) for name in ("all", one)
     ]

@@ -10,6 +10,7 @@ from scipy import stats
 from modelstitch.analysis.cells import cells
 from modelstitch.analysis.uncertainty import COLUMNS, uncertainty, wilson
 from tests.analysis.written import write_record
+from tests.records.made import EVIDENCE
 
 
 def study(values):
@@ -123,7 +124,7 @@ def test_seeds_of_stitches_are_summarised_by_cell():
 
 
 def test_every_cell_of_the_records_has_a_row_in_their_order(tmp_path):
-    table = cells([write_record(tmp_path, "R1111_trained_s0", f"R1112_trained_s{seed}") for seed in (1, 0)])
+    table = cells([write_record(tmp_path, "R1111_trained_s0", f"R1112_trained_s{seed}") for seed in (1, 0)], EVIDENCE)
     found = uncertainty(table)
     keys = ["objective", "sender", "receiver", "sender_layer", "receiver_layer", "accuracy"]
     pd.testing.assert_frame_equal(found[keys], table[keys])

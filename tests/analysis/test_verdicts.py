@@ -9,6 +9,7 @@ from sklearn.metrics import roc_auc_score
 from modelstitch.analysis import verdicts
 from modelstitch.analysis.cells import cells
 from tests.analysis.written import write_record
+from tests.records.made import EVIDENCE
 
 ONE, OTHER = "R1111_trained_s0", "R1111_trained_s1"
 
@@ -41,7 +42,7 @@ def study(tmp_path, *more):
         return write_record(folder, sender, receiver, accuracies=accuracies, layers=range(5), **about)
 
     both = [write(ONE, OTHER, 0.5, 0.6, 0.7), write(OTHER, ONE, 0.5, 0.6, 0.7), write(ONE, ONE, 0.9, 0.9, 0.9)]
-    return cells([*both, *(write(*one[:-1], **one[-1]) for one in more)])
+    return cells([*both, *(write(*one[:-1], **one[-1]) for one in more)], EVIDENCE)
 
 
 def of(table, **named):

@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 
-from modelstitch import records
 from tests.records import made
 
 
@@ -31,9 +30,7 @@ def write_record(
         "receiver_accuracy": receiver_accuracy,
         "seconds": 1.0,
     } | about
-    path = folder / sender / f"{receiver}.h5"
-    records.write(path, made.record(columns, sender, receiver, **about))
-    return path
+    return made.write(folder, made.record(columns, sender, receiver, **about))
 
 
 def write_network(folder, network, **changes):

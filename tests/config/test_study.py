@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from modelstitch.config.stitches import is_measured, objective_settings
-from modelstitch.config.study import Study, check_repeated_keys, load_study, write_schema
+from modelstitch.config.study import Study, load_study, write_schema
 from modelstitch.errors import ModelstitchError
 from modelstitch.identifiers import NetworkId, PairIds
 from modelstitch.networks.small_resnet import ARCHITECTURES
@@ -575,11 +575,43 @@ def test_a_home_folder_is_found(monkeypatch):
     assert study.dataset.path == "/home/someone/images.tar"
 
 
-def test_a_key_that_stands_twice_is_told_with_its_lines():
-    text = STUDY.replace("seed: 0\n", "seed: 0\nseed: 5\n", 1)
-    first = text.splitlines().index("seed: 0") + 1
-    with pytest.raises(
-        ModelstitchError, match=f"study.yaml: seed: stands in line {first} and again in line {first + 1}"
+@pytest.mark.parametrize("key", ["path", "folder"])
+def test_a_path_may_name_variables_and_has_no_letters_that_end_it(monkeypatch, key):
+    monkeypatch.setenv("SCRATCH", "/scratch/someone")
+    monkeypatch.delenv("UNSET", raising=False)
+    source = {"source": "imagefolder" if key == "path" else "cifar10"}
+
+    def read(path):
+        return getattr(load_study(changed("dataset", source | {key: path}), "study.yaml").dataset, key)
+
+    assert read("$SCRATCH/images") == read("${SCRATCH}/images") == "/scratch/someone/images"
+    for path, expected in (
+        ("$UNSET/images", "'$UNSET/images': $UNSET is not set in this environment"),
+        ("${UNSET}/images", "'${UNSET}/images': ${UNSET} is not set in this environment"),
+        ("im{x}", "'im{x}' has braces, which Snakemake takes for a wildcard: rename the file or folder"),
+        ("im\0x", r"'im\x00x' has control characters: expected a path without"),
+        ("im\nx", r"'im\nx' has control characters: expected a path without"),
     ):
-        check_repeated_keys(text, "study.yaml")
-    check_repeated_keys(STUDY, "study.yaml")
+        assert problems(changed("dataset", source | {key: path})) == [f"study.yaml: dataset.{key}: {expected}"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("networks.training.epochs", 10**308, "1.00e+308 is out of range: expected less than 1e+18"),
+        ("stitches.task.epochs", 1e308, "1.00e+308 is out of range: expected less than 1e+18"),
+        ("networks.seeds", [0, -(10**20)], "-1.00e+20 is out of range: expected less than 1e+18"),
+        ("networks.width", 10**29, "1.00e+29 is out of range: expected less than 1e+18"),
+        ("networks.width", 5000, "5000 is out of range: expected at most 4096"),
+        ("networks.training.epochs", "1e308", "'1e308' is text: expected a whole number"),
+    ],
+)
+def test_a_number_that_nothing_counts_with_is_told_in_a_short_line(key, value, expected):
+    (problem,) = problems(changed(key, value))
+    index = "[1]" if isinstance(value, list) else ""
+    assert problem == f"study.yaml: {key}{index}: {expected}"
+
+
+def test_what_a_study_file_says_reaches_no_terminal_as_control_characters():
+    for key, value in (("networks.seeds", "\x1b[2J\n0"), ("networks.\x1b[2J", 1), ("study", "\x1b[2J")):
+        assert all(problem.isprintable() for problem in problems(changed(key, value)))

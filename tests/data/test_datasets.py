@@ -5,6 +5,7 @@ import pytest
 from modelstitch.data import datasets
 from modelstitch.data.datasets import Split
 from modelstitch.errors import ModelstitchError
+from tests.damage import edit, flipped, put
 
 CLASSES = ("cat", "größe")
 
@@ -36,7 +37,7 @@ def test_sizes_are_those_of_the_file_and_none_where_there_is_none(tmp_path):
     datasets.write(tmp_path / "dataset.h5", "cats", *splits(), CLASSES)
     assert datasets.read_sizes(tmp_path / "dataset.h5") == ((3, 5, 4), 2300, 7, 2)
     (tmp_path / "dataset.h5").write_bytes(b"other")
-    with pytest.raises(ModelstitchError, match=r"dataset\.h5: not a readable data set"):
+    with pytest.raises(ModelstitchError, match=r"dataset\.h5: is no data set"):
         datasets.read_sizes(tmp_path / "dataset.h5")
 
 
@@ -105,12 +106,74 @@ def test_arrays_that_are_no_images_with_labels_are_refused(tmp_path, train):
 
 
 def test_a_file_that_is_no_data_set_is_refused_by_name(tmp_path):
-    with pytest.raises(ModelstitchError, match=r"missing\.h5: not a readable data set"):
+    with pytest.raises(ModelstitchError, match=r"missing\.h5: no such file"):
         datasets.read(tmp_path / "missing.h5")
     datasets.write(tmp_path / "cut.h5", "cats", *splits(), CLASSES)
     (tmp_path / "cut.h5").write_bytes((tmp_path / "cut.h5").read_bytes()[:5000])
-    with pytest.raises(ModelstitchError, match=r"cut\.h5: not a readable data set"):
+    with pytest.raises(ModelstitchError, match=r"cut\.h5: is no data set of modelstitch"):
         datasets.read(tmp_path / "cut.h5")
     h5py.File(tmp_path / "other.h5", "w").close()
-    with pytest.raises(ModelstitchError, match=r"other\.h5: not a readable data set"):
+    with pytest.raises(ModelstitchError, match=r"other\.h5: is no data set of modelstitch"):
         datasets.read(tmp_path / "other.h5")
+
+
+def test_no_flipped_bit_passes(tmp_path):
+    path = tmp_path / "dataset.h5"
+    datasets.write(path, "cats", *splits(), CLASSES)
+    refused = 0
+    for _ in flipped(path, 500):
+        for read in (datasets.read, datasets.read_test_labels):
+            with pytest.raises(ModelstitchError, match=r"dataset\.h5: is no data set of modelstitch, or a damaged one"):
+                read(path)
+        refused += 1
+    assert refused == 500
+    np.testing.assert_array_equal(datasets.read(path).train.images, splits()[0].images)
+    np.testing.assert_array_equal(datasets.read_test_labels(path).labels, splits()[1].labels)
+
+
+def _passwords(file):
+    del file["test/labels"]
+    file["test"].create_dataset("labels", (7,), np.int64, external=[("/etc/passwd", 0, 56)])
+
+
+def _linked(file):
+    del file["test"]
+    file["test"] = h5py.ExternalLink("other.h5", "/test")
+
+
+def _huge(file):
+    del file["train/images"]
+    file["train"].create_dataset("images", (10**15, 3, 5, 4), np.uint8)
+
+
+def _group(file):
+    del file["mean"]
+    file.create_group("mean")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda file: put(file, "test/labels", [0, 1, 0, 1, 0, 1, 99]), "test/labels: 99: expected 0 to 1"),
+        (lambda file: put(file, "test/labels", [0, 1, 0, 1, 0, 1, -1]), "test/labels: -1: expected 0 to 1"),
+        (lambda file: put(file, "test/labels", np.zeros(7)), "test/labels: is of type float64: expected int64"),
+        (lambda file: put(file, "test/labels", [0, 1]), r"test/labels: has shape \(2,\): expected \(7\)"),
+        (lambda file: put(file, "test/images", np.zeros((7, 3, 5, 4))), "test/images: is of type float64"),
+        (lambda file: put(file, "test/images", np.zeros((7, 3, 5, 9), np.uint8)), "test/images: has shape"),
+        (lambda file: put(file, "train/images", np.zeros((0, 3, 5, 4), np.uint8)), "train/images: 0 and 7 images"),
+        (_passwords, "test/labels: is stored in another file"),
+        (_linked, "test: is a link to elsewhere"),
+        (_huge, "train/images: has shape .* can't hold"),
+        (_group, "mean: is something else: expected an array"),
+        (lambda file: put(file, "mean", [np.nan] * 3), r"mean: \[nan, nan, nan\]: expected 0 to 1"),
+        (lambda file: put(file, "classes", [1, 2]), "classes: is of type int64: expected text"),
+        (lambda file: file.attrs.update(digest=3), "digest: '3': expected str"),
+        (lambda file: file.attrs.update(format_version=99), "format_version: 99: expected"),
+    ],
+)
+def test_what_cannot_be_a_data_set_is_refused_by_file_and_field(tmp_path, change, told):
+    datasets.write(tmp_path / "dataset.h5", "cats", *splits(), CLASSES)
+    edit(tmp_path / "dataset.h5", change)
+    with pytest.raises(ModelstitchError, match=rf"dataset\.h5: {told}") as caught:
+        datasets.read(tmp_path / "dataset.h5")
+    assert "\n" not in str(caught.value)

@@ -77,6 +77,36 @@ def test_an_archive_that_is_none_is_refused(tmp_path):
         cifar.read(small, path)
 
 
+def test_an_unpacked_archive_is_read_as_the_archive_and_no_batch_unchecked(tmp_path):
+    path, small, _, _ = make_archive(tmp_path, CIFAR10, "labels", "abcdefghij")
+    expected = cifar.read(small, path)
+    with tarfile.open(path) as tar:
+        tar.extractall(tmp_path, filter="data")
+    for split, whole in zip(cifar.read_extracted(small, tmp_path)[:2], expected[:2], strict=True):
+        np.testing.assert_array_equal(split.images, whole.images)
+        np.testing.assert_array_equal(split.labels, whole.labels)
+    batch = tmp_path / CIFAR10.base_folder / "data_batch_3"
+    batch.write_bytes(b"cos\nsystem\n(S'touch unpickled'\ntR.")
+    with pytest.raises(ModelstitchError, match=rf"{CIFAR10.base_folder}: a batch in it does not have the checksum"):
+        cifar.read_extracted(small, tmp_path)
+    assert not (tmp_path / "unpickled").exists()
+
+
+@pytest.mark.parametrize(("source", "reader"), [("cifar10", CIFAR10), ("cifar100", CIFAR100)])
+def test_an_unpacked_archive_serves_where_the_archive_is_not_there_and_all_of_it_is(source, reader, tmp_path):
+    settings = {"source": source, "folder": str(tmp_path)}
+    batches = [name for name, _ in (*reader.train_list, *reader.test_list)] + [reader.meta["filename"]]
+    for name in batches:
+        assert sources.published_files(settings) == [tmp_path / reader.filename]
+        (tmp_path / reader.base_folder).mkdir(exist_ok=True)
+        (tmp_path / reader.base_folder / name).write_bytes(b"")
+    assert set(sources.input_files(settings)) == {tmp_path / reader.base_folder / name for name in batches}
+    with pytest.raises(ModelstitchError, match=rf"{reader.base_folder}: a batch in it does not have the checksum"):
+        sources.prepare(settings, tmp_path / "dataset.h5")
+    (tmp_path / reader.filename).write_bytes(b"damaged")
+    assert sources.published_files(settings) == [tmp_path / reader.filename]
+
+
 @pytest.mark.parametrize("source", ["cifar10", "cifar100"])
 def test_the_archive_is_named_as_torchvision_names_it(source, tmp_path):
     settings = {"source": source, "folder": str(tmp_path)}

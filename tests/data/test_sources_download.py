@@ -1,6 +1,12 @@
+import errno
+import fcntl
 import hashlib
+import os
 import socket
+import subprocess
+import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -8,6 +14,7 @@ import pytest
 from modelstitch.data.sources import download
 from modelstitch.data.sources.download import Archive
 from modelstitch.errors import ModelstitchError
+from tests.checkout import ROOT
 
 BODY = bytes(range(256)) * 12_000  # 3 MB, so that it arrives in several chunks
 MD5 = hashlib.md5(BODY).hexdigest()
@@ -16,9 +23,10 @@ MD5 = hashlib.md5(BODY).hexdigest()
 class Server(ThreadingHTTPServer):
     """Serves one body; notes each request's Range header and how many bytes were sent for it."""
 
-    def __init__(self, body=BODY, ranges=True, stops=()):
+    def __init__(self, body=BODY, ranges=True, stops=(), chunked=False, stalls=False):
         super().__init__(("127.0.0.1", 0), Handler)
         self.body, self.ranges, self.stops = body, ranges, list(stops)
+        self.chunked, self.stalls = chunked, stalls
         self.requests, self.sent = [], []
         self.url = f"http://127.0.0.1:{self.server_port}/batches.tar.gz"
         self.archive = Archive(self.url, "batches.tar.gz", hashlib.md5(body).hexdigest())
@@ -34,11 +42,20 @@ class Handler(BaseHTTPRequestHandler):
             return
         body = server.body[start:]
         self.send_response(206 if asked and server.ranges else 200)
-        self.send_header("Content-Length", str(len(body)))
+        if server.chunked:
+            self.send_header("Transfer-Encoding", "chunked")
+        else:
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        stopped = bool(server.stops)
         body = body[: server.stops.pop(0)] if server.stops else body
-        self.wfile.write(body)
+        if server.chunked:
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(body), body) + b"0\r\n\r\n" * (not stopped))
+        else:
+            self.wfile.write(body)
         server.sent.append(len(body))
+        if stopped and server.stalls:
+            time.sleep(60)
 
     def log_message(self, *args):
         pass
@@ -93,6 +110,37 @@ def test_a_killed_download_goes_on_at_the_next_call(serve, tmp_path):
     assert download.fetch(server.archive, tmp_path).read_bytes() == BODY
     assert server.sent == [len(BODY) - 2_000_000]
     assert names(tmp_path) == ["batches.tar.gz"]
+
+
+def test_what_a_slow_server_sent_before_a_kill_is_kept_to_the_byte(serve, tmp_path):
+    server = serve(stops=[300_000], stalls=True)
+    code = (
+        f"from modelstitch.data.sources import download; download.fetch(download.{server.archive}, {str(tmp_path)!r})"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.DEVNULL)
+    part = tmp_path / "batches.tar.gz.part"
+    while not part.exists() or part.stat().st_size < 300_000:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert download.fetch(server.archive, tmp_path).read_bytes() == BODY
+    assert server.requests == [None, "bytes=300000-"]
+
+
+def test_a_drop_in_the_middle_of_a_body_of_unknown_length_is_taken_up_again(serve, tmp_path):
+    server = serve(stops=[1_500_000], chunked=True)
+    assert download.fetch(server.archive, tmp_path).read_bytes() == BODY
+    assert server.requests == [None, "bytes=1500000-"]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_no_reason_to_fail(serve, tmp_path, monkeypatch, code):
+    def refuse(*args):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    assert download.fetch(serve().archive, tmp_path).read_bytes() == BODY
 
 
 def test_a_download_that_had_arrived_whole_is_not_repeated(serve, tmp_path):

@@ -1,22 +1,45 @@
 import gzip
 import io
+import logging
 import os
+import re
+import shutil
+import stat
 import struct
+import subprocess
+import sys
 import tarfile
+import unicodedata
+import zipfile
 import zlib
 
 import numpy as np
+import pyarrow
 import pytest
 from PIL import Image
 from torchvision.transforms.functional import center_crop, resize
 
 from modelstitch.data import datasets, sources
-from modelstitch.data.sources import imagefolder
+from modelstitch.data.sources import imagefolder, pixels
 from modelstitch.errors import ModelstitchError
 from tests.checkout import ROOT
 
 CIFAR10_JPEG = ROOT.parent / "shared" / "data" / "cifar10-jpeg.tar.xz"
 CLASSES = ("bird", "cat")
+ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar.zst", ".zip")
+
+
+@pytest.fixture
+def said(caplog):
+    """What was said since it was last asked."""
+    caplog.set_level(logging.INFO, "modelstitch")
+
+    def told():
+        words = "\n".join(record.getMessage() for record in caplog.records)
+        caplog.clear()
+        return words
+
+    return told
 
 
 def encode(pixels, kind="PNG"):
@@ -45,7 +68,19 @@ def make_folder(folder, files):
 
 def make_archive(path, files, extra=()):
     """An archive of the files, then of the extra members (TarInfo)."""
-    with tarfile.open(path, "w:" + path.suffix[1:].replace("tar", "")) as tar:
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in files.items():
+                archive.writestr(name, content)
+        return path
+    if path.suffix == ".zst":
+        make_archive(path.with_suffix(""), files, extra)
+        with pyarrow.CompressedOutputStream(str(path), "zstd") as stream:
+            stream.write(path.with_suffix("").read_bytes())
+        path.with_suffix("").unlink()
+        return path
+    compression = {".tar": "", ".gz": "gz", ".tgz": "gz", ".xz": "xz", ".bz2": "bz2"}[path.suffix]
+    with tarfile.open(path, f"w:{compression}") as tar:
         for name, content in files.items():
             member = tarfile.TarInfo(name)
             member.size = len(content)
@@ -97,7 +132,7 @@ def test_images_are_labelled_by_their_folder_and_sorted_by_class_and_name(tmp_pa
         np.testing.assert_array_equal(split.images, expected)
 
 
-@pytest.mark.parametrize("suffix", [".tar", ".tar.gz", ".tar.xz"])
+@pytest.mark.parametrize("suffix", ARCHIVES)
 def test_an_archive_in_any_order_gives_the_digest_of_the_folder(tmp_path, suffix):
     files = pictures()
     folder = convert(make_folder(tmp_path / "cats", files), tmp_path)
@@ -184,21 +219,69 @@ def test_a_member_that_leaves_the_folder_is_refused(tmp_path, name):
 @pytest.mark.parametrize("name", ["train/bird/9.png", "elsewhere", "train/.hidden", "train"])
 @pytest.mark.parametrize(
     ("kind", "word"),
-    [(tarfile.SYMTYPE, "link"), (tarfile.LNKTYPE, "link"), (tarfile.FIFOTYPE, "device"), (tarfile.CHRTYPE, "device")],
+    [(tarfile.SYMTYPE, "link"), (tarfile.FIFOTYPE, "device"), (tarfile.CHRTYPE, "device")],
 )
 def test_links_and_devices_in_an_archive_are_refused(tmp_path, name, kind, word):
     path = make_archive(tmp_path / "cats.tar", pictures(), [special(name, kind, "train/bird/0.png")])
     assert refusal(path, tmp_path).startswith(f"member {name!r} is a {word}, expected images and folders: refused")
 
 
-def test_links_and_devices_in_a_folder_are_refused(tmp_path):
+def test_links_in_a_folder_of_ones_own_are_followed(tmp_path):
+    digest = convert(make_folder(tmp_path / "cats", pictures()), tmp_path).digest
+    linked = make_folder(tmp_path / "linked", {"README.md": b"of links"})
+    (linked / "test").symlink_to(tmp_path / "cats/test")
+    (linked / "train/bird").mkdir(parents=True)
+    for path in (tmp_path / "cats/train/bird").iterdir():
+        (linked / "train/bird" / path.name).symlink_to(path)
+    (linked / "train/cat").symlink_to("../../cats/train/cat")
+    before = sources.fingerprint({"source": "imagefolder", "path": str(linked)})
+    assert convert(linked, tmp_path).digest == digest
+    assert imagefolder.glance(linked) == ((3, 6, 5), 6, 4, 2)
+    os.utime(tmp_path / "cats/train/bird/0.png", (1, 1))
+    assert sources.fingerprint({"source": "imagefolder", "path": str(linked)}) != before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a folder to another user")
+def test_links_in_a_folder_of_another_user_are_refused(tmp_path):
     folder = make_folder(tmp_path / "cats", pictures())
-    for name, target in (("train/bird/9.png", "0.png"), ("train/owl", "bird"), ("loop", ".")):
+    (folder / "train/bird/9.png").symlink_to("0.png")
+    convert(folder, tmp_path)
+    (tmp_path / "out/dataset.h5").unlink()
+    (tmp_path / "out").rmdir()
+    os.chown(folder, 12345, -1)
+    message = refusal(folder, tmp_path)
+    assert message.startswith("member 'train/bird/9.png' is a link in a folder of another user, expected images")
+
+
+def test_links_without_an_end_and_devices_in_a_folder_are_refused(tmp_path):
+    folder = make_folder(tmp_path / "cats", pictures())
+    for name, target in (("train/bird/9.png", "8.png"), ("loop", "."), ("train/bird/up", "..")):
         (folder / name).symlink_to(target)
-        assert refusal(folder, tmp_path).startswith(f"member {name!r} is a link")
+        assert refusal(folder, tmp_path).startswith(f"member {name!r} is a link ")
         (folder / name).unlink()
     os.mkfifo(folder / "train/bird/9.png")
     assert refusal(folder, tmp_path).startswith("member 'train/bird/9.png' is a device")
+
+
+@pytest.mark.parametrize("suffix", [".tar", ".tar.gz"])
+def test_a_hard_link_in_an_archive_is_the_file_that_it_names(tmp_path, suffix):
+    folder = make_folder(tmp_path / "cats", pictures())
+    digest = convert(folder, tmp_path).digest
+    (folder / "pool").mkdir()
+    (folder / "train/bird/2.png").rename(folder / "pool/one.png")
+    os.link(folder / "pool/one.png", folder / "train/bird/2.png")
+    path = tmp_path / f"linked{suffix}"
+    with tarfile.open(path, "w:" + suffix[5:]) as tar:
+        for name in ("pool", "train", "test"):
+            tar.add(folder / name, name)
+        assert tar.getmember("train/bird/2.png").islnk()
+    assert convert(path, tmp_path).digest == digest
+    for target in ("train/bird/99.png", "/etc/passwd", "train/cat"):
+        path = make_archive(tmp_path / "bad.tar", pictures(), [special("train/bird/9.png", tarfile.LNKTYPE, target)])
+        with pytest.raises(
+            ModelstitchError, match=rf"'train/bird/9\.png' is a link to {target!r}, which is not a file"
+        ):
+            convert(path, tmp_path)
 
 
 def test_a_folder_may_be_given_by_a_link(tmp_path):
@@ -260,8 +343,10 @@ def test_an_image_with_a_wrong_checksum_is_refused_by_name(tmp_path):
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\0" * 3000])
 def test_a_file_that_is_no_image_is_refused_by_name(tmp_path, content):
-    path = make_archive(tmp_path / "cats.tar", pictures() | {"train/bird/notes.txt": content})
-    assert refusal(path, tmp_path).startswith("member 'train/bird/notes.txt' is not an image that Pillow reads")
+    path = make_archive(tmp_path / "cats.tar", pictures() | {"train/bird/notes": content})
+    assert refusal(path, tmp_path).startswith(
+        "member 'train/bird/notes' is not an image of a format that is read (BMP, "
+    )
 
 
 def test_a_32_bit_image_is_refused_by_name(tmp_path):
@@ -326,7 +411,7 @@ def test_a_missing_split_is_refused(tmp_path, split):
     assert refusal(make_folder(tmp_path / "cats", files), tmp_path) == expected
 
 
-@pytest.mark.parametrize("suffix", [".tar", ".tar.gz", ".tar.xz"])
+@pytest.mark.parametrize("suffix", ARCHIVES)
 def test_an_archive_cut_anywhere_is_refused(tmp_path, suffix):
     path = make_archive(tmp_path / f"cats{suffix}", pictures())
     whole = path.read_bytes()
@@ -337,7 +422,7 @@ def test_an_archive_cut_anywhere_is_refused(tmp_path, suffix):
         assert "refused, nothing was written" in refusal(path, tmp_path)
 
 
-@pytest.mark.parametrize("suffix", [".tar", ".tar.gz", ".tar.xz"])
+@pytest.mark.parametrize("suffix", ARCHIVES)
 def test_an_archive_damaged_inside_is_refused(tmp_path, suffix):
     path = make_archive(tmp_path / f"cats{suffix}", pictures())
     whole = bytearray(path.read_bytes())
@@ -349,8 +434,9 @@ def test_an_archive_damaged_inside_is_refused(tmp_path, suffix):
 
 def test_what_is_no_folder_and_no_archive_is_refused(tmp_path):
     assert refusal(tmp_path / "missing", tmp_path).startswith("no such file or folder")
-    (tmp_path / "cats.zip").write_bytes(b"PK")
-    assert refusal(tmp_path / "cats.zip", tmp_path) == "expected a folder, or an archive named .tar, .tar.gz, .tar.xz"
+    (tmp_path / "cats.rar").write_bytes(b"PK")
+    expected = "expected a folder, or an archive named .tar, .tar.gz, .tgz, .tar.xz, "
+    assert refusal(tmp_path / "cats.rar", tmp_path).startswith(expected)
     (tmp_path / "cats.tar.gz").write_bytes(b"PK")
     assert refusal(tmp_path / "cats.tar.gz", tmp_path).startswith("not a whole archive")
 
@@ -394,7 +480,7 @@ def test_a_glance_at_a_folder_tells_all_its_sizes(tmp_path):
     assert imagefolder.glance(grey) == ((1, 6, 5), 6, 4, 2)
 
 
-@pytest.mark.parametrize("suffix", [".tar", ".tar.gz", ".tar.xz"])
+@pytest.mark.parametrize("suffix", ARCHIVES)
 def test_a_glance_at_an_archive_tells_its_image_and_reads_no_further(tmp_path, suffix):
     path = make_archive(tmp_path / f"cats{suffix}", {"README.md": b"not an image"} | pictures())
     expected = ((3, 6, 5), 50_000, 10_000, 10)
@@ -461,25 +547,25 @@ def test_two_folders_of_test_images_are_refused(tmp_path, name):
 
 @pytest.mark.parametrize("shape", [(40, 40, 3), (9, 9, 3), (40, 40), (16, 16, 3)])
 def test_square_images_are_resized_as_torchvision_resizes_them(shape):
-    pixels = pixels_of(0, shape)
-    expected = np.asarray(resize(Image.fromarray(pixels), [16, 16])).reshape(16, 16, -1).transpose(2, 0, 1)
-    found = imagefolder.resized(pixels.reshape(*shape[:2], -1).transpose(2, 0, 1), 16)
+    image = pixels_of(0, shape)
+    expected = np.asarray(resize(Image.fromarray(image), [16, 16])).reshape(16, 16, -1).transpose(2, 0, 1)
+    found = pixels.resized(image.reshape(*shape[:2], -1).transpose(2, 0, 1), 16)
     np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("shape", [(8, 20, 3), (20, 8, 3), (8, 24)])
 def test_of_an_image_that_is_no_square_the_centre_is_resized_as_torchvision_scales_and_crops(shape):
-    pixels = pixels_of(0, shape)
+    image = pixels_of(0, shape)
     for side in (4, 8, 16):
-        scaled = center_crop(resize(Image.fromarray(pixels), side), [side, side])
-        found = imagefolder.resized(pixels.reshape(*shape[:2], -1).transpose(2, 0, 1), side)
+        scaled = center_crop(resize(Image.fromarray(image), side), [side, side])
+        found = pixels.resized(image.reshape(*shape[:2], -1).transpose(2, 0, 1), side)
         expected = np.asarray(scaled).reshape(side, side, -1).transpose(2, 0, 1)
         np.testing.assert_allclose(found.astype(int), expected, atol=1)  # Pillow rounds between its two passes
 
 
 def test_an_image_is_smoothed_before_pixels_are_left_out():
     checkered = np.indices((40, 40)).sum(axis=0, dtype=np.uint8)[None] % 2 * 255
-    assert np.abs(imagefolder.resized(checkered, 10)[:, 1:-1, 1:-1].astype(int) - 127).max() <= 1
+    assert np.abs(pixels.resized(checkered, 10)[:, 1:-1, 1:-1].astype(int) - 127).max() <= 1
 
 
 def test_images_of_any_sizes_are_resized(tmp_path):
@@ -490,7 +576,7 @@ def test_images_of_any_sizes_are_resized(tmp_path):
     for source in (make_folder(tmp_path / "cats", files), make_archive(tmp_path / "cats.tar", files)):
         dataset = convert(source, tmp_path, resize=7)
         assert dataset.train.images.shape == (6, 3, 7, 7) and dataset.test.images.shape == (6, 3, 7, 7)
-        expected = imagefolder.resized(pixels_of(9, (30, 12, 3)).transpose(2, 0, 1), 7)
+        expected = pixels.resized(pixels_of(9, (30, 12, 3)).transpose(2, 0, 1), 7)
         np.testing.assert_array_equal(dataset.test.images[-1], expected)
         assert sources.glance({"source": "imagefolder", "path": str(source), "resize": 7}).image == (3, 7, 7)
     assert convert(tmp_path / "cats", tmp_path, resize=7).digest == dataset.digest
@@ -503,6 +589,218 @@ def test_a_huge_or_damaged_image_is_refused_before_it_is_resized(tmp_path):
         path = make_archive(tmp_path / "cats.tar", pictures() | {"train/cat/9.png": content})
         with pytest.raises(ModelstitchError, match=rf"member 'train/cat/9\.png' is .*{reason}"):
             convert(path, tmp_path, resize=4)
+
+
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 5 6\n%%EndComments\n0 0 moveto 5 6 lineto stroke\nshowpage\n%%EOF\n"
+
+
+@pytest.mark.parametrize("name", ["9.png", "9.eps"])
+def test_a_format_that_is_a_program_is_not_opened(tmp_path, name):
+    path = make_archive(tmp_path / "cats.tar", pictures() | {f"train/bird/{name}": EPS})
+    expected = f"member 'train/bird/{name}' is not an image of a format that is read (BMP, DIB, GIF, JPEG, "
+    assert refusal(path, tmp_path).startswith(expected)
+
+
+def test_control_characters_of_names_reach_no_terminal(tmp_path, said):
+    escape, picture = "\x1b[2J\nx", encode(pixels_of(0))
+    path = make_archive(tmp_path / "cats.tar", pictures() | {escape: b"", f"train/{escape}.csv": b""})
+    convert(path, tmp_path)
+    words = said()
+    assert "passed over: \\x1b[2J\\nx, train/\\x1b[2J\\nx.csv" in words and "\x1b" not in words
+    shutil.rmtree(tmp_path / "out")
+    for name in (f"train/{escape}/0.png", f"train/bird/{escape}/0.png", f"../{escape}"):
+        assert refusal(make_archive(path, pictures() | {name: picture}), tmp_path).isprintable()
+    folder = make_folder(tmp_path / "cats", pictures())
+    (folder / "train" / escape.replace("\n", "")).mkdir()
+    assert refusal(folder, tmp_path).isprintable()
+
+
+def test_images_that_do_not_fit_into_the_memory_are_refused_before_it_is_taken(tmp_path):
+    file = io.BytesIO()
+    Image.new("L", (4096, 4096)).save(file, "PNG")
+    names = (f"{split}/{name}/{i}.png" for split in ("train", "test") for name in CLASSES for i in range(40))
+    files = dict.fromkeys(names, file.getvalue())
+    path = make_archive(tmp_path / "cats.tar", files)
+    assert path.stat().st_size < 12 * 2**20
+    code = f"""
+import resource
+from pathlib import Path
+from modelstitch.data.sources import imagefolder
+
+size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (size + 2**30, resource.RLIM_INFINITY))
+imagefolder.prepare({str(path)!r}, {str(tmp_path / "out.h5")!r})
+"""
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    last = result.stderr.splitlines()[-1]
+    assert re.search(r"cats\.tar: 160 images of 4096x4096 take 7\.5 GiB of memory, \d\.\d GiB are free", last), last
+    assert not (tmp_path / "out.h5").exists()
+
+
+@pytest.mark.parametrize("names", [("Training", "Testing"), ("TRAIN", "Val"), ("training", "valid"), ("Train", "Test")])
+def test_folders_may_be_called_as_people_call_them(tmp_path, names):
+    digest = convert(make_folder(tmp_path / "cats", pictures()), tmp_path).digest
+    renamed = {
+        name.replace("train/", f"{names[0]}/").replace("test/", f"{names[1]}/"): content
+        for name, content in pictures().items()
+    }
+    assert convert(make_folder(tmp_path / "renamed", renamed), tmp_path).digest == digest
+    assert imagefolder.glance(tmp_path / "renamed") == ((3, 6, 5), 6, 4, 2)
+    both = make_archive(tmp_path / "both.tar", renamed | {"train/bird/9.png": encode(pixels_of(9))})
+    if names[0] != "train":
+        assert f"stands beside {names[0]}/, expected one folder of training" in str(refusal_of(both, tmp_path))
+
+
+def refusal_of(source, folder):
+    with pytest.raises(ModelstitchError) as error:
+        convert(source, folder)
+    return error.value
+
+
+@pytest.mark.parametrize("first", ["train", "val"])
+def test_tiny_imagenet_is_read_as_it_is_published(tmp_path, first):
+    plain = pictures()
+    digest = convert(make_folder(tmp_path / "cats", plain), tmp_path).digest
+    tiny = {"wnids.txt": b"bird\ncat\n", "words.txt": b"", "test/images/test_0.png": encode(pixels_of(50))}
+    lines, renamed = [], {}
+    for name, content in plain.items():
+        split, label, file = name.split("/")
+        if split == "train":
+            tiny[f"train/{label}/images/{file}"] = content
+            tiny[f"train/{label}/{label}_boxes.txt"] = b"0.png\t0\t0\t1\t1\n"
+        else:
+            renamed[f"val/images/{label}{file}"] = content
+            lines.append(f"{label}{file}\t{label}\t0\t0\t1\t1\n")
+    tiny |= renamed | {"val/val_annotations.txt": "".join(lines).encode()}
+    order = sorted(tiny, key=lambda name: (not name.startswith(first), name))
+    prefixed = {f"tiny-imagenet-200/{name}": tiny[name] for name in order}
+    for source in (make_archive(tmp_path / "tiny.zip", prefixed), make_folder(tmp_path / "tiny", prefixed)):
+        assert convert(source, tmp_path).digest == digest
+    assert imagefolder.glance(tmp_path / "tiny") == ((3, 6, 5), 6, 4, 2)
+    shutil.rmtree(tmp_path / "out")
+    path = make_archive(tmp_path / "more.zip", prefixed | {"tiny-imagenet-200/val/images/x.png": encode(pixels_of(0))})
+    assert refusal(path, tmp_path).startswith(
+        "member 'tiny-imagenet-200/val/images/x.png' is not in val/val_annotations.txt"
+    )
+
+
+def test_links_and_passwords_in_a_zip_are_refused(tmp_path):
+    for name, attribute, expected in (
+        ("train/bird/9.png", stat.S_IFLNK, "is a link, expected images"),
+        ("train/bird/9.png", stat.S_IFIFO, "is a device, expected images"),
+        ("../9.png", stat.S_IFREG, "leaves the folder"),
+    ):
+        path = make_archive(tmp_path / "cats.zip", pictures())
+        with zipfile.ZipFile(path, "a") as archive:
+            member = zipfile.ZipInfo(name)
+            member.external_attr = (attribute | 0o644) << 16
+            archive.writestr(member, "/etc/passwd")
+        assert refusal(path, tmp_path).startswith(f"member {name!r} {expected}")
+    path = make_archive(tmp_path / "locked.zip", pictures())
+    content = bytearray(path.read_bytes())
+    for start, flag in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(start) + flag] |= 1
+    path.write_bytes(content)
+    assert "password required" in refusal(path, tmp_path)
+
+
+def test_a_zip_without_a_flag_has_names_in_utf8(tmp_path):
+    files = {name.replace("bird", "Vögel"): content for name, content in pictures().items()}
+    path = make_archive(tmp_path / "cats.zip", files)
+    content = path.read_bytes().replace(b"\x14\x00\x00\x08", b"\x14\x00\x00\x00")  # version 2.0, flags
+    assert content != path.read_bytes()
+    path.write_bytes(content)
+    assert convert(path, tmp_path).classes == ("Vögel", "cat")
+
+
+def test_a_photograph_is_turned_as_its_exif_says(tmp_path):
+    photograph = np.zeros((16, 24, 3), np.uint8)
+    photograph[:8, :8] = 255
+    files = pictures(shape=(24, 16, 3))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held upright: turn by 90 degrees clockwise
+    file = io.BytesIO()
+    Image.fromarray(photograph).save(file, "JPEG", quality=95, exif=exif)
+    files["train/bird/0.png"] = file.getvalue()
+    dataset = convert(make_folder(tmp_path / "cats", files), tmp_path)
+    found = dataset.train.images[0].transpose(1, 2, 0)
+    np.testing.assert_allclose(found.astype(int), np.rot90(photograph, -1).astype(int), atol=20)
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+def test_images_of_16_bits_are_read_as_the_bits_that_they_fill(tmp_path, bits, said):
+    plain = {name: pixels_of(seed, (6, 5)) for seed, name in enumerate(pictures())}
+    files = {name: encode(values.astype(np.uint16) << (bits - 8)) for name, values in plain.items()}
+    dataset = convert(make_archive(tmp_path / "deep.tar", files), tmp_path)
+    expected = convert(make_archive(tmp_path / "deep.tar", {n: encode(v) for n, v in plain.items()}), tmp_path)
+    assert dataset.digest == expected.digest
+    assert (f"read as {bits} bits" in said()) == (bits < 16)
+
+
+def test_coloured_images_of_16_bits_that_would_be_nearly_black_are_refused(tmp_path):
+    files = pictures()
+    for name in files:
+        files[name] = png_16(pixels_of(0).astype(np.uint16) << 4)
+    expected = "member 'train/bird/0.png' has 16 bits per channel, of which no image fills more than 12"
+    assert refusal(make_archive(tmp_path / "deep.tar", files), tmp_path).startswith(expected)
+    for name in files:
+        files[name] = png_16(pixels_of(0).astype(np.uint16) << 8)
+    np.testing.assert_array_equal(
+        convert(make_archive(tmp_path / "deep.tar", files), tmp_path).train.images[0], pixels_of(0).transpose(2, 0, 1)
+    )
+
+
+def png_16(values):
+    """A PNG of 16 bits per channel, which Pillow reads but does not write."""
+
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    height, width, _ = values.shape
+    lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in values)
+    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+
+
+def test_names_in_two_forms_of_unicode_are_one_class_and_it_is_said(tmp_path, said):
+    composed, apart = (unicodedata.normalize(form, "Vögel") for form in ("NFC", "NFD"))
+    assert composed != apart
+    files = {
+        name.replace("bird", composed if name.startswith("train") else apart): content
+        for name, content in pictures().items()
+    }
+    dataset = convert(make_folder(tmp_path / "cats", files), tmp_path)
+    assert dataset.classes == (composed, "cat")
+    assert "'Vögel' is spelled in two forms of Unicode" in said()
+    one_form = {unicodedata.normalize("NFD", name): content for name, content in files.items()}
+    assert convert(make_folder(tmp_path / "apart", one_form), tmp_path).digest == dataset.digest
+    assert "Unicode" not in said()
+
+
+def test_what_systems_and_people_leave_beside_images_is_passed_over(tmp_path, said):
+    files = pictures()
+    digest = convert(make_folder(tmp_path / "cats", files), tmp_path).digest
+    files |= {"train/bird/@eaDir/0.png/x.jpg": b"", "train/cat/Icon\r": b"", "train/cat/thumbs.db": b""}
+    files |= {"labels.csv": b"", "train/labels.csv": b"", "train/cat/README.md": b"", "test/bird/boxes.TXT": b""}
+    for source in (make_archive(tmp_path / "cats.tar", files), make_folder(tmp_path / "left", files)):
+        said()
+        assert convert(source, tmp_path).digest == digest
+        words = said()
+        assert "labels.csv" in words and "and 1 more" in words and "@eaDir" not in words
+    assert imagefolder.glance(tmp_path / "left") == ((3, 6, 5), 6, 4, 2)
+
+
+def test_a_majority_and_a_single_class_are_told_beside_chance(tmp_path, said):
+    convert(make_folder(tmp_path / "even", pictures()), tmp_path)
+    assert said() == ""
+    many = {f"{split}/cat/m{i}.png": encode(pixels_of(i)) for split in ("train", "test") for i in range(36)}
+    convert(make_folder(tmp_path / "cats", pictures() | many), tmp_path)
+    assert (
+        f"{tmp_path / 'cats'}: test: 95% of the images are of class 'cat': whoever always answers that has an accuracy "
+        "of 0.950, and chance among 2 classes is 0.500"
+    ) in said()
+    convert(make_folder(tmp_path / "one", {n: c for n, c in pictures().items() if "/cat/" in n}), tmp_path)
+    assert "one: train: one class, 'cat': every network is right, by chance too" in said()
 
 
 @pytest.mark.skipif(not CIFAR10_JPEG.exists(), reason=f"needs {CIFAR10_JPEG.name}, which is not in ../shared/data")

@@ -1,5 +1,6 @@
 """What all figures are drawn with."""
 
+import ast
 import itertools
 
 import matplotlib
@@ -9,6 +10,7 @@ import pytest
 
 from modelstitch.figures import canvas, matrices
 from modelstitch.figures.paper import INK, save
+from tests.checkout import ROOT
 from tests.figures.drawn import NAMES, boxes, make_tables, texts
 
 
@@ -51,7 +53,9 @@ def test_panels_fill_rows_of_about_the_same_length(count, room, expected):
     assert (across, round(size, 9)) == expected
 
 
-@pytest.mark.parametrize(("classes", "chance"), [(1000, "0.001"), (10, "0.10"), (2, "0.50"), (None, None)])
+@pytest.mark.parametrize(
+    ("classes", "chance"), [(1000, "0.001"), (200, "0.005"), (100, "0.01"), (10, "0.10"), (2, "0.50"), (None, None)]
+)
 def test_the_accuracy_of_a_guess_is_marked_on_the_scale_where_it_is_known(classes, chance):
     axes, (left, length) = canvas.canvas(5, 2), (1.0, 3.0)
     guess = classes and canvas.chance_of(pd.DataFrame({"classes": [classes]}))
@@ -103,3 +107,27 @@ def test_a_short_name_is_what_not_all_names_begin_with_and_none_where_it_is_the_
 
 def test_the_input_is_called_image():
     assert canvas.short_name(-1, NAMES) == "image"
+
+
+@pytest.mark.parametrize("kind", ["png", "pdf", "svg"])
+def test_a_figure_is_what_it_is_whatever_the_users_matplotlibrc_says(tmp_path, kind):
+    cells, networks = make_tables(["R1111"])
+    theirs = {"font.size": 20, "font.family": "monospace", "axes.grid": True, "savefig.transparent": True}
+    theirs |= {"savefig.bbox": "tight", "lines.linewidth": 9, "svg.fonttype": "none", "image.cmap": "magma"}
+    found = []
+    for name, settings in (("ours", {}), ("theirs", theirs)):
+        with matplotlib.rc_context(settings):
+            before = dict(matplotlib.rcParams)
+            save(matrices.draw_controls(cells, networks, "task", "viridis"), [tmp_path / f"{name}.{kind}"])
+            assert dict(matplotlib.rcParams) == before
+        found.append((tmp_path / f"{name}.{kind}").read_bytes())
+    assert found[0] == found[1]
+
+
+def test_every_figure_is_drawn_so():
+    drawing = {}
+    for path in (ROOT / "modelstitch/figures").glob("*.py"):
+        for function in ast.walk(ast.parse(path.read_text())):
+            if isinstance(function, ast.FunctionDef) and "= canvas(" in ast.unparse(function):
+                drawing[path.stem, function.name] = [ast.unparse(one) for one in function.decorator_list]
+    assert len(drawing) >= 15 and set(map(tuple, drawing.values())) == {("plain()",)}

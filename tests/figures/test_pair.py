@@ -193,11 +193,11 @@ def test_a_record_shows_what_the_table_of_its_cells_shows(tmp_path):
     columns = [made.column(layer, [0.1, np.nan, 0.3, 0.5, 0.9]) for layer in range(6)]
     about = {"objective": "task", "sender_accuracy": 0.9, "receiver_accuracy": 0.9}
     record = made.record(columns, "R1111_trained_s0", "R1112_trained_s0", **about)
-    records.write(tmp_path / "pair.h5", record)
+    path = made.write(tmp_path, record)
     _, networks = make_tables(["R1111", "R1112"])
     pairs = ("task", "R1111_trained_s0", "R1112_trained_s0")
-    of_table = pair.draw_pair(cells_table.cells([tmp_path / "pair.h5"]), networks, *pairs, "viridis")
-    of_record = pair.draw_record(records.read(tmp_path / "pair.h5"), "viridis")
+    of_table = pair.draw_pair(cells_table.cells([path], made.EVIDENCE), networks, *pairs, "viridis")
+    of_record = pair.draw_record(records.read(path), "viridis")
     assert texts(of_record)[1:] == [text for text in texts(of_table)[1:] if "chance" not in text]
     assert list(colours(of_record).values()) == list(colours(of_table).values())
 

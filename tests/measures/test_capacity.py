@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from modelstitch import records
 from modelstitch.config.families import Family, label
 from modelstitch.config.measures import Capacity
 from modelstitch.config.section import read
@@ -45,9 +44,9 @@ def table(tmp_path):
         for objective, accuracy in (("task", 0.8), ("remapped", 0.1 * (index + 1))):
             columns = [made.column(j, np.full(5, accuracy)) for j in range(6)]
             about = {"objective": objective, "settings": {"family": family}}
-            paths.append(tmp_path / f"{objective}{index}.h5")
-            records.write(paths[-1], made.record(columns, SENDER, RECEIVER, **about))
-    return capacity.cells(paths)
+            name = label(read(Family, family))
+            paths.append(made.write(tmp_path, made.record(columns, SENDER, RECEIVER, **about), name))
+    return capacity.cells(paths, made.EVIDENCE)
 
 
 def test_capacity_is_that_counted_by_hand(table):

@@ -17,6 +17,7 @@ from modelstitch.figures import generated_images as figures
 from modelstitch.fitting.pair import train_pair
 from modelstitch.measures import generated_images
 from modelstitch.networks.frozen import FrozenNetwork
+from modelstitch.records import images
 from modelstitch.stitches.families.linear import LinearMap, Stitch
 from modelstitch.stitches.geometry import Geometry
 from tests.devices import exhausted, limited
@@ -185,7 +186,7 @@ def test_a_diverged_stitch_has_no_numbers(tmp_path, few_digits, trained, random_
     )
     assert table[list(generated_images.METRICS)].isna().all(axis=None) and table.sender_layer.tolist() == [2]
     assert (shown.generated == 0).all()
-    generated_images.write_images(shown, tmp_path / "images.h5")
+    images.write(tmp_path / "images.h5", shown)
     tables.write_csv(table, tmp_path / "table.csv")
     figure = figures.draw_images(tables.read_all([tmp_path / "table.csv"]), {"task": tmp_path / "images.h5"}, *PAIR)
     assert len(figure.axes[0].patches) == 2 and len(figure.axes[0].images) == 2  # hatched, below the originals
@@ -197,7 +198,7 @@ def study(tmp_path_factory, measured):
     folder = tmp_path_factory.mktemp("generated_images")
     paths = []
     for objective, (table, shown) in measured.items():
-        generated_images.write_images(shown, folder / f"images/{objective}/{PAIR[0]}/{PAIR[1]}.h5")
+        images.write(folder / f"images/{objective}/{PAIR[0]}/{PAIR[1]}.h5", shown)
         paths.append(folder / f"{objective}.csv")
         tables.write_csv(table, paths[-1])
     return tables.read_all(paths), folder

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import Ridge
 
-from modelstitch import records
 from modelstitch.analysis.cells import cells as cells_table
 from modelstitch.figures import predictors as figures
 from modelstitch.fitting.pair import train_pair
 from modelstitch.measures import predictors
+from tests.records import made
 from tests.settings import stitch_settings
 
 NAMES = [f"R{a}{b}11_trained_s0" for a in (1, 2) for b in (1, 2, 3)]
@@ -140,19 +140,20 @@ def test_a_figure_of_nothing_is_empty():
 
 
 @pytest.fixture(scope="module")
-def study(few_digits, trained, random_networks, tmp_path_factory):
+def study(few_digits, few_digits_evidence, trained, random_networks, tmp_path_factory):
     """The records of a pair for the task and on remapped labels, and the cells table."""
     folder = tmp_path_factory.mktemp("predictors")
+    paths = []
     for objective in ("task", "remapped"):
         pair = (trained, random_networks[0], few_digits, stitch_settings())
         record, _ = train_pair(*pair, objective=objective, study_seed=0)
-        records.write(folder / f"{objective}.h5", record)
-    return folder / "task.h5", cells_table([folder / "task.h5", folder / "remapped.h5"])
+        paths.append(made.write(folder, record))
+    return paths[0], cells_table(paths, few_digits_evidence)
 
 
-def test_predictors_of_a_cell_are_those_of_its_layers_and_tables(study):
+def test_predictors_of_a_cell_are_those_of_its_layers_and_tables(study, few_digits_evidence):
     path, cells = study
-    sizes = predictors.capacities([path])
+    sizes = predictors.capacities([path], few_digits_evidence)
     probes = pd.DataFrame({"sender": cells.sender[0], "receiver": cells.receiver[0], "sender_layer": range(5)})
     probes["probe_accuracy"] = [0.1, 0.2, 0.3, 0.4, 0.5]
     distances = cells.loc[cells.objective == "task", predictors.CELL].assign(ES_over_variance=np.arange(30) / 30)
@@ -170,9 +171,9 @@ def test_predictors_of_a_cell_are_those_of_its_layers_and_tables(study):
     assert cell.least_squares_error == distances.ES_over_variance.iloc[(task.index == (1, 4)).argmax()]
 
 
-def test_without_probes_the_last_column_predicts_the_others(study):
+def test_without_probes_the_last_column_predicts_the_others(study, few_digits_evidence):
     path, cells = study
-    found = predictors.observations(cells, predictors.capacities([path]))
+    found = predictors.observations(cells, predictors.capacities([path], few_digits_evidence))
     assert len(found) == 25 and "probe_accuracy" not in found and "least_squares_error" not in found
     task = cells[(cells.objective == "task") & (cells.receiver_layer == 5)].set_index("sender_layer").accuracy
     np.testing.assert_array_equal(found.last_column_accuracy, task[found.sender_layer])

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from modelstitch import records
+from modelstitch.analysis.evidence import Evidence
 from modelstitch.config.stitches import STARTS
 from modelstitch.figures import training_budget as figures
 from modelstitch.fitting.pair import train_pair
@@ -21,10 +21,10 @@ def triangle(above: float, size: int = 5) -> np.ndarray:
     return np.where(np.tri(size, dtype=bool), HIGH, above)
 
 
-def write(path, matrix: np.ndarray, epochs: float, start: str):
+def write(folder, matrix: np.ndarray, epochs: float, start: str):
     columns = [made.column(j, accuracies) for j, accuracies in enumerate(matrix.T)]
-    records.write(path, made.record(columns, SENDER, RECEIVER, settings={"epochs": epochs, "start": start}))
-    return path
+    pair = made.record(columns, SENDER, RECEIVER, settings={"epochs": epochs, "start": start})
+    return made.write(folder, pair, str(epochs), start)
 
 
 @pytest.fixture
@@ -36,8 +36,8 @@ def grown(tmp_path):
         (0.25, "random"): triangle(0.5),
         (4.0, "random"): triangle(0.7),
     }
-    paths = [write(tmp_path / f"{index}.h5", matrix, *which) for index, (which, matrix) in enumerate(matrices.items())]
-    return training_budget.cells(paths)
+    paths = [write(tmp_path, matrix, *which) for which, matrix in matrices.items()]
+    return training_budget.cells(paths, made.EVIDENCE)
 
 
 def test_layers_are_called_as_the_networks_call_them(grown):
@@ -61,28 +61,28 @@ def test_the_numbers_are_those_of_the_matrices(grown):
 def test_a_failed_cell_counts_nowhere(tmp_path):
     broken = triangle(LOW)
     broken[0, 4] = np.nan
-    paths = [write(tmp_path / "a.h5", broken, 1.0, "random"), write(tmp_path / "b.h5", triangle(0.5), 2.0, "random")]
-    table = training_budget.measure(training_budget.cells(paths)).set_index("epochs")
+    paths = [write(tmp_path, broken, 1.0, "random"), write(tmp_path, triangle(0.5), 2.0, "random")]
+    table = training_budget.measure(training_budget.cells(paths, made.EVIDENCE)).set_index("epochs")
     assert (table.cells.tolist(), table.above.tolist()) == ([24, 25], pytest.approx([LOW, 0.5]))
     assert table.short[1.0] == pytest.approx(0.1 * 9 / 24)
     assert table[["apart", "largest_apart", "spearman_apart"]].isna().all(axis=None)
 
 
 def test_a_matrix_with_one_side_only_has_no_triangle(tmp_path):
-    path = write(tmp_path / "a.h5", np.where(np.tri(5, dtype=bool), HIGH, np.nan), 1.0, "random")
-    row = training_budget.measure(training_budget.cells([path])).iloc[0]
+    path = write(tmp_path, np.where(np.tri(5, dtype=bool), HIGH, np.nan), 1.0, "random")
+    row = training_budget.measure(training_budget.cells([path], made.EVIDENCE)).iloc[0]
     assert (row.cells, row.accuracy) == (15, pytest.approx(HIGH)) and np.isnan([row.above, row.left]).all()
 
 
-def test_two_starts_come_nearer_with_more_training(digits, trained, tmp_path):
+def test_two_starts_come_nearer_with_more_training(digits, digits_path, trained, tmp_path):
     paths = []
     for epochs in (0.1, 4.0):
         for start in STARTS:
             settings = FAST.model_copy(update={"epochs": epochs, "start": start})
             layers = {"sender_layers": [1, 3], "receiver_layers": [2, 4]}
-            paths.append(tmp_path / f"{epochs}{start}.h5")
-            records.write(paths[-1], train_pair(trained, trained, digits, settings, study_seed=0, **layers).record)
-    table = training_budget.measure(training_budget.cells(paths))
+            record = train_pair(trained, trained, digits, settings, study_seed=0, **layers).record
+            paths.append(made.write(tmp_path, record, str(epochs), start))
+    table = training_budget.measure(training_budget.cells(paths, Evidence.of(digits_path)))
     assert table.sender.unique().tolist() == ["R1111_trained_s0"]
     apart = table.groupby("epochs").apart.first()
     assert apart[4.0] < apart[0.1] / 3

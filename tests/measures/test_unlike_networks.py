@@ -19,9 +19,11 @@ from modelstitch.figures.paper import save
 from modelstitch.fitting.pair import train_pair
 from modelstitch.measures import distances, generated_images, hacking, probes
 from modelstitch.networks.frozen import FrozenNetwork
+from modelstitch.records import images
 from modelstitch.seeds import seed_of
 from modelstitch.stitches.geometry import Geometry
 from tests.measures import pairs
+from tests.records import made
 from tests.settings import stitch_settings
 from tests.stitches.made import identity
 
@@ -373,13 +375,14 @@ def test_probes_are_read_back_with_the_names_of_their_layers(networks, few_digit
     assert found == [layer.name for layer in networks[kind].layers]
 
 
-def test_tables_and_figures_of_the_pair_are_made(pair, fitted, measured_hacking, measured_generation, tmp_path):
-    paths = [tmp_path / f"{objective}.h5" for objective in OBJECTIVES]
-    for path, (record, _) in zip(paths, fitted.values(), strict=True):
-        records.write(path, record)
+def test_tables_and_figures_of_the_pair_are_made(
+    pair, fitted, measured_hacking, measured_generation, few_digits_evidence, tmp_path
+):
+    paths = [made.write(tmp_path, record) for record, _ in fitted.values()]
+    for path in paths:
         figure = pair_figures.draw_record(records.read(path), "viridis")
         assert figure.axes[0].texts[0].get_text() == f"{pair[0].name} → {pair[1].name}"
-    table = cells(paths)
+    table = cells(paths, few_digits_evidence)
     assert table.groupby("objective").size().tolist() == [len(pair[0].layers) * len(pair[1].layers)] * 2
     for role, network in zip(("sender", "receiver"), pair, strict=True):
         names = table.drop_duplicates(f"{role}_layer").sort_values(f"{role}_layer")[f"{role}_layer_name"]
@@ -390,7 +393,7 @@ def test_tables_and_figures_of_the_pair_are_made(pair, fitted, measured_hacking,
     files = {}
     for objective, (own, shown) in measured_generation.items():
         files[objective] = tmp_path / f"images_{objective}.h5"
-        generated_images.write_images(shown, files[objective])
+        images.write(files[objective], shown)
         tables.write_csv(own, tmp_path / f"{objective}.csv")
     gathered = tables.read_all([tmp_path / f"{objective}.csv" for objective in OBJECTIVES])
     assert names_are_those_of(gathered, pair, roles=("sender",))

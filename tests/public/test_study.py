@@ -42,9 +42,9 @@ def test_a_study_gives_its_tables_pairs_and_networks(study, trained):
     assert pair.accuracy.loc["layers.0", "layers.1"] == 0.25 and np.isnan(pair.accuracy.iloc[1, 0])
     assert (pair.sender_accuracy, pair.receiver_accuracy) == (0.9, 0.8)
     low, high = pair.interval
-    assert low.loc["layers.0", "layers.0"] == pytest.approx(0.2366, abs=1e-4)  # five of ten images
-    assert high.loc["layers.0", "layers.0"] == pytest.approx(0.7634, abs=1e-4) and np.isnan(high.iloc[1, 0])
-    assert (pair.predictions[1, 0] == -1).all() and (pair.predictions[0, 0] == 0).all()
+    assert low.loc["layers.0", "layers.0"] == pytest.approx(0.4691, abs=1e-4)  # half of 1,000 images
+    assert high.loc["layers.0", "layers.0"] == pytest.approx(0.5309, abs=1e-4) and np.isnan(high.iloc[1, 0])
+    assert (pair.predictions[1, 0] == -1).all() and (pair.predictions[0, 0] == np.repeat([0, 1], 500)).all()
     assert repr(results) == f"study few: 1 networks, 1 cells ({study})"
 
 

@@ -3,7 +3,13 @@
 import numpy as np
 
 from modelstitch import records
+from modelstitch.analysis.evidence import Evidence
 from modelstitch.records import Column, Layers, PairRecord
+
+# Of the test images of records that are made by hand: the first images are those that a cell gets right.
+LABELS = np.zeros(1000, np.int64)
+DIGEST = "0123abcd"
+EVIDENCE = Evidence(LABELS, 10, DIGEST, "made", 0)
 
 
 def layers(count):
@@ -27,6 +33,7 @@ def column(receiver_layer, accuracies, **changes):
     """A column of these test accuracies, of sender layers 0, 1, ...; NaN is a cell that diverged."""
     accuracies = np.array(accuracies, float)
     cells, failed = len(accuracies), np.isnan(accuracies)
+    right = np.round(np.nan_to_num(accuracies) * len(LABELS))
     fields = {
         "sender_layers": tuple(range(cells)),
         "test_accuracy": accuracies,
@@ -34,7 +41,7 @@ def column(receiver_layer, accuracies, **changes):
         "agreement": accuracies / 2,
         "train_accuracy": np.zeros((cells, 1)),
         "train_loss": np.zeros((cells, 1)),
-        "predictions": np.zeros((cells, 10), np.uint8),
+        "predictions": (np.arange(len(LABELS)) >= right[:, None]).astype(np.uint8),
         "diverged": failed,
         "reason": tuple("loss not finite" if bad else "" for bad in failed),
     } | changes
@@ -43,5 +50,21 @@ def column(receiver_layer, accuracies, **changes):
 
 def record(columns, sender, receiver, layers=None, **attributes):
     """The record of a pair, by default of Small ResNets: of nothing but its names and what is given."""
-    about = dict.fromkeys(records.IDENTITY, "x") | {"sender": sender, "receiver": receiver} | attributes
+    about = dict.fromkeys(records.IDENTITY, "x") | {"sender": sender, "receiver": receiver, "objective": "task"}
+    about |= {
+        "sender_accuracy": 0.9,
+        "receiver_accuracy": 0.8,
+        "seed": 0,
+        "settings": {"family": {"name": "linear"}},
+        "versions": {},
+    }
+    about |= {"study": "made", "dataset_digest": DIGEST} | attributes
     return PairRecord(about, *(layers or map(layers_of, (sender, receiver))), tuple(columns))
+
+
+def write(folder, record, *between):
+    """Write a record where a study has it: `<objective>/<sender>/<receiver>.h5`, or with more folders between."""
+    objective, sender, receiver = (record.attributes[name] for name in ("objective", "sender", "receiver"))
+    path = folder.joinpath(objective, *between, sender, f"{receiver}.h5")
+    records.write(path, record)
+    return path

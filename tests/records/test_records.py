@@ -11,6 +11,7 @@ from modelstitch.errors import ModelstitchError
 from modelstitch.fitting.pair import layers_of
 from modelstitch.records import PairRecord
 from modelstitch.records.layout import FORMAT_VERSION
+from tests.damage import edit, flipped, put
 from tests.records import made
 from tests.settings import small_resnet
 
@@ -50,6 +51,8 @@ def make_attributes(**changes):
         "receiver": "R1112_trained_s0",
         "sender_accuracy": 0.95,
         "receiver_accuracy": 0.96,
+        "sender_digest": "4567",
+        "receiver_digest": "89ef",
         "dataset": "digits",
         "dataset_digest": "0123abcd",
         "settings": {"protocol": "paper", "epochs": 0.25, "augmentation": {"flip": True}},
@@ -108,9 +111,9 @@ def test_plain_h5py_finds_the_layers_of_both_networks(tmp_path):
 
 
 def test_layers_are_read_back_as_they_were_written(tmp_path):
-    records.write(tmp_path / "pair.h5", make_record([make_column(0)], layers=(made.layers(3), UNLIKE)))
+    records.write(tmp_path / "pair.h5", make_record([make_column(0)], layers=(made.layers(7), UNLIKE)))
     read = records.read(tmp_path / "pair.h5")
-    assert (len(read.sender), len(read.receiver)) == (3, 5)
+    assert (len(read.sender), len(read.receiver)) == (7, 5)
     assert (read.receiver.names, read.receiver.layouts) == (UNLIKE.names, UNLIKE.layouts)
     assert read.receiver.shapes.dtype == read.receiver.operations.dtype == np.int64
     assert read.receiver.shapes.tolist() == UNLIKE.shapes.tolist()
@@ -234,8 +237,10 @@ def test_blocks_that_overlap_or_disagree_are_refused(tmp_path, layer, changes, m
 
 
 def test_blocks_of_other_sender_layers_are_refused(tmp_path):
-    records.write(tmp_path / "a.h5", make_record([make_column(0)]))
-    records.write(tmp_path / "b.h5", make_record([dataclasses.replace(make_column(1), sender_layers=(0, 1, 2, 3, 5))]))
+    layers = (made.layers(6), made.layers(6))
+    records.write(tmp_path / "a.h5", make_record([make_column(0)], layers))
+    column = dataclasses.replace(make_column(1), sender_layers=(0, 1, 2, 3, 5))
+    records.write(tmp_path / "b.h5", make_record([column], layers))
     with pytest.raises(ModelstitchError, match=r"b\.h5: sender layers \[0, 1, 2, 3, 5\] differ from \[0, 1, 2, 3, 4\]"):
         records.join([tmp_path / "a.h5", tmp_path / "b.h5"], tmp_path / "joined.h5")
     assert not (tmp_path / "joined.h5").exists()
@@ -258,8 +263,7 @@ def test_another_hdf5_file_and_another_version_are_named(tmp_path):
     with pytest.raises(ModelstitchError, match=r"other\.h5: is no record of modelstitch"):
         records.read(tmp_path / "other.h5")
     records.write(tmp_path / "pair.h5", make_record([make_column(0)]))
-    with h5py.File(tmp_path / "pair.h5", "r+") as file:
-        file.attrs["format_version"] = 99
+    edit(tmp_path / "pair.h5", lambda file: file.attrs.update(format_version=99))
     with pytest.raises(ModelstitchError, match=r"pair\.h5: format_version 99"):
         records.read(tmp_path / "pair.h5")
     with pytest.raises(ModelstitchError, match=r"none\.h5: no such file"):
@@ -289,3 +293,122 @@ def test_a_file_that_is_not_ours_is_never_told_to_be_deleted(tmp_path, name):
     with pytest.raises(ModelstitchError, match="is no record of modelstitch") as caught:
         records.read(path)
     assert "delete" not in str(caught.value)
+
+
+def test_no_flipped_bit_passes(tmp_path):
+    path = tmp_path / "pair.h5"
+    written = make_record([make_column(layer) for layer in range(5)])
+    records.write(path, written)
+    refused = 0
+    for _ in flipped(path, 500):
+        with pytest.raises(ModelstitchError, match=r"pair\.h5: is no record of modelstitch, or a damaged one"):
+            records.read(path)
+        refused += 1
+    assert refused == 500
+    assert_same(records.read(path), written)
+
+
+def _cyclic(file):
+    file["layer_00/again"] = file["layer_00"]
+    del file["layer_00/test_loss"]
+    file["layer_00/test_loss"] = h5py.SoftLink("/layer_00/again/again/test_loss")
+
+
+def _soft(file):
+    file["layer_00/loss"] = file["layer_00/test_loss"]
+    del file["layer_00/test_loss"]
+    file["layer_00/test_loss"] = h5py.SoftLink("/layer_00/loss")
+
+
+def _external_link(file):
+    del file["layer_00"]
+    file["layer_00"] = h5py.ExternalLink("other.h5", "/layer_00")
+
+
+def _raw_storage(file):
+    del file["layer_00/test_loss"]
+    file["layer_00"].create_dataset("test_loss", (5,), float, external=[("/etc/passwd", 0, 40)])
+
+
+def _virtual(file):
+    layout = h5py.VirtualLayout((5,), float)
+    layout[:] = h5py.VirtualSource("other.h5", "numbers", (5,))
+    del file["layer_00/test_loss"]
+    file["layer_00"].create_virtual_dataset("test_loss", layout)
+
+
+def _group_for_array(file):
+    del file["layer_00/test_accuracy"]
+    file.create_group("layer_00/test_accuracy")
+
+
+def _huge(**how):
+    def change(file):
+        del file["layer_00/predictions"]
+        file["layer_00"].create_dataset("predictions", (5, 10**15), np.uint8, **how)
+        file["layer_00"].attrs["test_images"] = 10**15
+
+    return change
+
+
+def _array(name, values, **how):
+    return lambda file: put(file, name, values, **how)
+
+
+def _attribute(name, value, group="/"):
+    return lambda file: file[group].attrs.__setitem__(name, value)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (_cyclic, "layer_00/test_loss: is a link to elsewhere"),
+        (_soft, "layer_00/test_loss: is a link to elsewhere"),
+        (_external_link, "layer_00: is a link to elsewhere"),
+        (_raw_storage, "layer_00/test_loss: is stored in another file"),
+        (_virtual, "layer_00/test_loss: is stored in another file"),
+        (_group_for_array, "layer_00/test_accuracy: is something else: expected an array"),
+        (_array("sender", 3), "sender: is something else: expected a group"),
+        (_huge(chunks=(1, 360), compression="gzip"), "layer_00/predictions: has shape .* can't hold"),
+        (_huge(chunks=(1, 360)), "layer_00/predictions: has shape .* can't hold"),
+        (_array("layer_00/test_accuracy", [0.1, 7, 0.2, 0.3, 0.4]), r"layer_00: test_accuracy 7\.0: expected 0 to 1"),
+        (_array("layer_00/agreement", [0.1, -1, 0.2, 0.3, 0.4]), r"layer_00: agreement -1\.0: expected 0 to 1"),
+        (_array("layer_00/agreement", [0.1, np.nan, 0.2, 0.3, 0.4]), "layer_00: agreement .* not finite"),
+        (_array("layer_00/test_loss", np.full(5, np.inf)), "layer_00: test_loss .* not finite"),
+        (_array("layer_00/train_accuracy", np.full((5, 4), 2.0)), r"layer_00: train_accuracy 2\.0: expected 0 to 1"),
+        (_array("layer_00/train_loss", np.zeros((5, 4), np.float32)), "layer_00/train_loss: is of type float32"),
+        (
+            _array("layer_00/train_loss", np.zeros((4, 4))),
+            r"layer_00/train_loss: has shape \(4, 4\): expected \(5, any\)",
+        ),
+        (_array("layer_00/predictions", np.zeros((5, 360))), "layer_00/predictions: is of type float64"),
+        (_array("layer_00/reason", np.zeros(5)), "layer_00/reason: is of type float64: expected text"),
+        (_array("layer_00/sender_layers", [0, 1, 2, 3, 99]), "sender layer 99: expected -1 to 4"),
+        (_attribute("receiver_layer", 99, "layer_00"), "receiver layer 99: expected -1 to 5"),
+        (_attribute("receiver_layer", "0", "layer_00"), "layer_00/receiver_layer: '0': expected int"),
+        (
+            _attribute("test_images", 361, "layer_00"),
+            r"layer_00/predictions: has shape \(5, 360\): expected \(5, 361\)",
+        ),
+        (_attribute("receiver_accuracy", 7.0), r"receiver_accuracy: 7\.0: expected 0 to 1"),
+        (_attribute("receiver_accuracy", "0.9"), "receiver_accuracy: '0.9': expected int or float"),
+        (_attribute("study", 3), "study: '3': expected str"),
+        (_attribute("seed", [1, 2]), r"seed: has shape \(2,\): expected a single value"),
+        (_attribute("settings", '{"epochs": NaN}'), "settings: is no JSON .*NaN: expected a finite number"),
+        (_attribute("settings", '{"epochs": 1e999}'), "settings: is no JSON .*1e999: expected a finite number"),
+        (_attribute("settings", "[" * 100_000), "settings: is no JSON"),
+        (_attribute("settings", "[1]"), "settings: is a list: expected a mapping"),
+        (lambda file: file.attrs.__delitem__("dataset_digest"), "dataset_digest: is missing"),
+        (lambda file: file.__delitem__("layer_00/diverged"), "layer_00/diverged: is missing"),
+        (lambda file: file.__delitem__("layer_00"), "holds no cells"),
+        (_array("receiver/layouts", ["map"] * 5 + ["heap"]), r"receiver: layouts \['heap'\]"),
+        (_array("receiver/channels", [-4] * 6), "receiver/channels: -4: expected 0"),
+    ],
+)
+def test_what_cannot_be_a_record_is_refused_by_file_and_field(tmp_path, change, told):
+    path = tmp_path / "pair.h5"
+    records.write(path, make_record([make_column(0)]))
+    edit(path, change)
+    with pytest.raises(ModelstitchError, match=rf"pair\.h5: .*{told}") as caught:
+        records.read(path)
+    assert "\n" not in str(caught.value)

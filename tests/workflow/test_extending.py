@@ -51,7 +51,7 @@ def jobs(folder: Path, **sections: object) -> dict[str, int]:
 def test_a_network_costs_no_file_of_the_package(folder):
     assert follow(folder, "A network") == ["nets/mine.py"]
     added = {"networks": {"architectures": ["R1111", PLAIN]}}
-    assert jobs(folder, **added) == {"train_network": 1, "stitch_pair": 3, **AFTER_STITCHES}
+    assert jobs(folder, **added) == {"train_network": 1, "describe_network": 1, "stitch_pair": 3, **AFTER_STITCHES}
     run(folder, study="plain", **added)
     cells = pd.read_csv(folder / "results/plain/tables/cells.csv")
     assert len(cells) == (5 + 2) ** 2 and cells.accuracy.notna().all()

@@ -8,6 +8,7 @@ import os
 import random
 import re
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -174,6 +175,11 @@ def tables(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted((folder / "results/mini/tables").iterdir())}
 
 
+def copied(folder: Path, place: Path) -> Path:
+    """A checkout with its results, times and all, to be damaged."""
+    return shutil.copytree(folder, place / "copy", symlinks=True)
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
     folder = checkout(tmp_path_factory.mktemp("finished"))
@@ -196,14 +202,75 @@ def test_more_epochs_retrain_stitches_and_no_network(finished):
     assert planned(finished, study) == {"stitch_pair": 8, **AFTER_STITCHES}
 
 
+def test_other_networks_re_run_their_pairs(finished):
+    made = {"train_network": 2, "initialise_network": 2, "describe_network": 4, "stitch_pair": 8, **AFTER_STITCHES}
+    assert planned(finished, changed(networks={"width": 3})) == made
+
+
 def test_another_architecture_runs_only_its_networks_and_pairs(finished):
     jobs = planned(finished, changed(networks={"architectures": ["R1111", "R1112", "R1121"]}))
-    assert jobs == {"train_network": 1, "initialise_network": 1, "stitch_pair": 2 * (9 - 4), **AFTER_STITCHES}
+    made = {"train_network": 1, "initialise_network": 1, "describe_network": 2}
+    assert jobs == {**made, "stitch_pair": 2 * (9 - 4), **AFTER_STITCHES}
 
 
 def test_another_seed_runs_only_its_networks_and_pairs(finished):
     jobs = planned(finished, changed(networks={"seeds": [0, 1]}))
-    assert jobs == {"train_network": 2, "initialise_network": 2, "stitch_pair": 2 * (16 - 4), **AFTER_STITCHES}
+    made = {"train_network": 2, "initialise_network": 2, "describe_network": 4}
+    assert jobs == {**made, "stitch_pair": 2 * (16 - 4), **AFTER_STITCHES}
+
+
+def test_a_lost_data_set_is_made_again_for_what_is_new_and_nothing_else_is(finished, tmp_path):
+    folder = copied(finished, tmp_path)
+    (folder / "results/mini/data/dataset.h5").unlink()
+    assert planned(folder) == {}
+    study = changed(networks={"architectures": ["R1111", "R1112", "R1121"]})
+    made = {"prepare_dataset": 1, "train_network": 1, "initialise_network": 1, "describe_network": 2}
+    assert planned(folder, study) == {**made, "stitch_pair": 2 * (9 - 4), **AFTER_STITCHES}
+    result = snakemake(folder, study=study)
+    assert result.returncode == 0, result.stderr
+    assert planned(folder, study) == {}
+
+
+def test_a_lost_network_is_made_again_for_new_pairs_and_its_own_stay(finished, tmp_path):
+    folder = copied(finished, tmp_path)
+    (folder / "results/mini/networks/R1111_trained_s0.safetensors").unlink()
+    assert planned(folder) == {}
+    study = changed(networks={"architectures": ["R1111", "R1112", "R1121"]})
+    made = {"train_network": 2, "initialise_network": 1, "describe_network": 3}
+    assert planned(folder, study) == {**made, "stitch_pair": 2 * (9 - 4), **AFTER_STITCHES}
+
+
+def test_the_lost_json_of_a_network_is_written_from_its_file(finished, tmp_path):
+    folder = copied(finished, tmp_path)
+    about = folder / "results/mini/networks/R1112_trained_s0.json"
+    content = about.read_bytes()
+    about.unlink()
+    assert planned(folder) == {}
+    study = changed(networks={"architectures": ["R1112"]})
+    assert planned(folder, study) == {"describe_network": 1, **AFTER_STITCHES}
+    assert snakemake(folder, "--", str(about.relative_to(folder))).returncode == 0
+    assert about.read_bytes() == content
+
+
+@pytest.mark.parametrize("newest", ["data", "networks"])
+def test_other_times_re_run_no_network_and_no_pair(finished, tmp_path, newest):
+    """As a copy has, in whatever order its files were written."""
+    folder = copied(finished, tmp_path)
+    for path in (folder / f"results/mini/{newest}").iterdir():
+        os.utime(path)
+    assert not {"train_network", "initialise_network", "stitch_pair"} & planned(folder).keys()
+
+
+def test_what_is_stale_and_lacks_its_images_says_what_to_do(finished, tmp_path):
+    folder = copied(finished, tmp_path)
+    (folder / "results/mini/data/dataset.h5").unlink()
+    record = "results/mini/stitches/task/R1111_trained_s0/R1112_trained_s0.h5"
+    study = changed(stitches={"task": {"epochs": 2}})
+    result = snakemake(folder, "--", record, study=study)
+    assert result.returncode == 1
+    assert f"{record}: is made anew, but its dataset was lost: make that first" in result.stderr
+    assert snakemake(folder, "--", "results/mini/data/dataset.h5", study=study).returncode == 0
+    assert planned(folder, study) == {"stitch_pair": 8, **AFTER_STITCHES}
 
 
 def test_an_architecture_taken_out_runs_tables_and_what_follows(finished):
@@ -397,14 +464,15 @@ def test_other_weights_from_elsewhere_re_run_their_network_and_its_stitches(own)
     jobs = planned(own, changed(**OWN))
     weights.write_bytes(content)
     os.utime(weights, ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert jobs == {"import_network": 1, "stitch_pair": 4, **AFTER_STITCHES}
+    assert jobs == {"import_network": 1, "describe_network": 1, "stitch_pair": 4, **AFTER_STITCHES}
     assert planned(own, changed(**OWN)) == {}
 
 
 def test_a_changed_file_of_ones_own_re_runs_its_networks_and_their_stitches(own):
     with written(own / "own/nets.py", NET.replace("MaxPool2d", "AvgPool2d")):
         jobs = planned(own, changed(**OWN))
-    assert jobs == {"train_network": 1, "import_network": 1, "stitch_pair": 4, **AFTER_STITCHES}
+    networks = {"train_network": 1, "import_network": 1, "describe_network": 2}
+    assert jobs == {**networks, "stitch_pair": 4, **AFTER_STITCHES}
 
 
 def test_other_classes_of_weights_re_run_their_network_and_no_training(own):
@@ -438,6 +506,14 @@ def test_jobs_that_train_or_stitch_ask_for_more_when_tried_again(finished):
         assert third[rule] == {(3 * memory, 3 * minutes) for memory, minutes in first[rule]}
 
 
+def test_jobs_that_take_a_gpu_run_one_at_a_time_unless_more_are_allowed(tmp_path):
+    folder, study = checkout(tmp_path), changed(jobs={"device": "cuda"})
+    for more, expected in (([], 1), (["--resources", "gpu=3"], 3)):
+        run = snakemake(folder, *more, "--", "results/mini/networks/R1111_random_s0.json", study=study)
+        assert re.search(rf"Provided resources: .*gpu\D+{expected}\b", run.stderr)
+        assert (run.returncode == 0) == torch.cuda.is_available()
+
+
 def test_a_changed_image_runs_everything(finished):
     image = finished / "images/train/3/05.png"
     times, content = image.stat(), image.read_bytes()
@@ -445,7 +521,7 @@ def test_a_changed_image_runs_everything(finished):
     jobs = planned(finished)
     image.write_bytes(content)
     os.utime(image, ns=(times.st_atime_ns, times.st_mtime_ns))
-    networks = {"train_network": 2, "initialise_network": 2}
+    networks = {"train_network": 2, "initialise_network": 2, "describe_network": 4}
     assert jobs == {"prepare_dataset": 1, **networks, "stitch_pair": 8, **AFTER_STITCHES}
     assert planned(finished) == {}
 
@@ -523,13 +599,15 @@ def test_another_training_of_one_architecture_re_runs_that_and_its_stitches(fini
     longer = STUDY["networks"]["training"] | {"epochs": 3}
     study = changed(networks={"architectures": [{"model": "R1111", "training": longer}, "R1112"]})
     # Of 8 pairs all but those of R1112, trained or random, to itself, and of the random R1111 to R1112.
-    assert planned(finished, study) == {"train_network": 1, "stitch_pair": 5, **AFTER_STITCHES}
+    made = {"train_network": 1, "describe_network": 1, "stitch_pair": 5}
+    assert planned(finished, study) == made | AFTER_STITCHES
 
 
 def test_other_images_to_train_one_architecture_on_re_run_that_and_its_stitches(finished):
     shuffled = STUDY["networks"]["training"] | {"changes": {"labels": "shuffled"}}
     study = changed(networks={"architectures": [{"model": "R1111", "training": shuffled}, "R1112"]})
-    assert planned(finished, study) == {"train_network": 1, "stitch_pair": 5, **AFTER_STITCHES}
+    made = {"train_network": 1, "describe_network": 1, "stitch_pair": 5}
+    assert planned(finished, study) == made | AFTER_STITCHES
     study["networks"]["architectures"][0]["training"] = STUDY["networks"]["training"] | {"changes": None}
     assert planned(finished, study) == {}
 
@@ -734,7 +812,46 @@ def test_nothing_of_the_default_study_leaks_into_another(finished):
 
 def test_config_on_the_command_line_overrides_one_key(finished):
     assert planned(finished, STUDY, "--config", "figures={colormap: magma}") == FIGURES
-    assert planned(finished, STUDY, "--config", "seed=1")["train_network"] == 2
+    assert planned(finished, STUDY, "--config", "seed=1", "study=mini-1")["train_network"] == 2
+
+
+@pytest.mark.parametrize(
+    ("study", "arguments", "expected"),
+    [
+        (
+            {},
+            ["--config", "seed=1"],
+            "--config seed=1: results/mini is for seed 0, whose results would be replaced: name a study too: "
+            "--config seed=1 study=mini-1",
+        ),
+        (
+            {"dataset": {"path": "nowhere.tar"}},
+            [],
+            "nowhere.tar: no such file or folder: expected images in train/<class>/ and test/<class>/",
+        ),
+        ({"dataset": {"path": "images.rar"}}, [], "images.rar: expected a folder, or an archive named .tar, "),
+        ({"dataset": {"path": "im{x}"}}, [], "study.yaml: dataset.path: 'im{x}' has braces, which Snakemake takes"),
+        ({"networks": {"width": 10**29}}, [], "study.yaml: networks.width: 1.00e+29 is out of range: "),
+        (
+            {"networks": {"architectures": [{"model": "R1111", "arguments": {"width": 10**16}}]}},
+            [],
+            "study.yaml: networks.architectures[0]: R1111 can't be built of {'width': 10000000000000000}: ",
+        ),
+    ],
+)
+def test_what_would_fail_is_told_in_one_line_by_a_dry_run(finished, study, arguments, expected):
+    with written(finished / "images.rar", ""):
+        result = snakemake(finished, "-n", *arguments, study=changed(**study))
+    assert result.returncode == 1
+    _, line = result.stderr.splitlines()  # the first tells the profile
+    assert line.startswith(expected)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_dry_run_says_that_there_is_no_gpu_and_plans(finished):
+    result = snakemake(finished, "-n", study=changed(jobs={"device": "cuda"}))
+    assert result.returncode == 0
+    assert "study.yaml: jobs.device: device cuda: torch finds no GPU here: expected cpu or auto" in result.stderr
 
 
 def test_the_forecast_of_a_study_that_has_nothing_yet_counts_the_planned_jobs_and_makes_none(tmp_path):

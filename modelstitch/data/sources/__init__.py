@@ -7,7 +7,7 @@
 from pathlib import Path
 
 from modelstitch.data import datasets
-from modelstitch.data.sources import cifar, digits, download, imagefolder, mnist, photo_digits, stl10, svhn
+from modelstitch.data.sources import cifar, digits, download, imagefolder, members, mnist, photo_digits, stl10, svhn
 
 # Made of what ships with scikit-learn: each has `prepare`.
 EMBEDDED = {"digits": digits, "photo-digits": photo_digits}
@@ -35,6 +35,16 @@ def prepare(settings: dict, path: Path | str) -> None:
             imagefolder.prepare(settings["path"], path, settings.get("resize"))
         case source:
             PUBLISHED[source].prepare(settings, path)
+
+
+def check(settings: dict) -> None:
+    """Look, without reading any, whether the images of one's own are there.
+
+    Raises:
+        ModelstitchError: as `prepare` would, if they are not.
+    """
+    if settings["source"] == "imagefolder":
+        members.check(Path(settings["path"]))
 
 
 def published_files(settings: dict) -> list[Path]:

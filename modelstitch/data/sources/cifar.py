@@ -15,11 +15,21 @@ if TYPE_CHECKING:
 
 # Torchvision's own names, repeated because planning a study asks for them and importing torchvision takes seconds.
 FILENAMES = {"cifar10": "cifar-10-python.tar.gz", "cifar100": "cifar-100-python.tar.gz"}
+EXTRACTED = {
+    "cifar10": (
+        "cifar-10-batches-py",
+        (*(f"data_batch_{batch}" for batch in range(1, 6)), "test_batch", "batches.meta"),
+    ),
+    "cifar100": ("cifar-100-python", ("train", "test", "meta")),
+}
 
 
 def files(settings: dict) -> list[Path]:
-    """Where the archive is, or will be downloaded to."""
-    return [Path(settings["folder"]) / FILENAMES[settings["source"]]]
+    """The archive, there or not; where it is not, but all that it holds is, unpacked, these files."""
+    folder, source = Path(settings["folder"]), settings["source"]
+    archive, (name, batches) = folder / FILENAMES[source], EXTRACTED[source]
+    extracted = [folder / name / batch for batch in batches]
+    return extracted if not archive.exists() and all(map(Path.is_file, extracted)) else [archive]
 
 
 def archives(source: str) -> list[download.Archive]:
@@ -31,10 +41,13 @@ def prepare(settings: dict, path: Path | str) -> None:
     """Write CIFAR-10 or CIFAR-100 (with its 100 fine labels) as a data set.
 
     Raises:
-        ModelstitchError: if the archive can't be had, or is not the published one.
+        ModelstitchError: if the archive can't be had, or is not the published one, as far as it is read.
     """
     reader = reader_of(settings["source"])
-    train, test, classes = read(reader, download.fetch(archive_of(reader), settings["folder"]))
+    if len(found := files(settings)) > 1:
+        train, test, classes = read_extracted(reader, found[0].parents[1])
+    else:
+        train, test, classes = read(reader, download.fetch(archive_of(reader), settings["folder"]))
     datasets.write(path, settings["source"], train, test, classes)
 
 
@@ -53,8 +66,7 @@ def archive_of(reader: "type[CIFAR10]") -> download.Archive:
 def read(reader: "type[CIFAR10]", archive: Path) -> tuple[datasets.Split, datasets.Split, tuple[str, ...]]:
     """Training images, test images and class names, in the archive's order.
 
-    The batches are pickles: torchvision opens one only after its MD5 is found right. They are unpacked, by the names
-    that torchvision knows and no other, into a temporary folder.
+    They are unpacked, by the names that torchvision knows and no other, into a temporary folder.
 
     Raises:
         ModelstitchError: if a batch is missing or has another MD5.
@@ -62,13 +74,32 @@ def read(reader: "type[CIFAR10]", archive: Path) -> tuple[datasets.Split, datase
     with tempfile.TemporaryDirectory(prefix="modelstitch-") as folder:
         names = [name for name, _ in reader.train_list + reader.test_list] + [reader.meta["filename"]]
         download.unpack(archive, [f"{reader.base_folder}/{name}" for name in names], folder)
-        try:
-            train, test = reader(folder, train=True), reader(folder, train=False)
-        except RuntimeError as error:
-            raise ModelstitchError(
-                f"{archive}: a batch in it does not have the checksum that torchvision's {reader.__name__} expects: "
-                "replace the archive"
-            ) from error
+        return read_extracted(reader, folder, archive)
+
+
+def read_extracted(
+    reader: "type[CIFAR10]", folder: Path | str, source: Path | None = None
+) -> tuple[datasets.Split, datasets.Split, tuple[str, ...]]:
+    """The same of an archive that is unpacked in `folder`. The batches are pickles: one is opened if its MD5 is right.
+
+    Args:
+        reader: of torchvision.
+        folder: that holds the archive's own folder.
+        source: where the batches come from, for the error, if not from that folder.
+
+    Raises:
+        ModelstitchError: if a batch is missing, has another MD5, or can't be read.
+    """
+    source = source or Path(folder, reader.base_folder)
+    try:
+        train, test = reader(folder, train=True), reader(folder, train=False)
+    except OSError as error:
+        raise ModelstitchError(f"{error.filename or source}: can't be read: {error.strerror or error}") from error
+    except RuntimeError as error:
+        raise ModelstitchError(
+            f"{source}: a batch in it does not have the checksum that torchvision's {reader.__name__} expects: "
+            "replace it"
+        ) from error
     return _split(train), _split(test), tuple(train.classes)
 
 

@@ -1,5 +1,6 @@
 """Fetch a published file: checked by its MD5, resumed where it stopped, put in place only when whole."""
 
+import errno
 import fcntl
 import hashlib
 import http
@@ -20,6 +21,8 @@ from modelstitch.errors import ModelstitchError
 
 CHUNK_BYTES = 2**20
 TIMEOUT_SECONDS = 30
+# What a file system without locks says (Lustre, some NFS): the download goes on without.
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,8 @@ class Archive:
 def fetch(archive: Archive, folder: Path | str) -> Path:
     """Path of the verified archive in `folder`, downloaded unless it is there.
 
-    What has arrived stands in `<filename>.part`. A dropped connection is taken up again at once, a killed download at
-    the next call, by an HTTP Range request.
+    What has arrived stands in `<filename>.part`, to the last byte, however slowly it comes. A dropped connection is
+    taken up again at once, a killed download at the next call, by an HTTP Range request.
 
     Raises:
         ModelstitchError: if the archive there is not the published one (it is left as it is), if it can't be downloaded
@@ -59,7 +62,6 @@ def fetch(archive: Archive, folder: Path | str) -> Path:
                 while not _receive(archive, path, file):
                     pass
             finally:
-                file.flush()
                 if os.fstat(file.fileno()).st_size == 0:
                     part.unlink()
             os.fsync(file.fileno())
@@ -120,6 +122,9 @@ def _lock(file: BinaryIO, path: Path) -> None:
         raise ModelstitchError(
             f"{path}: another process is downloading it: wait until it has ended, and run again"
         ) from error
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
 
 
 def _receive(archive: Archive, path: Path, file: BinaryIO) -> bool:
@@ -145,26 +150,35 @@ def _receive(archive: Archive, path: Path, file: BinaryIO) -> bool:
         expected = None if response.length is None else start + response.length
         progress.say(f"{path}: downloading {archive.url}" + (f" from byte {start:,}" if start else ""))
         chunks = None if response.length is None else -(-response.length // CHUNK_BYTES)
-        label = f"{archive.filename} (MiB)"
-        arriving = _chunks(response)
-        file.writelines(arriving if chunks is None else progress.track(arriving, label, total=chunks))
+        arriving = _written(response, file)
+        if chunks is not None:
+            arriving = progress.track(arriving, f"{archive.filename} (MiB)", total=chunks)
+        dropped = not all(arriving)
     size = file.seek(0, os.SEEK_END)
-    if expected is None or size >= expected:
+    if not dropped and (expected is None or size >= expected):
         return True
     if size == start:
         raise _unreachable(archive, path, "the connection drops", start)
     return False
 
 
-def _chunks(response: http.client.HTTPResponse) -> Iterator[bytes]:
-    """The body, to its end or to where the connection drops."""
-    try:
-        while chunk := response.read(CHUNK_BYTES):
-            yield chunk
-    except http.client.IncompleteRead as error:
-        yield error.partial
-    except (OSError, http.client.HTTPException):
-        return
+def _written(response: http.client.HTTPResponse, file: BinaryIO) -> Iterator[bool]:
+    """Write the body as it arrives, to its end or to where the connection drops: True a MiB, False for a drop."""
+    arrived = 0
+    while True:
+        try:
+            chunk = response.read1(CHUNK_BYTES)
+        except (OSError, http.client.HTTPException):
+            yield False
+            return
+        if not chunk:
+            return
+        file.write(chunk)
+        file.flush()
+        arrived += len(chunk)
+        if arrived >= CHUNK_BYTES:
+            arrived -= CHUNK_BYTES
+            yield True
 
 
 def _unreachable(archive: Archive, path: Path, why: object, arrived: int) -> ModelstitchError:

@@ -1,0 +1,129 @@
+"""What a record must agree with before a number of it gets into a table: its study, its path, and its images.
+
+A file may be whole and still be another's: copied over one, of another seed, or made of other images. So each record is
+held against what the study knows, and its accuracies against its own predictions and the labels.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from modelstitch import records
+from modelstitch.accuracy import accuracy
+from modelstitch.data import datasets
+from modelstitch.errors import ModelstitchError
+from modelstitch.files import parse_json
+from modelstitch.records import PairRecord
+
+ROUNDING = 1e-9  # an image of a million is more
+AGAIN = "run the study again with --forcerun and this file"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the records of a study have in common.
+
+    Attributes:
+        labels: of the test images, int64 (N,).
+        classes: how many the data set has.
+        digest: of the data set.
+        study, seed: the study's; None where they are not known.
+        networks: what is known of each network, by its id; of one that is missing nothing is checked.
+    """
+
+    labels: np.ndarray
+    classes: int
+    digest: str
+    study: str | None = None
+    seed: int | None = None
+    networks: Mapping[str, Mapping[str, Any]] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        dataset: Path | str,
+        study: str | None = None,
+        seed: int | None = None,
+        networks: Sequence[Path | str] = (),
+    ) -> "Evidence":
+        """The evidence of a study's files: its data set, and its networks' JSON.
+
+        Raises:
+            ModelstitchError: if one of them is missing or damaged.
+        """
+        known = {Path(path).stem: _about(path) for path in networks}
+        return cls(*datasets.read_test_labels(dataset), study, seed, known)
+
+    def read(self, path: Path | str, folders: int = 0) -> PairRecord:
+        """The record of a pair, `.../<objective>/<sender>/<receiver>.h5`.
+
+        Args:
+            path: of the record.
+            folders: how many there are between those of objective and sender.
+
+        Raises:
+            ModelstitchError: if it is missing or damaged, or disagrees with its path, the study or its images.
+        """
+        record = records.read(path)
+        about = record.attributes
+        check_place(path, record, folders)
+        expected = {"dataset_digest": self.digest, "study": self.study, "seed": self.seed}
+        expected = {name: value for name, value in expected.items() if value is not None}
+        for role in ("sender", "receiver"):
+            network = (self.networks or {}).get(about[role])
+            if network is not None:
+                expected[f"{role}_digest"] = network.get("weights")
+                measured = network.get(f"accuracy_{about['precision']}", network.get("accuracy"))
+                expected[f"{role}_accuracy"] = measured
+        for name, value in expected.items():
+            agree(path, name, about[name], value)
+        for column in record.columns:
+            self._check(path, column)
+        return record
+
+    def _check(self, path: Path | str, column: records.Column) -> None:
+        place = f"layer_{column.receiver_layer:02d}"
+        agree(path, f"{place}/test_images", column.test_images, len(self.labels))
+        failed = np.isnan(column.test_accuracy)
+        if (column.predictions[~failed] >= self.classes).any():
+            raise ModelstitchError(
+                f"{path}: {place}/predictions: {column.predictions[~failed].max()}: expected a class, 0 to "
+                f"{self.classes - 1}: {AGAIN}"
+            )
+        counted = accuracy(column.predictions, self.labels)
+        for row in np.flatnonzero(~failed & (np.abs(counted - column.test_accuracy) > ROUNDING)):
+            found, expected = (values[row].item() for values in (column.test_accuracy, counted))
+            agree(path, f"{place}/test_accuracy[{row}]", found, expected, "by its predictions")
+
+
+def check_place(path: Path | str, record: PairRecord, folders: int = 0) -> None:
+    """Refuse a record that is not of the objective, sender and receiver that its path names; arguments as of `read`.
+
+    Raises:
+        ModelstitchError: if it isn't.
+    """
+    *_, sender, file = parts = Path(path).parts
+    named = {"objective": parts[-3 - folders], "sender": sender, "receiver": Path(file).stem}
+    for name, value in named.items():
+        agree(path, name, record.attributes[name], value)
+
+
+def agree(path: Path | str, name: str, found: Any, expected: Any, by: str = "by its path, study or data") -> None:
+    """Refuse a record of which a field is not what it must be.
+
+    Raises:
+        ModelstitchError: if it isn't.
+    """
+    if found != expected:
+        raise ModelstitchError(f"{path}: {name}: {found!r}: expected {expected!r}, {by}: {AGAIN}")
+
+
+def _about(path: Path | str) -> Mapping[str, Any]:
+    try:
+        about = parse_json(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelstitchError(f"{path}: can't be read as JSON ({error}): delete it and run the study again") from error
+    return about if isinstance(about, dict) else {}

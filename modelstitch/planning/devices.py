@@ -1,0 +1,22 @@
+"""Whether jobs on this machine may take a GPU, told without torch, whose import takes seconds."""
+
+import os
+from importlib import metadata
+from pathlib import Path
+
+# Of NVIDIA's driver, of AMD's, and of Windows beneath Linux.
+FILES = ("/dev/nvidia0", "/dev/kfd", "/dev/dxg")
+
+
+def may_have_gpu() -> bool:
+    """Whether a driver has a GPU, torch is built for one, and the environment hides none."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1") or _torch_is_for_processors():
+        return False
+    return any(Path(file).exists() for file in FILES)
+
+
+def _torch_is_for_processors() -> bool:
+    try:
+        return metadata.version("torch").endswith("+cpu")
+    except metadata.PackageNotFoundError:  # Snakemake makes the jobs' environment
+        return False

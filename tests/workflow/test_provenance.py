@@ -1,0 +1,66 @@
+"""Results that are copied to another checkout, without Snakemake's own folder: what is stale is told there too."""
+
+import os
+import shutil
+
+import pytest
+
+from tests.workflow.test_workflow import AFTER_STITCHES, FIGURES, changed, checkout, planned, snakemake
+
+DATA = "results/mini/data/dataset.h5"
+# The least of a study that has networks and pairs.
+STUDY = changed(networks={"architectures": ["R1111"]}, pairs=[{"sender": "trained", "receiver": "trained"}])
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = checkout(tmp_path_factory.mktemp("finished"))
+    result = snakemake(folder, study=STUDY)
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+@pytest.fixture
+def elsewhere(finished, tmp_path):
+    """Another checkout, with the results alone; images and files have the times of the copy, in another order."""
+    folder = checkout(tmp_path / "elsewhere")
+    shutil.rmtree(folder / "images")
+    shutil.copytree(finished / "images", folder / "images")
+    shutil.copytree(finished / "results", folder / "results", copy_function=shutil.copy, dirs_exist_ok=True)
+    for part in ("networks", "data"):
+        for path in (folder / "results/mini" / part).iterdir():
+            os.utime(path)
+    return folder
+
+
+def test_what_is_stale_is_told_in_another_checkout_and_nothing_else_is(elsewhere):
+    heavy = {"prepare_dataset", "train_network", "initialise_network", "stitch_pair"}
+    assert not heavy & planned(elsewhere, STUDY).keys()
+    study = changed(**{**STUDY, "stitches": {"task": {"epochs": 2}}})
+    assert planned(elsewhere, study).get("stitch_pair") == 1
+    assert not {"prepare_dataset", "train_network"} & planned(elsewhere, study).keys()
+    study = changed(**{**STUDY, "networks": {**STUDY["networks"], "width": 3}})
+    assert planned(elsewhere, study).keys() >= {"train_network", "stitch_pair"}
+    assert snakemake(elsewhere, study=STUDY).returncode == 0
+    assert planned(elsewhere, STUDY) == {}
+    assert planned(elsewhere, changed(**{**STUDY, "figures": {"colormap": "magma"}})) == FIGURES
+
+
+def test_results_of_which_nothing_tells_what_made_them_are_refused(elsewhere):
+    (elsewhere / "results/mini/provenance.jsonl.gz").unlink()
+    result = snakemake(elsewhere, "-n", study=STUDY)
+    assert result.returncode == 1
+    assert "results/mini: nothing tells what made" in result.stderr and DATA in result.stderr
+    assert "Traceback" not in result.stderr
+    result = snakemake(elsewhere, "--touch", "--forceall", study=STUDY)
+    assert result.returncode == 0, result.stderr
+    assert planned(elsewhere, STUDY) == {}
+    study = changed(**{**STUDY, "stitches": {"task": {"epochs": 2}}})
+    assert planned(elsewhere, study) == {"stitch_pair": 1, **AFTER_STITCHES}
+
+
+def test_a_damaged_account_is_named(elsewhere):
+    account = elsewhere / "results/mini/provenance.jsonl.gz"
+    account.write_bytes(account.read_bytes()[:-100])
+    result = snakemake(elsewhere, "-n", study=STUDY)
+    assert result.returncode == 1 and "results/mini/provenance.jsonl.gz: is damaged" in result.stderr
