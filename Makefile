@@ -2,6 +2,7 @@
 # make plan  what a run would do and why, by rule; of another study: make plan STUDY=config/paper.yaml
 # make test  the tests
 # make bench the short benchmarks, a few minutes of an idle machine: results/benchmarks/
+# make gallery  every kind of figure, of made-up numbers: docs/gallery/
 # make lint  formatters and linters, changing nothing
 # make lock  requirements.lock again, keeping what pyproject.toml still admits (delete it first for the newest releases)
 #
@@ -14,7 +15,7 @@ INSTALLED := $(VENV)/installed
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: run plan test bench lint lock
+.PHONY: run plan test bench gallery lint lock
 
 run: $(INSTALLED)
 	$(IN_VENV) snakemake --cores all
@@ -43,6 +44,9 @@ bench: $(INSTALLED)
 	$(call measure,memory,memory.py --threads 1 --protocol fast)
 	$(call measure,overhead,overhead.py)
 	$(call measure,gathering,gathering.py --pairs 64)
+
+gallery: $(INSTALLED)
+	$(IN_VENV) modelstitch.figures.gallery docs/gallery
 
 lint: $(INSTALLED)
 	$(IN_VENV) ruff check

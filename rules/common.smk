@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import yaml
+from docutils.core import publish_doctree
 from snakemake.utils import update_config
 
 from modelstitch.analysis.controls import OVER_REMAPPED
@@ -23,7 +24,7 @@ from modelstitch.data.datasets import read_sizes
 from modelstitch.errors import ModelstitchError
 from modelstitch.fitting.objectives import module_name as objective_module
 from modelstitch.fitting.protocols import module_name as protocol_module
-from modelstitch.identifiers import ARCHITECTURE, NETWORK, NetworkId
+from modelstitch.identifiers import ARCHITECTURE, NETWORK, RECIPES, NetworkId
 from modelstitch.networks.sources import module_name as source_module
 from modelstitch.planning import devices
 from modelstitch.planning.contents import digest_of_file
@@ -138,6 +139,8 @@ FORMATS = STUDY.figures.formats
 # Tables with a row per cell are CSV, and of a large study folders with a Parquet file for each sender.
 LARGE = STUDY.is_large
 PAIRS_DRAWN = not LARGE if STUDY.figures.pairs is None else STUDY.figures.pairs
+DRAWN = [*FORMATS, "txt"]  # each figure's caption beside it
+PAPER = {"width": STUDY.figures.width, "titles": STUDY.figures.titles}
 # What the measures leave behind, files and lists `of_study`: each of their rule files adds its own.
 MEASURED = []
 
@@ -367,20 +370,56 @@ def block_files(suffix):
     return lambda wildcards: [f"{BLOCK}{suffix}".format(block=block, **wildcards) for block in blocks_of(wildcards)]
 
 
-def in_report(stem, caption, category, **labels):
-    """The files of one figure; the report shows the PNG.
+# What the report shows first, in this order; then measures, and tables at last: it sorts by name.
+CATEGORIES = ("All pairs at a glance", "The average pair", "Pairs", "Controls")
 
-    Several labels become one, `sender → receiver`: of two, the report would sort the receiver before the sender.
+
+def in_report(stem, caption, category, objective=None, **labels):
+    """The files of one figure, its caption among them; the report shows the PNG.
+
+    Several labels become one, `sender → receiver`: of two, the report would sort the receiver before the sender. Two
+    figures with equal labels would be one there: those of each objective have a section of their own.
     """
     labels = {" → ".join(labels): " → ".join(labels.values())}
-    shown = report(f"{stem}.png", caption=caption, category=category, labels=labels)
-    return [shown] + [f"{stem}.{kind}" for kind in FORMATS if kind != "png"]
+    section = {"subcategory": section_of(objective)} if objective else {}
+    shown = report(f"{stem}.png", caption=caption, category=chapter_of(category), labels=labels, **section)
+    return [shown] + [f"{stem}.{kind}" for kind in DRAWN if kind != "png"]
+
+
+def chapter_of(category):
+    """What a category is called in the report."""
+    return f"{CATEGORIES.index(category) + 1} {category}" if category in CATEGORIES else f"Measures: {category}"
+
+
+def section_of(objective):
+    """An objective's section in the report, in the study's order; that of a wildcard is its name alone."""
+    return f"{list(SHOWN_RECIPES).index(objective) + 1} {objective}" if objective in SHOWN_RECIPES else objective
+
+
+def recipes_label(sender, receiver):
+    """What a figure of two recipes is called in the report: trained networks first, controls last."""
+    return f"{1 + len(RECIPES) * RECIPES.index(sender) + RECIPES.index(receiver):02d} {sender} → {receiver}"
+
+
+@cache
+def caption_of(name):
+    """What the report says below a figure, as plain text."""
+    source = (Path(workflow.basedir) / "report" / name).read_text()
+    return " ".join(publish_doctree(source).astext().split())
 
 
 def of_pairs(folder, pattern, caption, category):
     """A folder with a figure per pair, one output whatever their number; the report shows every PNG of the pattern."""
     labels = {"sender → receiver": "{sender} → {receiver}"}
-    return report(directory(folder), patterns=[f"{pattern}.png"], caption=caption, category=category, labels=labels)
+    section = {"subcategory": "{objective}"} if "{objective}" in pattern else {}
+    return report(
+        directory(folder),
+        patterns=[f"{pattern}.png"],
+        caption=caption,
+        category=chapter_of(category),
+        labels=labels,
+        **section,
+    )
 
 
 def table_of_cells(name):

@@ -10,8 +10,8 @@ OVERVIEW_FIGURES = [
         f"{RESULTS}/figures/overview_{objective}_{sender}_to_{receiver}",
         "../report/overview.rst",
         "All pairs at a glance",
-        figure=f"{sender} → {receiver}",
-        objective=objective,
+        objective,
+        figure=recipes_label(sender, receiver),
     )
 ]
 CONTROLS_FIGURES = [
@@ -21,8 +21,8 @@ CONTROLS_FIGURES = [
         f"{RESULTS}/figures/controls_{objective}",
         "../report/controls.rst",
         "All pairs at a glance",
-        figure="controls",
-        objective=objective,
+        objective,
+        figure="99 controls",
     )
 ]
 DEPTH_RECIPES = {name: recipes for name, recipes in SHOWN_RECIPES.items() if name != IMAGE}  # which has no depth
@@ -34,8 +34,8 @@ DEPTH_FIGURES = [
         f"{RESULTS}/figures/depth_{objective}_{sender}_to_{receiver}",
         "../report/depth.rst",
         "The average pair",
-        figure=f"{sender} → {receiver}",
-        objective=objective,
+        objective,
+        figure=recipes_label(sender, receiver),
     )
 ]
 OBJECTIVES_FIGURE = (
@@ -43,6 +43,7 @@ OBJECTIVES_FIGURE = (
         f"{RESULTS}/figures/objectives",
         "../report/objectives.rst",
         "All pairs at a glance",
+        "all objectives",
         figure="objectives",
     )
     if len(OBJECTIVES) > 1
@@ -73,7 +74,9 @@ if PAIRS_DRAWN:
             runtime=pair_figures_minutes,
         params:
             colormap=COLORMAP,
-            formats=list(FORMATS),
+            formats=DRAWN,
+            paper=PAPER,
+            caption=caption_of("pair.rst"),
             pairs=digest_each(all_records),
             code=code_of("draw_pairs.py"),
         script:
@@ -100,7 +103,9 @@ rule draw_overviews:
         folder=lambda wildcards, output: str(Path(output[0]).parent),
         recipes=SHOWN_RECIPES,
         colormap=COLORMAP,
-        formats=list(FORMATS),
+        formats=DRAWN,
+        paper=PAPER,
+        captions={name: caption_of(f"{name}.rst") for name in ("overview", "controls")},
         pairs=digest_each(all_records),
         code=code_of("draw_overviews.py"),
     script:
@@ -127,7 +132,9 @@ rule draw_depths:
         folder=lambda wildcards, output: str(Path(output[0]).parent),
         recipes=DEPTH_RECIPES,
         colormap=COLORMAP,
-        formats=list(FORMATS),
+        formats=DRAWN,
+        paper=PAPER,
+        captions={"depth": caption_of("depth.rst")},
         pairs=digest_each(all_records),
         code=code_of("draw_depths.py"),
     script:
@@ -154,6 +161,8 @@ if OBJECTIVES_FIGURE:
         params:
             measure="objectives",
             arguments={"colormap": COLORMAP},
+            paper=PAPER,
+            caption=caption_of("objectives.rst"),
             code=code_of("draw_measure.py", modules=("modelstitch.figures.objectives",)),
         script:
             "../workflow_scripts/draw_measure.py"

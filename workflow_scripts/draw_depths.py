@@ -3,11 +3,12 @@
 import job
 
 from modelstitch.analysis import tables
-from modelstitch.figures import matrices
+from modelstitch.figures import depth, matrices
+from modelstitch.figures.paper import Paper
 
 job.begin(snakemake)
 params = snakemake.params
-matrices.draw_all_depths(
+depth.draw_all(
     tables.read(snakemake.input.cells, matrices.COLUMNS),
     tables.read(snakemake.input.networks),
     tables.read(snakemake.input.triangle),
@@ -15,4 +16,6 @@ matrices.draw_all_depths(
     recipes=params.recipes,
     colormap=params.colormap,
     formats=params.formats,
+    paper=Paper(**params.paper),
+    captions=params.captions,
 )

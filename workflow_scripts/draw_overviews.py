@@ -4,6 +4,7 @@ import job
 
 from modelstitch.analysis import tables
 from modelstitch.figures import matrices
+from modelstitch.figures.paper import Paper
 
 job.begin(snakemake)
 params = snakemake.params
@@ -14,4 +15,6 @@ matrices.draw_all_overviews(
     recipes=params.recipes,
     colormap=params.colormap,
     formats=params.formats,
+    paper=Paper(**params.paper),
+    captions=params.captions,
 )

@@ -1,7 +1,8 @@
 """A study file, complete in itself: which networks are stitched, how, and what is drawn.
 
-Every key is required but for those of an architecture, those that narrow `pairs`, and a stitch's `family`, `start`,
-`repeats` and `pairs`. `load_study` checks a whole file and names every problem in it.
+Every key is required but for those of an architecture, those that narrow `pairs`, a stitch's `family`, `start`,
+`repeats` and `pairs`, and the `width` and `titles` of figures. `load_study` checks a whole file and names every
+problem in it.
 """
 
 import json
@@ -46,6 +47,11 @@ class Figures(Section):
     formats: Annotated[tuple[Literal["png", "pdf", "svg"], ...], *UNIQUE] = Field(
         description="files drawn for each figure; png is required, the report shows it"
     )
+    width: Literal["natural", "column", "two-columns"] = Field(
+        default="natural",
+        description="of every figure: its own, or exactly one (3.3 in) or two columns (6.8 in) of a paper",
+    )
+    titles: bool = Field(default=True, description="false leaves titles out, where captions follow")
 
     pairs: bool | None = Field(
         default=None,

@@ -1,67 +1,32 @@
-"""What every figure is drawn with: axes in inches, titles, names, the colour scale, and files without dates."""
+"""What every figure is drawn with: axes in inches, panels, keys, numbers, names and the colour scale."""
 
-import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
+from matplotlib.axis import Axis
 from matplotlib.patches import Rectangle
-from matplotlib.textpath import text_to_path
+from matplotlib.ticker import FuncFormatter
 
 from modelstitch.analysis.controls import OVER_REMAPPED
 from modelstitch.errors import ModelstitchError
-from modelstitch.files import replacing
+from modelstitch.figures.paper import FAINT, INK, SMALL, SOFT, Page, text_width, wrapped
 from modelstitch.identifiers import NetworkId
 
-DPI = 200
-INK, SOFT, FAINT = "#1f2328", "#59636e", "#818b98"
 FAILED = {"facecolor": "#e2e2e2", "edgecolor": "#b6b6b6", "linewidth": 0, "hatch": "//////"}
-TITLE, HEADING, LABEL, SMALL = 12.0, 10.0, 9.0, 8.0  # points
+GUIDE = {"color": "#e6e8eb", "linewidth": 0.6}  # behind curves
+OWN = {"color": FAINT, "linewidth": 1.2}  # a network's own accuracy
+CHANCE = {"color": SOFT, "linewidth": 0.9, "linestyle": (0, (1, 1.6))}  # that of a guess
 LONGEST = 18  # letters of a layer's name
-MARGIN = 0.22  # inches, as all that follow
-LEGIBLE = 0.26  # a number is legible in cells of at least this size
+LEGIBLE = 0.34  # inches, as all that follow: a number is legible in cells of at least this size
 BAR_HEIGHT, BAR_LENGTH = 0.11, 3.2
 LEAST_BAR = 2.0  # that has room for its words
 BAR_SPACE = 0.84  # from the cells to the lower edge of the figure
-OF_PROGRAMS = {"backend", "backend_fallback", "interactive", "toolbar", "timezone"}  # settings that draw nothing
-METADATA = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
-
-
-def plain() -> AbstractContextManager[None]:
-    """Draw in the block by matplotlib's own settings, whatever the user's matplotlibrc says."""
-    settings = {name: matplotlib.rcParamsDefault[name] for name in matplotlib.rcParams if name not in OF_PROGRAMS}
-    return matplotlib.rc_context(settings)
-
-
-def save(figure: Figure, paths: Iterable[Path | str]) -> None:
-    """Write a figure to each path, in the format of its suffix: png, pdf or svg. No date: equal pictures, equal bytes.
-
-    Raises:
-        ModelstitchError: if a file can't be written.
-    """
-    with plain(), matplotlib.rc_context({"svg.hashsalt": "modelstitch"}):
-        for path in map(Path, paths):
-            kind = path.suffix[1:]
-            with replacing(path) as temporary:
-                figure.savefig(temporary, format=kind, dpi=DPI, metadata=METADATA[kind])
-
-
-class Page(Figure):
-    """A figure that shows in a notebook, whatever is imported there."""
-
-    def _repr_png_(self) -> bytes:
-        buffer = io.BytesIO()
-        with plain():
-            self.savefig(buffer, format="png", dpi=DPI / 2)
-        return buffer.getvalue()
+LINE, SAMPLE, APART = 0.2, 0.22, 0.3  # of a key: its lines, the sample of a colour, and the gap between two entries
 
 
 def canvas(width: float, height: float) -> Axes:
@@ -96,23 +61,88 @@ def draw_matrix(
     axes.imshow(np.ma.masked_invalid(values), cmap=colormap, vmin=0, vmax=1, **extent)
 
 
-def write_key(page: Axes, left: float, middle: float, colours: Mapping[str, Any]) -> None:
-    """What the lines of each colour are, in a row."""
-    for words, colour in colours.items():
-        page.plot([left, left + 0.22], [middle] * 2, color=colour, linewidth=1.6)
-        page.text(left + 0.29, middle, words, size=LABEL, color=INK, va="center_baseline")
-        left += 0.29 + text_width(words, LABEL) + 0.3
+def write_key(page: Axes, left: float, middle: float, entries: Mapping[str, Mapping[str, Any]], room: float) -> None:
+    """What lines and dots are, by their words: a sample in each one's style (of `plot`), in as many rows as it takes.
+
+    Args:
+        page: of the whole figure.
+        left, middle: where the first row begins, and its middle.
+        entries: style by words.
+        room: width of a row.
+    """
+    for row, words in enumerate(key_rows(entries, room)):
+        x, y = left, middle + row * LINE
+        for word in words:
+            page.plot([x, x + SAMPLE / 2, x + SAMPLE], [y] * 3, **{"markevery": [1]} | dict(entries[word]))
+            page.text(x + SAMPLE + 0.07, y, word, size=SMALL, color=INK, va="center_baseline")
+            x += key_width(word)
+
+
+def key_rows(entries: Iterable[str], room: float) -> list[list[str]]:
+    """The words of a key, in rows of at most this width."""
+    rows: list[list[str]] = []
+    taken = math.inf
+    for word in entries:
+        if taken + key_width(word) - APART > room:
+            rows.append([])
+            taken = 0.0
+        rows[-1].append(word)
+        taken += key_width(word)
+    return rows
+
+
+def key_width(word: str) -> float:
+    """Width of an entry of a key, with the gap after it."""
+    return SAMPLE + 0.07 + text_width(word, SMALL) + APART
+
+
+def arranged(count: int, room: float, least: float, largest: float, gap: float) -> tuple[int, float]:
+    """How many of some square panels stand side by side, and their size: as many as fit, and then as large."""
+    across = min(count, max(1, int((room + gap) // (least + gap)))) if math.isfinite(room) else count
+    across = -(-count // -(-count // across))  # rows of about the same length
+    return across, min(largest, (room + gap) / across - gap)
 
 
 def draw_references(axes: Axes, own: float, chance: float) -> None:
     """A network's own accuracy and that of a guess, behind what is compared with them."""
-    axes.axhline(own, color=FAINT, linewidth=1.2, zorder=1)
-    axes.axhline(chance, color=SOFT, linewidth=0.9, linestyle=(0, (1, 1.6)), zorder=1)
+    axes.axhline(own, zorder=1, **OWN)
+    axes.axhline(chance, zorder=1, **CHANCE)
 
 
-def write_title(axes: Axes, title: str, subtitle: str) -> None:
-    axes.text(MARGIN, MARGIN + 0.18, title, size=TITLE, color=INK, weight="bold", va="baseline")
-    axes.text(MARGIN, MARGIN + 0.42, subtitle, size=LABEL, color=SOFT, va="baseline")
+def write_lines(axes: Axes, left: float, last: float, text: str, room: float, **style: Any) -> int:
+    """A text in lines of at most `room` inches, the last on the baseline `last`; how many lines."""
+    lines = wrapped(text, style["size"], room, style.get("weight", "normal"))
+    axes.text(left, last, "\n".join(lines), va="baseline", linespacing=1.15, **style)
+    return len(lines)
+
+
+def unit_axis(axis: Axis, ticks: Sequence[float] = (0, 0.2, 0.4, 0.6, 0.8, 1)) -> None:
+    """Ticks of an axis from 0 to 1, written as all numbers are."""
+    axis.set_ticks(ticks)
+    axis.set_major_formatter(FuncFormatter(tick))
+
+
+def space_ticks(axes: Axes, width: float) -> None:
+    """Keep of the horizontal axis's ticks those that don't touch the one before, and write them as all numbers are.
+
+    Args:
+        axes: a panel with all that it shows.
+        width: its width in inches.
+    """
+    low, high = axes.get_xlim()
+    scale = axes.xaxis.get_transform()
+    start, end = scale.transform([low, high])
+    kept, edge = [], -math.inf
+    for value in axes.xaxis.get_majorticklocs():
+        if low <= value <= high:
+            half = text_width(tick(value), SMALL) / 2
+            place = width * (scale.transform([value])[0] - start) / (end - start)
+            if place - half > edge + 0.06:
+                kept.append(value)
+                edge = place + half
+    axes.set_xticks(kept, map(tick, kept))
+    axes.set_xticks([], minor=True)
+    axes.set_xlim(low, high)
 
 
 def draw_bar(
@@ -140,16 +170,18 @@ def draw_bar(
     axes.imshow(np.linspace(0, 1, 256)[None], cmap=colormap, extent=extent, aspect="auto", vmin=0, vmax=1)
     axes.add_patch(Rectangle((left, top), length, BAR_HEIGHT, fill=False, edgecolor=SOFT, linewidth=0.5))
     style = {"size": SMALL, "color": SOFT}
-    for tick in ("0", ".2", ".4", ".6", ".8", "1"):
-        axes.text(left + float(tick) * length, top + BAR_HEIGHT + 0.05, tick, ha="center", va="top", **style)
-    name = {"x": left + length, "ha": "right"}
+    for value in (0, 0.2, 0.4, 0.6, 0.8, 1) if length >= 1.6 else (0, 0.5, 1):
+        axes.text(left + value * length, top + BAR_HEIGHT + 0.05, tick(value), ha="center", va="top", **style)
+    name = {"x": left + length, "y": top - 0.06, "ha": "right"}
     if chance is not None:
-        mark = left + chance * length
+        mark, words_of_chance = left + chance * length, f"chance {guess(chance)}"
         axes.plot([mark, mark], [top - 0.06, top + BAR_HEIGHT], color=INK, linewidth=1.2, solid_capstyle="butt")
-        axes.text(mark + 0.04, top - 0.06, f"chance {guess(chance)}", ha="left", va="baseline", **style)
-        if chance >= 0.3:
-            name = {"x": left, "ha": "left"}
-    axes.text(y=top - 0.06, s=words, va="baseline", **name, **style)
+        axes.text(mark + 0.04, top - 0.06, words_of_chance, ha="left", va="baseline", **style)
+        if mark + 0.14 + text_width(words_of_chance, SMALL) + text_width(words, SMALL) > left + length:
+            name = {"x": left, "y": top - 0.06, "ha": "left"}
+            if left + text_width(words, SMALL) + 0.1 > mark:  # there is no room on either side
+                name["y"] = top + BAR_HEIGHT + 0.32
+    axes.text(s=words, va="baseline", **name, **style)
     if hatched:
         x = left + length + 0.3
         axes.add_patch(Rectangle((x, top - 0.02), 0.15, 0.15, **FAILED))
@@ -188,17 +220,21 @@ def own_accuracy(networks: pd.DataFrame, network: str) -> float:
 
 
 def number(value: float) -> str:
-    """`.91`, as the paper prints it; `1.0` for what rounds to one; `n/a` for NaN."""
+    """`0.91`, as in every figure; `n/a` for NaN."""
     if math.isnan(value):
         return "n/a"
     text = f"{abs(value):.2f}"
-    sign = "\N{MINUS SIGN}" if value < 0 and float(text) else ""
-    return sign + (text[1:] if text.startswith("0") else f"{abs(value):.1f}")
+    return ("\N{MINUS SIGN}" if value < 0 and float(text) > 0 else "") + text
 
 
 def guess(chance: float) -> str:
-    """The accuracy of chance: `.10`, and of many classes as many digits as it needs: `.005` of 200."""
-    return number(chance) if chance >= 0.01 else f"{chance:.4f}".rstrip("0").removeprefix("0")
+    """The accuracy of chance: `0.10`, and of many classes as many digits as it needs: `0.005` of 200."""
+    return number(chance) if chance >= 0.01 else f"{chance:.4f}".rstrip("0")
+
+
+def tick(value: float, _: int = 0) -> str:
+    """`0.2`, `1`, `100`: a number of an axis, as short as it can be."""
+    return f"{value:g}".replace("-", "\N{MINUS SIGN}")
 
 
 def pair_name(sender: str, receiver: str, seeds: bool) -> str:
@@ -223,11 +259,6 @@ def short_name(layer: int, names: Sequence[str] | dict[int, str]) -> str:
     return name if len(name) <= LONGEST else "…" + name[1 - LONGEST :]
 
 
-def text_width(text: str, size: float, weight: str = "normal") -> float:
-    """Width of a text in inches."""
-    return text_to_path.get_text_width_height_descent(text, FontProperties(size=size, weight=weight), False)[0] / 72
-
-
 def ink_on(colour: np.ndarray) -> str:
     """White on dark colours (RGBA), ink on light ones, by the relative luminance of WCAG 2.
 
@@ -244,7 +275,8 @@ def write_accuracy(
     failed = math.isnan(accuracy)
     text = failure if failed else number(accuracy)
     ink = INK if failed else ink_on(np.array(matplotlib.colormaps[colormap](accuracy)))
-    style = {"size": min(9.5, 24 * cell), "color": ink, "ha": "center", "va": "center_baseline"}
+    size = max(SMALL, min(9.5, 24 * cell, SMALL * (cell - 0.02) / text_width(text, SMALL)))
+    style = {"size": size, "color": ink, "ha": "center", "va": "center_baseline"}
     axes.text(left + cell / 2, top + cell / 2, text, **style)
 
 

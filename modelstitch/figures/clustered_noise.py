@@ -3,37 +3,37 @@
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, MultipleLocator
+from matplotlib.ticker import MaxNLocator
 
 from modelstitch.figures.canvas import (
-    INK,
-    LABEL,
-    MARGIN,
-    SMALL,
-    SOFT,
+    CHANCE,
+    LINE,
+    OWN,
+    arranged,
     canvas,
     chance_of,
     draw_references,
+    key_rows,
+    open_panel,
     own_accuracy,
     panel,
-    plain,
-    text_width,
+    unit_axis,
     write_key,
-    write_title,
 )
+from modelstitch.figures.paper import INK, LABEL, MARGIN, NATURAL, SMALL, SOFT, Page, Paper, finish, plain, write_title
 
-PANEL, ACROSS, GAP, BELOW = 2.0, 4, 0.35, 0.85  # inches
-LEFT, TOP = 0.7, 1.3
+PANEL, LEAST, ACROSS, GAP, BELOW = 2.0, 1.4, 4, 0.35, 0.85  # inches
+LEFT, TOP = 0.7, 0.86
 
 
 @plain()
-def draw(cells: pd.DataFrame, networks: pd.DataFrame) -> Figure:
+def draw(cells: pd.DataFrame, networks: pd.DataFrame, paper: Paper = NATURAL) -> Page:
     """A panel for each receiver, a line for each sigma: solid for its classes, dashed for remapped ones.
 
     Args:
         cells: as `measures.clustered_noise` gives them, of all receivers.
         networks: the networks table.
+        paper: what it is drawn for.
 
     Raises:
         ModelstitchError: if a network is missing from its table.
@@ -43,29 +43,32 @@ def draw(cells: pd.DataFrame, networks: pd.DataFrame) -> Figure:
     colours = {
         sigma: colormaps["viridis"](0.85 * place / max(1, len(sigmas) - 1)) for place, sigma in enumerate(sigmas)
     }
-    subtitle = "solid: the receiver's classes · dashed: exchanged ones · grey: the receiver itself · dotted: chance"
-    across, down = min(ACROSS, len(receivers)), -(-len(receivers) // ACROSS)
-    width = max(LEFT + across * (PANEL + GAP) - GAP, MARGIN + text_width(subtitle, LABEL)) + MARGIN
-    page = canvas(width, TOP + down * (PANEL + BELOW) - 0.2)
+    subtitle = "solid: the receiver's classes · dashed: exchanged ones"
+    across, size = arranged(min(ACROSS, len(receivers)), paper.room - LEFT - MARGIN, LEAST, PANEL, GAP)
+    width = max(across * (size + GAP) - GAP, LEAST)
+    key = {f"sigma {sigma:g}": {"color": colour, "linewidth": 1.4} for sigma, colour in colours.items()}
+    key |= {"the receiver alone": OWN, "chance": CHANCE}
+    first = TOP + LINE * len(key_rows(key, width)) + 0.24
+    down = -(-len(receivers) // across)
+    page = canvas(LEFT + width + MARGIN, first + down * (size + BELOW) - 0.2)
     write_title(page, "Clustered noise as the sender", subtitle)
-    write_key(page, LEFT, TOP - 0.42, {f"sigma {sigma:g}": colour for sigma, colour in colours.items()})
+    write_key(page, LEFT, TOP + 0.1, key, width)
     for place, receiver in enumerate(receivers):
-        left, top = LEFT + place % ACROSS * (PANEL + GAP), TOP + place // ACROSS * (PANEL + BELOW)
-        axes = panel(page, left, top, PANEL, PANEL)
+        left, top = LEFT + place % across * (size + GAP), first + place // across * (size + BELOW)
+        axes = panel(page, left, top, size, size)
         for sigma, found in cells[cells.receiver == receiver].groupby("sigma"):
             for column, style in (("accuracy", "-"), ("remapped_accuracy", "--")):
                 axes.plot(found.receiver_layer, found[column], style, color=colours[sigma], linewidth=1.4, marker=".")
         draw_references(axes, own_accuracy(networks, receiver), chance_of(networks))
-        _style(axes, receiver, first=place % ACROSS == 0)
-    return page.figure
+        _style(axes, receiver, first=place % across == 0)
+    return finish(page, paper)
 
 
 def _style(axes: Axes, receiver: str, first: bool) -> None:
     axes.set_ylim(0, 1.02)
-    axes.yaxis.set_major_locator(MultipleLocator(0.2))
+    unit_axis(axes.yaxis)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.tick_params(labelsize=SMALL, labelcolor=SOFT, labelleft=first)
-    axes.spines[["top", "right"]].set_visible(False)
+    open_panel(axes, labelleft=first)
     axes.set_title(receiver, size=LABEL, color=INK)
     axes.set_xlabel("receiver's layer", size=SMALL, color=SOFT)
     if first:

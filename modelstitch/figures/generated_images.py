@@ -3,32 +3,46 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from modelstitch.analysis.depth import relative_depth
 from modelstitch.figures.canvas import (
+    CHANCE,
     FAILED,
-    FAINT,
+    LINE,
+    OWN,
+    canvas,
+    chance_of,
+    draw_references,
+    key_rows,
+    number,
+    open_panel,
+    pair_name,
+    panel,
+    rows_with,
+    short_name,
+    unit_axis,
+    write_key,
+)
+from modelstitch.figures.palette import of_recipes
+from modelstitch.figures.paper import (
     HEADING,
     INK,
     LABEL,
     MARGIN,
+    NATURAL,
     SMALL,
     SOFT,
-    canvas,
-    number,
-    pair_name,
-    panel,
+    Page,
+    Paper,
+    finish,
     plain,
-    rows_with,
     save,
-    short_name,
     text_width,
     write_title,
 )
@@ -36,7 +50,7 @@ from modelstitch.identifiers import NetworkId
 from modelstitch.records.images import read as read_images
 
 # Inches, as all that follow; at 200 dots per inch, an image of 32 pixels is three times as large.
-IMAGE, GAP = 0.48, 0.04
+IMAGE, LEAST, GAP = 0.48, 0.3, 0.04
 NUMBERS = {"receiver": "read_by_receiver", "sender": "read_by_sender", "PSNR": "psnr", "SSIM": "ssim"}
 NUMBER = 0.6
 PANEL_WIDTH, PANEL_HEIGHT = 2.9, 1.75
@@ -45,13 +59,16 @@ POINTS = 101
 
 
 @plain()
-def draw_images(table: pd.DataFrame, images: Mapping[str, Path | str], sender: str, receiver: str) -> Figure:
+def draw_images(
+    table: pd.DataFrame, images: Mapping[str, Path | str], sender: str, receiver: str, paper: Paper = NATURAL
+) -> Page:
     """The originals, and below them for each objective one row of generated images per sender layer, with its numbers.
 
     Args:
         table: `tables/generated_images.csv`.
         images: file of the generated images, by objective.
         sender, receiver: an ordered pair of the table.
+        paper: what it is drawn for: a narrow one shows smaller images, and fewer of them.
 
     Raises:
         ModelstitchError: if the table lacks the pair.
@@ -61,21 +78,24 @@ def draw_images(table: pd.DataFrame, images: Mapping[str, Path | str], sender: s
     blocks = {objective: rows for objective, rows in table.groupby("objective", sort=False)}  # noqa: C416
     own = table.iloc[0]
     originals = read_images(images[own.objective]).originals
-    (_, _, height, width), step = originals.shape, IMAGE + GAP
-    across = IMAGE * width / height
+    (_, _, height, width) = originals.shape
     names = dict(zip(table.sender_layer, table.sender_layer_name, strict=True))
     labels = {layer: f"{short_name(layer, names)}  {layer}".strip() for layer in names}
     left = 0.48 + max(text_width(label, SMALL) for label in labels.values())
-    top, heading = 1.16, 0.44
+    top, heading, beside = 1.16, 0.44, len(NUMBERS) * NUMBER + MARGIN
+    count, across = arranged_in_row(len(originals), paper.room - left - beside, width / height)
+    originals, image = originals[:count], across * height / width
+    step = image + GAP
     numbers = left + len(originals) * (across + GAP)
     title = pair_name(sender, receiver, len(seeds) > 1)
     subtitle = f"images from the sender's layers · PSNR and SSIM over {own.images} test images"
-    right = max(numbers + len(NUMBERS) * NUMBER, MARGIN + text_width(subtitle, LABEL))
-    axes = canvas(right + MARGIN, top + step * (1 + len(table)) + heading * len(blocks) + MARGIN)
+    axes = canvas(numbers + beside, top + step * (1 + len(table)) + heading * len(blocks) + MARGIN)
     write_title(axes, title, subtitle)
     _write_headings(axes, numbers, top)
-    _draw_row(axes, originals, left, top, across)
-    _write_row(axes, "", {"receiver": own.receiver_accuracy, "sender": own.sender_accuracy}, left, numbers, top)
+    _draw_row(axes, originals, left, top, across, image)
+    _write_row(
+        axes, "", {"receiver": own.receiver_accuracy, "sender": own.sender_accuracy}, left, numbers, top + image / 2
+    )
     y = top + step
     for objective, rows in blocks.items():
         axes.text(left, y + heading - 0.12, f"{objective} stitches", size=HEADING, color=INK, weight="bold")
@@ -86,11 +106,19 @@ def draw_images(table: pd.DataFrame, images: Mapping[str, Path | str], sender: s
         generated = dict(zip(shown.sender_layers, shown.generated, strict=True))
         for row in rows.itertuples():
             failed = math.isnan(row.psnr)
-            _draw_row(axes, generated[row.sender_layer], left, y, across, failed)
+            _draw_row(axes, generated[row.sender_layer][:count], left, y, across, image, failed)
             values = {heading: getattr(row, column) for heading, column in NUMBERS.items()}
-            _write_row(axes, labels[row.sender_layer], values, left, numbers, y)
+            _write_row(axes, labels[row.sender_layer], values, left, numbers, y + image / 2)
             y += step
-    return axes.figure
+    return finish(axes, paper)
+
+
+def arranged_in_row(count: int, room: float, aspect: float) -> tuple[int, float]:
+    """How many images stand in a row, and how wide they are: as many as are not too small."""
+    if math.isinf(room):
+        return count, IMAGE * aspect
+    shown = max(1, min(count, int(room // (LEAST * aspect + GAP))))
+    return shown, min(IMAGE * aspect, room / shown - GAP)
 
 
 def _write_headings(axes: Axes, left: float, top: float) -> None:
@@ -100,20 +128,21 @@ def _write_headings(axes: Axes, left: float, top: float) -> None:
         axes.text(left + place * NUMBER, top - 0.1, heading, **style)
 
 
-def _draw_row(axes: Axes, images: np.ndarray, left: float, top: float, across: float, failed: bool = False) -> None:
+def _draw_row(
+    axes: Axes, images: np.ndarray, left: float, top: float, across: float, high: float, failed: bool = False
+) -> None:
     """Images, uint8 (N, C, H, W), beside each other; those of a failed stitch hatched."""
     for place, image in enumerate(images):
         x = left + place * (across + GAP)
         if failed:
-            axes.add_patch(Rectangle((x, top), across, IMAGE, **FAILED))
+            axes.add_patch(Rectangle((x, top), across, high, **FAILED))
             continue
         pixels = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
-        extent = {"extent": (x, x + across, top + IMAGE, top), "aspect": "auto", "interpolation": "nearest"}
+        extent = {"extent": (x, x + across, top + high, top), "aspect": "auto", "interpolation": "nearest"}
         axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, **extent)
 
 
-def _write_row(axes: Axes, layer: str, values: Mapping[str, float], left: float, numbers: float, top: float) -> None:
-    middle = top + IMAGE / 2
+def _write_row(axes: Axes, layer: str, values: Mapping[str, float], left: float, numbers: float, middle: float) -> None:
     axes.text(left - 0.08, middle, layer, size=SMALL, color=SOFT, ha="right", va="center_baseline")
     for place, (name, value) in enumerate(values.items(), start=1):
         text = f"{value:.1f}" if name == "PSNR" and not math.isnan(value) else number(value)
@@ -123,7 +152,7 @@ def _write_row(axes: Axes, layer: str, values: Mapping[str, float], left: float,
 
 
 @plain()
-def draw_metrics(table: pd.DataFrame, networks: pd.DataFrame, colormap: str) -> Figure:
+def draw_metrics(table: pd.DataFrame, networks: pd.DataFrame, paper: Paper = NATURAL) -> Page:
     """Accuracy, PSNR and SSIM of the generated images against the sender's layer: one column of panels per objective.
 
     A thin line is a pair, a thick one the mean over the pairs of two recipes, whose lines are straight between layers.
@@ -131,59 +160,58 @@ def draw_metrics(table: pd.DataFrame, networks: pd.DataFrame, colormap: str) -> 
     Args:
         table: `tables/generated_images.csv`.
         networks: `tables/networks.csv`.
-        colormap: of the lines, a colour for each two recipes.
+        paper: what it is drawn for.
     """
     table = table.replace(math.inf, math.nan)  # an image that is reproduced exactly is off every scale
     depths = [relative_depth(row.sender_layer, row.sender_layer_count) for row in table.itertuples()]
     table = table.assign(depth=depths, recipes=table.sender_recipe + " → " + table.receiver_recipe)
-    objectives, recipes = table.objective.unique(), table.recipes.unique()
-    colours = dict(zip(recipes, matplotlib.colormaps[colormap](np.linspace(0, 0.8, len(recipes))), strict=True))
+    objectives = table.objective.unique()
+    both = table[["sender_recipe", "receiver_recipe"]].drop_duplicates()
+    colours = {" → ".join(pair): of_recipes(*pair) for pair in both.itertuples(index=False)}
     limits = {"read_by_receiver": 1, "psnr": 1.08 * np.nanmax([table.psnr.max(), 1]), "ssim": 1}
-    left, top, gap = 0.85, 1.22, 0.22
-    right = left + len(objectives) * (PANEL_WIDTH + gap)
+    left, gap = 0.85, 0.22
+    width = min(PANEL_WIDTH, (paper.room - left - MARGIN + gap) / len(objectives) - gap)
+    right = left + len(objectives) * (width + gap) - gap
+    key = {name: {"color": colour, "linewidth": 2.2} for name, colour in colours.items()}
+    key |= {"the receivers on the originals": OWN, "chance": CHANCE}
+    top = 1.2 + LINE * len(key_rows(key, right - left))
     bottom = top + len(PANELS) * (PANEL_HEIGHT + gap) - gap
-    beside = 0.36 + max(text_width(name, LABEL) for name in [*recipes, "receiver, originals"])
-    page = canvas(right + beside + MARGIN, bottom + 0.45 + MARGIN)
+    page = canvas(right + MARGIN, bottom + 0.45 + MARGIN)
     write_title(page, "Images from the sender's layers", "thin: a pair · thick: the mean over the pairs of two recipes")
+    write_key(page, left, 0.96, key, right - left)
     words = {"size": LABEL, "color": SOFT, "ha": "center"}
     for place, objective in enumerate(objectives):
-        x = left + place * (PANEL_WIDTH + gap)
+        x = left + place * (width + gap)
         page.text(x, top - 0.12, f"{objective} stitches", size=HEADING, color=INK, weight="bold", va="baseline")
-        page.text(x + PANEL_WIDTH / 2, bottom + 0.26, "sender layer, relative depth", va="top", **words)
+        page.text(x + width / 2, bottom + 0.26, "sender layer, relative depth", va="top", **words)
         for down, name in enumerate(PANELS):
-            axes = _panel(page, x, top + down * (PANEL_HEIGHT + gap), limits[name])
+            axes = _panel(page, x, top + down * (PANEL_HEIGHT + gap), width, limits[name])
             axes.tick_params(labelleft=place == 0, labelbottom=down == len(PANELS) - 1)
-            for which, rows in table[table.objective == objective].groupby("recipes", sort=False):
+            shown = table[table.objective == objective]
+            for which, rows in shown.groupby("recipes", sort=False):
                 _draw_lines(axes, rows, name, colours[which])
-                if name == "read_by_receiver":
-                    own = rows.drop_duplicates("receiver").receiver_accuracy.mean()
-                    axes.axhline(own, color=colours[which], linewidth=1, linestyle="dotted")
             if name == "read_by_receiver":
-                axes.axhline(1 / int(networks.classes.iloc[0]), color=FAINT, linewidth=0.8, linestyle=(0, (5, 4)))
+                receivers = shown.drop_duplicates("receiver")
+                for own in receivers.groupby("receiver_recipe").receiver_accuracy.mean():
+                    draw_references(axes, own, chance_of(networks))
     for down, label in enumerate(PANELS.values()):
         middle = top + down * (PANEL_HEIGHT + gap) + PANEL_HEIGHT / 2
         page.text(left - 0.5, middle, label, rotation=90, va="center", **words)
-    lines = [(name, colours[name], "solid", 2.2) for name in recipes]
-    lines += [("receiver, originals", SOFT, "dotted", 1), ("chance", FAINT, (0, (5, 4)), 0.8)]
-    for place, (name, colour, dashes, width) in enumerate(lines):
-        y = top + 0.1 + place * 0.22
-        page.plot([right, right + 0.26], [y, y], color=colour, linestyle=dashes, linewidth=width)
-        page.text(right + 0.36, y, name, size=LABEL, color=INK, va="center_baseline")
-    return page.figure
+    return finish(page, paper)
 
 
-def _panel(page: Axes, left: float, top: float, highest: float) -> Axes:
+def _panel(page: Axes, left: float, top: float, width: float, highest: float) -> Axes:
     """Axes of one panel, from relative depth 0 to 1."""
-    axes = panel(page, left, top, PANEL_WIDTH, PANEL_HEIGHT)
-    axes.set(xlim=(-0.03, 1.03), ylim=(0, highest), xticks=(0, 0.25, 0.5, 0.75, 1))
-    axes.set_xticklabels(("0", ".25", ".5", ".75", "1"))
-    axes.tick_params(length=2.5, labelsize=SMALL, labelcolor=SOFT, color=FAINT)
-    axes.spines[:].set(color=FAINT, linewidth=0.6)
-    axes.spines[["top", "right"]].set_visible(False)
+    axes = panel(page, left, top, width, PANEL_HEIGHT)
+    axes.set(xlim=(-0.03, 1.03), ylim=(0, highest))
+    unit_axis(axes.xaxis, (0, 0.5, 1))
+    if highest == 1:
+        unit_axis(axes.yaxis)
+    open_panel(axes, length=2.5, width=0.6)
     return axes
 
 
-def _draw_lines(axes: Axes, rows: pd.DataFrame, name: str, colour: np.ndarray) -> None:
+def _draw_lines(axes: Axes, rows: pd.DataFrame, name: str, colour: str) -> None:
     """One line per pair, and their mean; a layer without a result is left out."""
     points = np.linspace(0, 1, POINTS)
     values = []
@@ -199,9 +227,10 @@ def draw_all(
     networks: pd.DataFrame,
     images: Path | str,
     folder: Path | str,
-    colormap: str,
     formats: Sequence[str],
     pairs: bool = True,
+    paper: Paper = NATURAL,
+    captions: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Draw the images of every pair, and what they are like by layer.
 
@@ -212,13 +241,16 @@ def draw_all(
         networks: `tables/networks.csv`.
         images: folder of the generated images, `<objective>/<sender>/<receiver>.h5`.
         folder: of the figures.
-        colormap, formats, pairs: as the study says.
+        formats, pairs, paper: as the study says.
+        captions: of `pair` and `metrics`.
 
     Raises:
         ModelstitchError: if a file can't be written.
     """
     for (sender, receiver), pair in table.groupby(["sender", "receiver"], sort=False) if pairs else ():
         files = {objective: Path(images, objective, sender, f"{receiver}.h5") for objective in pair.objective}
-        figure = draw_images(table, files, sender, receiver)
-        save(figure, [Path(folder, "generated_images", sender, f"{receiver}.{kind}") for kind in formats])
-    save(draw_metrics(table, networks, colormap), [Path(folder, f"generated_images.{kind}") for kind in formats])
+        figure = draw_images(table, files, sender, receiver, paper)
+        paths = [Path(folder, "generated_images", sender, f"{receiver}.{kind}") for kind in formats]
+        save(figure, paths, captions.get("pair", ""))
+    paths = [Path(folder, f"generated_images.{kind}") for kind in formats]
+    save(draw_metrics(table, networks, paper), paths, captions.get("metrics", ""))

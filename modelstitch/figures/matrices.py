@@ -1,4 +1,4 @@
-"""Pictures of many matrices: all pairs at a glance or averaged, and the controls beside the trained pairs.
+"""Pictures of many matrices: all pairs at a glance, and the controls beside the trained pairs.
 
 Rows are the sender's layers and columns the receiver's, layer 0 at the top left as the paper prints them. A figure is
 laid out in inches on one pair of axes, so that cells keep their size and shape whatever the architectures.
@@ -8,52 +8,60 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
-from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Outline
 
 from modelstitch.analysis.cells import ROLES
 from modelstitch.analysis.controls import OVER_REMAPPED, with_excess
-from modelstitch.analysis.depth import average
 from modelstitch.config.stitches import REMAPPED, is_control, is_measured
 from modelstitch.figures.canvas import (
     BAR_SPACE,
-    DPI,
     FAILED,
+    LEAST_BAR,
+    LEGIBLE,
+    canvas,
+    draw_bar,
+    number,
+    own_accuracy,
+    rows_with,
+    scale_of,
+    stitches_of,
+    write_accuracy,
+)
+from modelstitch.figures.paper import (
+    DPI,
     FAINT,
     HEADING,
     INK,
     LABEL,
-    LEGIBLE,
     MARGIN,
+    NATURAL,
     SMALL,
     SOFT,
-    canvas,
-    draw_bar,
-    draw_matrix,
-    number,
-    own_accuracy,
+    Page,
+    Paper,
+    finish,
     plain,
-    rows_with,
     save,
-    scale_of,
-    stitches_of,
     text_width,
-    write_accuracy,
+    wrapped,
     write_title,
 )
 from modelstitch.identifiers import RECIPES, NetworkId
 
-AVERAGE = 3.2  # inches, as all that follow
+LETTER = 0.13  # inches, as all that follow: a network has its name where its layers take as much as a line of text
+HIGH = 11.0  # the panels of a figure for a paper are at most this high, where they can be: a page
+NAME = 14  # letters of a network's name in a figure for a paper
+GAP, LARGEST = 0.3, 0.5  # between panels, and of cells that fill a paper
 LONGEST_SIDE = 20.0  # of the cells of many networks
 MOST_SQUARES = 200_000  # cells that are drawn one by one; more of them are one picture
-AVERAGE_POINTS = 256  # a power of two: no point is as near to one layer as to the next
 # Of the cells table, what the pictures of many pairs show.
 COLUMNS = (
     "objective",
@@ -79,6 +87,11 @@ class _Side:
     @property
     def length(self) -> float:
         return self.spans[-1][1]
+
+    def shown(self) -> list[tuple[str, str, tuple[float, float]]]:
+        """Name, accuracy and edges of each network that has room for them: of all, or of every second, third, ..."""
+        every = math.ceil(LETTER * len(self.spans) / self.length)
+        return list(zip(self.names, self.accuracies, self.spans, strict=True))[::every]
 
 
 @dataclass(frozen=True)
@@ -126,7 +139,8 @@ def draw_overview(
     sender_recipe: str,
     receiver_recipe: str,
     colormap: str,
-) -> Figure:
+    paper: Paper = NATURAL,
+) -> Page:
     """The matrices of all pairs of two recipes, senders from top to bottom and receivers from left to right.
 
     Cells are as large as the study allows; where there is room they hold their accuracy.
@@ -135,10 +149,12 @@ def draw_overview(
         ModelstitchError: if a table lacks the pairs or one of their networks.
     """
     cells = rows_with(cells, objective=objective, sender_recipe=sender_recipe, receiver_recipe=receiver_recipe)
-    return _draw_panels(cells, networks, colormap, room=9.0, largest=0.36)
+    return _draw_panels(cells, networks, colormap, 9.0, 0.36, paper)
 
 
-def draw_controls(cells: pd.DataFrame, networks: pd.DataFrame, objective: str, colormap: str) -> Figure:
+def draw_controls(
+    cells: pd.DataFrame, networks: pd.DataFrame, objective: str, colormap: str, paper: Paper = NATURAL
+) -> Page:
     """A panel for every combination of recipes, each with the matrices of all its pairs, on one colour scale.
 
     Of the task also one for each of those with remapped labels.
@@ -149,94 +165,118 @@ def draw_controls(cells: pd.DataFrame, networks: pd.DataFrame, objective: str, c
     chosen = rows_with(cells, objective=objective)
     if objective == "task":
         chosen = pd.concat([chosen, cells[cells.objective == REMAPPED]])
-    return _draw_panels(chosen, networks, colormap, room=4.2, largest=0.25)
+    return _draw_panels(chosen, networks, colormap, 4.2, 0.25, paper)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How the panels of a figure are arranged: how many side by side, how large each is, and its room for headings."""
+
+    across: int
+    cell: float
+    grids: list[_Grid]
+    headings: list[list[str]]
+    left: float
+    pitch: float  # width of a panel with its names
+
+    @property
+    def down(self) -> int:
+        return math.ceil(len(self.grids) / self.across)
+
+    @property
+    def above(self) -> float:
+        """Room for headings and names of the receivers."""
+        return max(grid.top for grid in self.grids) + 0.2 + 0.2 * max(map(len, self.headings))
+
+    @property
+    def height(self) -> float:
+        return self.down * (self.above + max(grid.rows.length for grid in self.grids) + GAP) - GAP
 
 
 @plain()
-def _draw_panels(cells: pd.DataFrame, networks: pd.DataFrame, colormap: str, room: float, largest: float) -> Figure:
+def _draw_panels(
+    cells: pd.DataFrame, networks: pd.DataFrame, colormap: str, room: float, largest: float, paper: Paper
+) -> Page:
     """A panel for each objective's combination of recipes: up to three in a row, more as a square."""
     # `dict(...)` takes a groupby for a mapping, and fails.
     groups = cells.groupby(["objective", "sender_recipe", "receiver_recipe"], sort=False)
     panels = {key: panel for key, panel in groups}  # noqa: C416
     order = sorted(panels, key=lambda key: [is_control(key[0]), *map(RECIPES.index, key[1:])])
-    layers = max(panel[list(side)].drop_duplicates().shape[0] for panel in panels.values() for side in SIDES)
-    cell = min(max(room / layers, min(0.03, LONGEST_SIDE / layers)), largest)
-    grids = [_grid(panels[key], networks, cell) for key in order]
-    headings = [(_heading(key, cells.objective.iloc[0]), _summary(panels[key])) for key in order]
-    left, above = max(grid.left for grid in grids), max(grid.top for grid in grids) + 0.4
-    height = above + max(grid.rows.length for grid in grids)
-    heading = max(text_width(name, HEADING, "bold") + 0.15 + text_width(summary, SMALL) for name, summary in headings)
-    width = left + max(heading, *(grid.columns.length for grid in grids))
-    across = len(grids) if len(grids) <= 3 else math.ceil(math.sqrt(len(grids)))
-    down = math.ceil(len(grids) / across)
-    title = "All pairs" if len(grids) == 1 else "Trained networks and controls"
+    names = [(_heading(key, cells.objective.iloc[0]), _summary(panels[key])) for key in order]
+    plan = _plan([panels[key] for key in order], names, networks, room, largest, paper)
+    title = "All pairs" if len(order) == 1 else "Trained networks and controls"
     subtitle = f"{stitches_of(cells.objective.iloc[0])} · grey: the network's own accuracy"
-    top, gap = 0.86, 0.3
-    right = max(MARGIN + across * width + (across - 1) * gap, MARGIN + text_width(subtitle, LABEL))
-    bottom = top + down * height + (down - 1) * gap
-    axes = canvas(right + MARGIN, bottom + BAR_SPACE)
+    top, start = 0.86, MARGIN + plan.left
+    bottom = top + plan.height
+    axes = canvas(2 * MARGIN + plan.across * (plan.pitch + GAP) - GAP, bottom + BAR_SPACE)
     write_title(axes, title, subtitle)
-    for place, (grid, (name, summary)) in enumerate(zip(grids, headings, strict=True)):
-        x, y = MARGIN + left + place % across * (width + gap), top + place // across * (height + gap)
-        axes.text(x, y + 0.2, name, size=HEADING, color=INK, weight="bold", va="baseline")
-        after = x + text_width(name, HEADING, "bold") + 0.15
-        axes.text(after, y + 0.2, summary, size=SMALL, color=SOFT, va="baseline")
-        _draw_cells(axes, grid, x, y + above, colormap)
-        _write_networks(axes, grid, x, y + above)
+    for place, (grid, lines) in enumerate(zip(plan.grids, plan.headings, strict=True)):
+        column, row = place % plan.across, place // plan.across
+        x, y = start + column * (plan.pitch + GAP), top + row * (plan.height + GAP) / plan.down
+        _write_heading(axes, x if len(lines) == 1 else x - plan.left, y + 0.2, lines, _summary(grid.cells))
+        _draw_cells(axes, grid, x, y + plan.above, colormap)
+        _write_networks(axes, grid, x, y + plan.above)
         if grid.annotated:
-            _write_layers(axes, grid, x, y + above, 6.5)
-    hatched = any(not grid.annotated and grid.cells.accuracy.isna().any() for grid in grids)
-    length = grids[0].columns.length
+            _write_layers(axes, grid, x, y + plan.above)
+    hatched = any(not grid.annotated and grid.cells.accuracy.isna().any() for grid in plan.grids)
+    whole = plan.across * (plan.pitch + GAP) - GAP - plan.left
+    length = max(plan.grids[0].columns.length, min(LEAST_BAR, whole))
     scale = scale_of(cells.objective.iloc[0], networks)
-    draw_bar(axes, MARGIN + left, bottom, length, colormap=colormap, hatched=hatched, **scale)
-    return axes.figure
+    draw_bar(axes, start, bottom, length, colormap=colormap, hatched=hatched, **scale)
+    return finish(axes, paper)
 
 
-@plain()
-def draw_depth(
-    cells: pd.DataFrame,
+def _plan(
+    panels: Sequence[pd.DataFrame],
+    headings: Sequence[tuple[str, str]],
     networks: pd.DataFrame,
-    triangles: pd.DataFrame,
-    objective: str,
-    sender_recipe: str,
-    receiver_recipe: str,
-    colormap: str,
-) -> Figure:
-    """The average matrix of all pairs of two recipes on axes of relative depth, and the triangle's numbers.
+    room: float,
+    largest: float,
+    paper: Paper,
+) -> _Plan:
+    """At its own size up to three in a row, of at most `room` each; on paper as large as can be, and not too high."""
+    longest, least = (math.inf, 0.03) if math.isinf(paper.room) else (NAME, 0.01)
+    small, large = ([_grid(panel, networks, cell, longest, least) for panel in panels] for cell in (0.01, LEGIBLE))
+    layers = max(len(side.starts) for grid in small for side in (grid.rows, grid.columns))
+    if math.isinf(paper.room):
+        cell = min(max(room / layers, min(0.03, LONGEST_SIDE / layers)), largest)
+        grids = [_grid(panel, networks, cell, longest, least) for panel in panels]
+        left = max(grid.left for grid in grids)
+        wide = max(text_width(name, HEADING, "bold") + 0.15 + text_width(summary, SMALL) for name, summary in headings)
+        across = len(grids) if len(grids) <= 3 else math.ceil(math.sqrt(len(grids)))
+        pitch = left + max(wide, LEAST_BAR, *(grid.columns.length for grid in grids))
+        return _Plan(across, cell, grids, [[name] for name, _ in headings], left, pitch)
+    left = max(grid.left for grid in (*small, *large))
+    breaks = max(len(grid.columns.spans) for grid in small) - 1
+    for across in range(1, len(panels) + 1):
+        pitch = (paper.room - 2 * MARGIN + GAP) / across - GAP
+        cell = min(LARGEST, (pitch - left - 2 * least * breaks) / (layers + 0.5 * breaks))
+        if cell <= 0 and across > 1:
+            break
+        grids = [_grid(panel, networks, max(cell, 0.005), longest, least) for panel in panels]
+        lines = [_heading_lines(*heading, pitch, pitch - left) for heading in headings]
+        found = _Plan(across, cell, grids, lines, left, pitch)
+        if found.height < HIGH:
+            break
+    return found
 
-    Each pair gives a point the accuracy of its cell nearest to it. Solid: the diagonal; dashed: the boundary of the
-    best slope.
 
-    Raises:
-        ModelstitchError: if a table lacks the pairs.
-    """
-    chosen = {"objective": objective, "sender_recipe": sender_recipe, "receiver_recipe": receiver_recipe}
-    cells = rows_with(cells, **chosen)
-    numbers = rows_with(triangles, **chosen, sender="all").iloc[0]
-    pairs = cells.groupby(["sender", "receiver"]).ngroups
-    left, top, beside = 0.95, 1.05, 0.45
-    axes = canvas(left + AVERAGE + beside + 2.0 + MARGIN, top + AVERAGE + 0.42 + BAR_SPACE)
-    title = f"Average matrix, {sender_recipe} → {receiver_recipe}"
-    write_title(
-        axes, title, f"{stitches_of(objective)} · {pairs} pair{'s' * (pairs > 1)} · each layer at its relative depth"
-    )
-    bottom, right = top + AVERAGE, left + AVERAGE
-    values = average(cells, AVERAGE_POINTS)
-    draw_matrix(axes, values, left, top, AVERAGE, AVERAGE, colormap)
-    _draw_boundary(axes, left, top, 1, "solid")
-    if not math.isnan(numbers.depth_slope):
-        _draw_boundary(axes, left, top, numbers.depth_slope, (0, (4, 3)))
-    style = {"size": SMALL, "color": SOFT}
-    for tick in ("0", ".25", ".5", ".75", "1"):
-        axes.text(left - 0.07, top + float(tick) * AVERAGE, tick, ha="right", va="center_baseline", **style)
-        axes.text(left + float(tick) * AVERAGE, bottom + 0.06, tick, ha="center", va="top", **style)
-    words = {"size": LABEL, "color": SOFT, "ha": "center"}
-    axes.text(left + AVERAGE / 2, bottom + 0.24, "receiver layer, relative depth", va="top", **words)
-    axes.text(left - 0.5, top + AVERAGE / 2, "sender layer, relative depth", va="center", rotation=90, **words)
-    _write_triangle(axes, right + beside, top, numbers)
-    hatched, scale = bool(np.isnan(values).any()), scale_of(objective, networks)
-    draw_bar(axes, left, bottom + 0.42, AVERAGE, colormap=colormap, hatched=hatched, **scale)
-    return axes.figure
+def _heading_lines(name: str, summary: str, room: float, beside: float) -> list[str]:
+    """A panel's heading in lines; where it is one, its summary has room beside it."""
+    if text_width(name, HEADING, "bold") + 0.15 + text_width(summary, SMALL) <= beside:
+        return [name]
+    return [*wrapped(name, HEADING, room, "bold"), summary]
+
+
+def _write_heading(axes: Axes, x: float, y: float, lines: Sequence[str], summary: str) -> None:
+    bold = {"size": HEADING, "color": INK, "weight": "bold", "va": "baseline"}
+    if len(lines) == 1:
+        axes.text(x, y, lines[0], **bold)
+        x += text_width(lines[0], HEADING, "bold") + 0.15
+    for line in lines[:-1]:
+        axes.text(x, y, line, **bold)
+        y += 0.2
+    axes.text(x, y, summary, size=SMALL, color=SOFT, va="baseline")
 
 
 def draw_all_overviews(
@@ -246,6 +286,8 @@ def draw_all_overviews(
     recipes: Mapping[str, Iterable[tuple[str, str]]],
     colormap: str,
     formats: Sequence[str],
+    paper: Paper = NATURAL,
+    captions: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Draw `<folder>/overview_<objective>_<sender>_to_<receiver>.<format>` of each two recipes, and the controls.
 
@@ -253,7 +295,8 @@ def draw_all_overviews(
         cells, networks: the tables.
         folder: where the pictures go.
         recipes: of each objective; `OVER_REMAPPED` may be one.
-        colormap, formats: of the pictures.
+        colormap, formats, paper: of the pictures.
+        captions: of `overview` and `controls`.
 
     Raises:
         ModelstitchError: if a table lacks the objective, a pair or a network, or a file can't be written.
@@ -261,45 +304,29 @@ def draw_all_overviews(
     cells = with_excess(cells)
     for objective, pairs in recipes.items():
         for sender, receiver in pairs:
-            overview = draw_overview(cells, networks, objective, sender, receiver, colormap)
-            save(overview, [f"{folder}/overview_{objective}_{sender}_to_{receiver}.{kind}" for kind in formats])
+            overview = draw_overview(cells, networks, objective, sender, receiver, colormap, paper)
+            paths = [f"{folder}/overview_{objective}_{sender}_to_{receiver}.{kind}" for kind in formats]
+            save(overview, paths, captions.get("overview", ""))
         if objective != OVER_REMAPPED and is_measured(objective):
-            controls = draw_controls(cells, networks, objective, colormap)
-            save(controls, [f"{folder}/controls_{objective}.{kind}" for kind in formats])
+            controls = draw_controls(cells, networks, objective, colormap, paper)
+            paths = [f"{folder}/controls_{objective}.{kind}" for kind in formats]
+            save(controls, paths, captions.get("controls", ""))
 
 
-def draw_all_depths(
-    cells: pd.DataFrame,
-    networks: pd.DataFrame,
-    triangles: pd.DataFrame,
-    folder: Path | str,
-    recipes: Mapping[str, Iterable[tuple[str, str]]],
-    colormap: str,
-    formats: Sequence[str],
-) -> None:
-    """Draw the average pair of each two recipes into `<folder>/depth_<objective>_<sender>_to_<receiver>.<format>`.
-
-    Args:
-        cells, networks, triangles: the tables.
-        folder, recipes, colormap, formats: as for `draw_all_overviews`.
-
-    Raises:
-        ModelstitchError: if a table lacks the pairs, or a file can't be written.
-    """
-    cells = with_excess(cells)
-    for objective, pairs in recipes.items():
-        for sender, receiver in pairs:
-            figure = draw_depth(cells, networks, triangles, objective, sender, receiver, colormap)
-            save(figure, [f"{folder}/depth_{objective}_{sender}_to_{receiver}.{kind}" for kind in formats])
-
-
-def _grid(cells: pd.DataFrame, networks: pd.DataFrame, cell: float) -> _Grid:
-    rows, columns = (_side(cells, networks, role, cell) for role in ("sender", "receiver"))
+def _grid(cells: pd.DataFrame, networks: pd.DataFrame, cell: float, longest: float, least: float) -> _Grid:
+    rows, columns = (_side(cells, networks, role, cell, longest, least) for role in ("sender", "receiver"))
     return _Grid(cells, rows, columns, cell)
 
 
-def _side(cells: pd.DataFrame, networks: pd.DataFrame, role: str, cell: float) -> _Side:
-    """Layers of a network touch; there is a gap between networks, and a wider one between architectures."""
+def _side(cells: pd.DataFrame, networks: pd.DataFrame, role: str, cell: float, longest: float, least: float) -> _Side:
+    """Layers of a network touch; there is a gap between networks, and a wider one between architectures.
+
+    Args:
+        cells, networks, role: which networks.
+        cell: its size.
+        longest: letters of a name.
+        least: the smallest gap.
+    """
     order = [f"{role}_architecture", f"{role}_seed", f"{role}_layer"]
     layers = cells[[role, *order]].drop_duplicates().sort_values(order)
     counts = layers.groupby(role, sort=False).size()
@@ -308,18 +335,22 @@ def _side(cells: pd.DataFrame, networks: pd.DataFrame, role: str, cell: float) -
     for place, (network, count) in enumerate(zip(ids, counts, strict=True)):
         if place:
             same = network.architecture == ids[place - 1].architecture
-            edge += max(0.25 * cell, 0.03) * (1 if same else 2)
+            edge += max(0.25 * cell, least) * (1 if same else 2)
         starts.append(edge + cell * np.arange(count))
         spans.append((edge, edge + cell * count))
         edge += cell * count
     with_seed = networks.seed.nunique() > 1
     return _Side(
-        names=tuple(f"{one.architecture} s{one.seed}" if with_seed else one.architecture for one in ids),
+        names=tuple(_short(one.architecture, longest) + f" s{one.seed}" * with_seed for one in ids),
         accuracies=tuple(number(own_accuracy(networks, name)) for name in counts.index),
         layers=pd.MultiIndex.from_frame(layers[[role, f"{role}_layer"]]),
         starts=np.concatenate(starts),
         spans=tuple(spans),
     )
+
+
+def _short(name: str, longest: float) -> str:
+    return name if len(name) <= longest else name[: int(longest) - 1] + "…"
 
 
 def _heading(key: tuple[str, str, str], shown: str) -> str:
@@ -381,8 +412,8 @@ def _points(side: _Side, cell: float) -> np.ndarray:
     return np.where(middles < side.starts[found] + cell, found, len(side.starts))
 
 
-def _write_layers(axes: Axes, grid: _Grid, left: float, top: float, size: float) -> None:
-    style = {"size": size, "color": SOFT}
+def _write_layers(axes: Axes, grid: _Grid, left: float, top: float) -> None:
+    style = {"size": SMALL, "color": SOFT}
     for (_, layer), start in zip(grid.rows.layers, grid.rows.starts, strict=True):
         axes.text(left - 0.07, top + start + grid.cell / 2, str(layer), ha="right", va="center_baseline", **style)
     for (_, layer), start in zip(grid.columns.layers, grid.columns.starts, strict=True):
@@ -390,10 +421,10 @@ def _write_layers(axes: Axes, grid: _Grid, left: float, top: float, size: float)
 
 
 def _write_networks(axes: Axes, grid: _Grid, left: float, top: float) -> None:
-    """Names and own accuracies of senders and receivers, and which of them are which."""
+    """Names and own accuracies of senders and receivers, as far as there is room, and which of them are which."""
     name_style, own_style = {"size": LABEL, "color": INK}, {"size": SMALL, "color": FAINT}
     edge, ceiling = left - grid.ticks, top - grid.ticks
-    for name, own, (start, end) in zip(grid.rows.names, grid.rows.accuracies, grid.rows.spans, strict=True):
+    for name, own, (start, end) in grid.rows.shown():
         middle = top + (start + end) / 2
         if grid.annotated:
             axes.text(edge, middle - 0.02, name, ha="right", va="baseline", **name_style)
@@ -402,40 +433,9 @@ def _write_networks(axes: Axes, grid: _Grid, left: float, top: float) -> None:
             axes.text(edge - 0.3, middle, name, ha="right", va="center_baseline", **name_style)
             axes.text(edge, middle, own, ha="right", va="center_baseline", **own_style)
     turn = {"rotation": 90, "va": "bottom"} if grid.upright else {"va": "baseline"}
-    for name, own, (start, end) in zip(grid.columns.names, grid.columns.accuracies, grid.columns.spans, strict=True):
+    for name, own, (start, end) in grid.columns.shown():
         middle = left + (start + end) / 2
         axes.text(middle, ceiling - (0.3 if grid.upright else 0.15), name, ha="center", **turn, **name_style)
         axes.text(middle, ceiling, own, ha="center", **turn, **own_style)
     axes.text(edge, ceiling - 0.15, "receivers →", ha="right", va="baseline", **own_style)
     axes.text(edge, ceiling, "senders ↓", ha="right", va="baseline", **own_style)
-
-
-def _draw_boundary(axes: Axes, left: float, top: float, slope: float, dashes: str | tuple) -> None:
-    """A line of this slope from the upper left corner of the average matrix, seen on dark and on light."""
-    end = (left + AVERAGE * min(1, 1 / slope), top + AVERAGE * min(1, slope))
-    for colour, width in (("white", 2.6), (INK, 1.1)):
-        line = {"color": colour, "linewidth": width, "solid_capstyle": "butt", "dash_capstyle": "butt"}
-        axes.plot(*zip((left, top), end, strict=True), linestyle="solid" if colour == "white" else dashes, **line)
-
-
-def _write_triangle(axes: Axes, left: float, top: float, numbers: pd.Series) -> None:
-    """The triangle's numbers, each with its intervals, one below the other."""
-    small = {"size": SMALL, "color": SOFT, "va": "baseline"}
-    y = top + 0.1
-    for text, name in (
-        ("at or below the diagonal", "below"),
-        ("above it", "above"),
-        ("difference", "difference"),
-        ("best slope (dashed)", "depth_slope"),
-        ("variance explained by it", "depth_explained"),
-        ("by the diagonal", "depth_diagonal_explained"),
-        ("by equal indices", "index_diagonal_explained"),
-    ):
-        axes.text(left, y, text, **small)
-        axes.text(left + 1.95, y, number(numbers[name]), size=HEADING, color=INK, ha="right", va="baseline")
-        for over in ("images", "pairs", "seeds"):
-            low, high = (numbers.get(f"{name}_{over}_{end}", math.nan) for end in ("low", "high"))
-            if not math.isnan(low):
-                y += 0.16
-                axes.text(left + 1.95, y, f"{number(low)} to {number(high)} over {over}", ha="right", **small)
-        y += 0.3

@@ -1,5 +1,6 @@
 """Picture of one ordered pair: its matrix, each cell with its accuracy, and the names of the layers."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,6 @@ import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
-from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 
 from modelstitch.analysis.comparisons import CORRESPONDING, UNDECIDED
@@ -20,35 +20,43 @@ from modelstitch.config.stitches import REMAPPED, kind_of
 from modelstitch.figures.canvas import (
     BAR_SPACE,
     FAILED,
-    INK,
-    LABEL,
     LEAST_BAR,
-    MARGIN,
-    SMALL,
-    SOFT,
-    TITLE,
+    LEGIBLE,
     canvas,
     draw_bar,
     ink_on,
     number,
     own_accuracy,
-    plain,
     rows_with,
-    save,
     scale_of,
     short_name,
     stitches_of,
-    text_width,
     write_accuracy,
+)
+from modelstitch.figures.paper import (
+    INK,
+    LABEL,
+    MARGIN,
+    NATURAL,
+    SMALL,
+    SOFT,
+    Page,
+    Paper,
+    finish,
+    plain,
+    save,
+    text_width,
     write_title,
 )
 from modelstitch.identifiers import NetworkId
 from modelstitch.records import PairRecord
 
-CELL = 0.46  # inches, as all that follow
+CELL, LARGEST = 0.46, 0.6  # inches, as all that follow: of a figure of its own size, and at most where it fills a paper
+LETTER = 0.125  # a layer has its label where cells are as large as a line of text
 DOT = 0.028  # radius of a mark
 KEY_SPACE = 0.24  # for what the marks mean, below the colour scale
 KEY_GAP = 0.26  # for a mark before its words
+BESIDE = 0.62  # for what lies left of the layers' labels
 
 
 @dataclass(frozen=True)
@@ -66,7 +74,7 @@ class Marks:
     words: tuple[str, ...]
 
 
-def draw_record(record: PairRecord, colormap: str) -> Figure:
+def draw_record(record: PairRecord, colormap: str, paper: Paper = NATURAL) -> Page:
     """The picture of a record, whatever its networks are called."""
     about = record.attributes
     rows, columns = record.columns[0].sender_layers, [column.receiver_layer for column in record.columns]
@@ -82,6 +90,7 @@ def draw_record(record: PairRecord, colormap: str) -> Figure:
         subtitle=f"{stitches_of(about['objective'])} · the networks alone: {own}",
         colormap=colormap,
         scale={"chance": None, "words": "test accuracy"},
+        paper=paper,
     )
 
 
@@ -93,7 +102,8 @@ def draw_pair(
     receiver: str,
     colormap: str,
     comparisons: pd.DataFrame | None = None,
-) -> Figure:
+    paper: Paper = NATURAL,
+) -> Page:
     """The matrix of one ordered pair of a study, with marks where there are comparisons of the pair.
 
     Raises:
@@ -103,7 +113,7 @@ def draw_pair(
     if comparisons is not None:
         compared = (comparisons.objective == _compared(objective)) & (comparisons.sender == sender)
         comparisons = comparisons[compared & (comparisons.receiver == receiver)]
-    return _draw(pair, networks, comparisons, colormap)
+    return _draw(pair, networks, comparisons, colormap, paper)
 
 
 def draw_all(
@@ -113,6 +123,8 @@ def draw_all(
     folder: Path | str,
     colormap: str,
     formats: Sequence[str],
+    paper: Paper = NATURAL,
+    caption: str = "",
 ) -> None:
     """Draw every pair of the table into `<folder>/<objective>/<sender>/<receiver>.<format>`, and its excess.
 
@@ -124,7 +136,8 @@ def draw_all(
     compared = dict(list(comparisons.groupby(PAIR)))
     for (objective, sender, receiver), pair in with_excess(cells).groupby(PAIR, sort=False):
         paths = [Path(folder) / objective / sender / f"{receiver}.{kind}" for kind in formats]
-        save(_draw(pair, networks, compared.get((_compared(objective), sender, receiver)), colormap), paths)
+        figure = _draw(pair, networks, compared.get((_compared(objective), sender, receiver)), colormap, paper)
+        save(figure, paths, caption)
 
 
 def _compared(objective: str) -> str:
@@ -151,7 +164,9 @@ def _marks(
     return Marks(*(np.array([[(i, j) in cells for j in columns] for i in rows]) for cells in (dots, rings)), words)
 
 
-def _draw(cells: pd.DataFrame, networks: pd.DataFrame, comparisons: pd.DataFrame | None, colormap: str) -> Figure:
+def _draw(
+    cells: pd.DataFrame, networks: pd.DataFrame, comparisons: pd.DataFrame | None, colormap: str, paper: Paper
+) -> Page:
     first = cells.iloc[0]
     with_seed = networks.seed.nunique() > 1
     names, own, labels = [], [], []
@@ -176,6 +191,7 @@ def _draw(cells: pd.DataFrame, networks: pd.DataFrame, comparisons: pd.DataFrame
         colormap=colormap,
         scale=scale_of(first.objective, networks),
         marks=_marks(comparisons, first.objective, *labels),
+        paper=paper,
     )
 
 
@@ -191,7 +207,8 @@ def draw(
     colormap: str,
     scale: Mapping[str, Any],
     marks: Marks | None = None,
-) -> Figure:
+    paper: Paper = NATURAL,
+) -> Page:
     """A matrix of accuracies (rows, columns), NaN where there is no result, with its labels.
 
     Args:
@@ -201,64 +218,85 @@ def draw(
         colormap: of the accuracies, from 0 to 1.
         scale: of the colours: `chance` and `words` of `draw_bar`.
         marks: of cells, and what they mean.
+        paper: what it is drawn for; numbers are in the cells where they are legible there.
     """
     row_labels = [f"{name}  {layer}".strip() for layer, name in rows.items()]
     column_labels = [f"{layer}  {name}".strip() for layer, name in columns.items()]
     beside, above = (max(text_width(name, SMALL) for name in names) for names in (row_labels, column_labels))
-    upright = above > CELL - 0.1
-    left, top = 0.62 + beside, 1.2 + (above if upright else 0.12)
-    across, down = CELL * values.shape[1], CELL * values.shape[0]
-    widest = max(text_width(title, TITLE, "bold"), text_width(subtitle, LABEL))
-    key = sum(KEY_GAP + text_width(words, SMALL) for words in marks.words) if marks else 0
-    right = max(left + max(across, LEAST_BAR, key), MARGIN + widest)
+    left = BESIDE + beside
+    cell = CELL if paper.room == math.inf else min(LARGEST, (paper.room - left - MARGIN) / values.shape[1])
+    upright = above > cell - 0.1
+    top = 1.2 + (above if upright else 0.12)
+    across, down = cell * values.shape[1], cell * values.shape[0]
+    room = min(max(across, LEAST_BAR), paper.room - left - MARGIN)
+    key = _key_rows(marks, max(room, CELL * 6)) if marks else []
+    right = left + max(room, *(_key_width(row) for row in key), 0)
     below = top + down + BAR_SPACE
-    axes = canvas(right + MARGIN, below + (KEY_SPACE if marks else 0))
+    axes = canvas(right + MARGIN, below + KEY_SPACE * len(key))
     write_title(axes, title, subtitle)
-    _draw_cells(axes, left, top, values, diverged, colormap)
-    style = {"size": SMALL, "color": SOFT}
-    for place, name in enumerate(row_labels):
-        axes.text(left - 0.07, top + CELL * (place + 0.5), name, ha="right", va="center_baseline", **style)
-    for place, name in enumerate(column_labels):
+    _draw_cells(axes, left, top, cell, values, diverged, colormap)
+    style, every = {"size": SMALL, "color": SOFT}, math.ceil(LETTER / cell)
+    for place, name in list(enumerate(row_labels))[::every]:
+        axes.text(left - 0.07, top + cell * (place + 0.5), name, ha="right", va="center_baseline", **style)
+    for place, name in list(enumerate(column_labels))[:: every if upright else 1]:
         turn = {"rotation": 90, "va": "bottom"} if upright else {"va": "baseline"}
-        axes.text(left + CELL * (place + 0.5), top - 0.07, name, ha="center", **turn, **style)
+        axes.text(left + cell * (place + 0.5), top - 0.07, name, ha="center", **turn, **style)
     words = {"size": LABEL, "color": SOFT, "ha": "center"}
     axes.text(left + across / 2, top - 0.17 - (above if upright else 0.12), "receiver layer", va="bottom", **words)
     axes.text(left - beside - 0.28, top + down / 2, "sender layer", va="center", rotation=90, **words)
-    draw_bar(axes, left, top + down, max(across, LEAST_BAR), colormap=colormap, **scale)
+    draw_bar(axes, left, top + down, room, colormap=colormap, **scale)
     if marks:
-        _draw_marks(axes, left, top, values, marks, colormap)
-        _draw_key(axes, left, below, marks)
-    return axes.figure
+        _draw_marks(axes, left, top, cell, values, marks, colormap)
+        _draw_key(axes, left, below, key)
+    return finish(axes, paper)
 
 
-def _draw_cells(axes: Axes, left: float, top: float, values: np.ndarray, diverged: np.ndarray, colormap: str) -> None:
+def _draw_cells(
+    axes: Axes, left: float, top: float, cell: float, values: np.ndarray, diverged: np.ndarray, colormap: str
+) -> None:
     squares, colours = [], []
     for (row, column), value in np.ndenumerate(values):
-        x, y = left + CELL * column, top + CELL * row
+        x, y = left + cell * column, top + cell * row
         if np.isnan(value):
-            axes.add_patch(Rectangle((x, y), CELL, CELL, **FAILED))
+            axes.add_patch(Rectangle((x, y), cell, cell, **FAILED))
         else:
-            squares.append([(x, y), (x + CELL, y), (x + CELL, y + CELL), (x, y + CELL)])
+            squares.append([(x, y), (x + cell, y), (x + cell, y + cell), (x, y + cell)])
             colours.append(colormaps[colormap](value))
-        write_accuracy(axes, x, y, CELL, value, colormap, failure="div" if diverged[row, column] else "n/a")
+        if cell >= LEGIBLE:
+            write_accuracy(axes, x, y, cell, value, colormap, failure="div" if diverged[row, column] else "n/a")
     if squares:
-        axes.add_collection(PolyCollection(squares, facecolors=colours, edgecolors="white", linewidths=0.8))
+        seams = 0.8 if cell >= LEGIBLE else 0.3
+        axes.add_collection(PolyCollection(squares, facecolors=colours, edgecolors="white", linewidths=seams))
 
 
-def _draw_marks(axes: Axes, left: float, top: float, values: np.ndarray, marks: Marks, colormap: str) -> None:
+def _draw_marks(
+    axes: Axes, left: float, top: float, cell: float, values: np.ndarray, marks: Marks, colormap: str
+) -> None:
+    corner = min(0.07, 0.25 * cell)
     for row, column in np.argwhere(marks.undecided | marks.reference):
-        place = left + CELL * (column + 1) - 0.07, top + CELL * row + 0.07
+        place = left + cell * (column + 1) - corner, top + cell * row + corner
         ink = ink_on(np.array(colormaps[colormap](values[row, column])))
-        axes.add_patch(_mark(place, ink, filled=bool(marks.undecided[row, column])))
+        axes.add_patch(_mark(place, ink, bool(marks.undecided[row, column]), min(DOT, 0.4 * corner)))
 
 
-def _draw_key(axes: Axes, left: float, top: float, marks: Marks) -> None:
-    """What the marks mean, in one line."""
-    for words, filled in zip(marks.words, (True, False), strict=False):
-        axes.add_patch(_mark((left + 0.06, top), INK, filled))
-        axes.text(left + 0.14, top, words, size=SMALL, color=SOFT, va="center_baseline")
-        left += KEY_GAP + text_width(words, SMALL)
+def _key_rows(marks: Marks, room: float) -> list[list[tuple[str, bool]]]:
+    """What the marks mean, and whether each is filled: in one row where there is room, else in one each."""
+    entries = list(zip(marks.words, (True, False), strict=False))
+    return [entries] if _key_width(entries) <= room else [[entry] for entry in entries]
 
 
-def _mark(place: tuple[float, float], ink: str, filled: bool) -> Circle:
-    return Circle(place, DOT, facecolor=ink if filled else "none", edgecolor=ink, linewidth=0.8, zorder=3)
+def _key_width(entries: Sequence[tuple[str, bool]]) -> float:
+    return sum(KEY_GAP + text_width(words, SMALL) for words, _ in entries)
+
+
+def _draw_key(axes: Axes, left: float, top: float, rows: Sequence[Sequence[tuple[str, bool]]]) -> None:
+    for place, row in enumerate(rows):
+        x, y = left, top + KEY_SPACE * place
+        for words, filled in row:
+            axes.add_patch(_mark((x + 0.06, y), INK, filled, DOT))
+            axes.text(x + 0.14, y, words, size=SMALL, color=SOFT, va="center_baseline")
+            x += KEY_GAP + text_width(words, SMALL)
+
+
+def _mark(place: tuple[float, float], ink: str, filled: bool, radius: float) -> Circle:
+    return Circle(place, radius, facecolor=ink if filled else "none", edgecolor=ink, linewidth=0.8, zorder=3)

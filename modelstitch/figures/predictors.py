@@ -3,26 +3,25 @@
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from modelstitch.analysis.controls import OVER_REMAPPED
 from modelstitch.figures.canvas import (
-    INK,
-    LABEL,
-    MARGIN,
-    SMALL,
-    SOFT,
+    LINE,
+    arranged,
     canvas,
+    key_rows,
     number,
     open_panel,
     panel,
-    plain,
-    write_title,
+    unit_axis,
+    write_key,
+    write_lines,
 )
+from modelstitch.figures.palette import ROLES
+from modelstitch.figures.paper import INK, LABEL, MARGIN, NATURAL, SMALL, SOFT, Page, Paper, finish, plain, write_title
 from modelstitch.measures.predictors import ALL, PREDICTORS
 
-COLOURS = {"ridge": "#0969da", "trees": "#bc4c00"}
+MODELS = ("ridge", "trees")
 WORDS = {
     "probe_accuracy": "probe of the sender's layer",
     "last_column_accuracy": "stitch to the last layer",
@@ -33,38 +32,59 @@ WORDS = {
     "remapped_accuracy": "remapped accuracy",
 }
 OUTCOMES = {"accuracy": "accuracy", OVER_REMAPPED: "accuracy over remapped"}
-WIDTH, LINE, GAP, LEFT, TOP, BELOW, LEGEND = 3.2, 0.34, 0.35, 1.95, 0.75, 0.8, 0.35  # inches
+WIDTH, LEAST, ROW, GAP, LEFT, TOP, ABOVE, BELOW = 3.2, 2.2, 0.34, 0.35, 1.95, 0.86, 0.5, 0.5  # inches
+CIRCLE = {"marker": "o", "markerfacecolor": "white", "markersize": 4}
+KEY = {model: {"color": ROLES[model], "linewidth": 3} for model in MODELS} | {
+    "alone": {"color": SOFT, "linewidth": 0.8, **CIRCLE},
+    "lost without it": {"color": SOFT, "linewidth": 5, "alpha": 0.35},
+    "all": {"color": SOFT, "linewidth": 1, "linestyle": (0, (4, 2))},
+}
 
 
 @plain()
-def draw(table: pd.DataFrame) -> Figure:
-    """A panel for each two recipes (down) and outcome (across), one line per predictor; nothing of an empty table."""
+def draw(table: pd.DataFrame, paper: Paper = NATURAL) -> Page:
+    """A panel for each two recipes (down) and outcome (across), one line per predictor.
+
+    An empty table gives an empty picture.
+    """
     outcomes = [name for name in OUTCOMES if (table.outcome == name).any()]
     recipes = list(dict.fromkeys(zip(table.sender_recipe, table.receiver_recipe, strict=True)))
     names = [name for name in PREDICTORS if (table.predictor == name).any()]
-    height = LINE * max(1, len(names))
-    across, down = max(1, len(outcomes)), max(1, len(recipes))
-    page = canvas(LEFT + across * (WIDTH + GAP) + MARGIN, TOP + LEGEND + down * (height + BELOW))
+    height = ROW * max(1, len(names))
+    across, width = arranged(max(1, len(outcomes)), paper.room - LEFT - MARGIN, LEAST, WIDTH, GAP)
+    step = ABOVE + height + BELOW
+    down = -(-len(outcomes) // across)
+    whole = across * (width + GAP) - GAP
+    first = TOP + LINE * len(key_rows(KEY, LEFT + whole - MARGIN))
+    page = canvas(LEFT + whole + MARGIN, first + max(1, len(recipes) * down) * step)
     write_title(page, "What predicts a cell", "R² on pairs of networks that the regression has not seen")
-    _write_legend(page, TOP + 0.05)
+    write_key(page, MARGIN, TOP + 0.1, KEY, LEFT + whole - MARGIN)
     for row, pair in enumerate(recipes):
-        top = TOP + LEGEND + row * (height + BELOW) + 0.25
         of_pair = table[(table.sender_recipe == pair[0]) & (table.receiver_recipe == pair[1])]
         heading = "all pairs" if pair == (ALL, ALL) else " → ".join(pair)
-        page.text(MARGIN, top - 0.1, heading, size=LABEL, color=INK, weight="bold", va="baseline")
-        for column, outcome in enumerate(outcomes):
+        top = first + row * down * step + ABOVE
+        write_lines(page, MARGIN, top - 0.1, heading, LEFT - 2 * MARGIN, size=LABEL, color=INK, weight="bold")
+        for place, outcome in enumerate(outcomes):
             shown = of_pair[of_pair.outcome == outcome]
             if len(shown):
-                _draw_panel(page, LEFT + column * (WIDTH + GAP), top, height, shown, names, first=column == 0)
-    return page.figure
+                left, y = LEFT + place % across * (width + GAP), top + place // across * step
+                _draw_panel(page, left, y, width, height, shown, names, first=place % across == 0)
+    return finish(page, paper)
 
 
 def _draw_panel(
-    page: Axes, left: float, top: float, height: float, shown: pd.DataFrame, names: list[str], first: bool
+    page: Axes,
+    left: float,
+    top: float,
+    width: float,
+    height: float,
+    shown: pd.DataFrame,
+    names: list[str],
+    first: bool,
 ) -> None:
-    axes = panel(page, left, top, WIDTH, height)
+    axes = panel(page, left, top, width, height)
     words = []
-    for (model, colour), shift in zip(COLOURS.items(), (-0.17, 0.17), strict=True):
+    for (model, colour), shift in zip(((one, ROLES[one]) for one in MODELS), (-0.17, 0.17), strict=True):
         rows = shown[shown.model == model]
         whole = rows[rows.predictors == "all"].r2.iloc[0]
         words.append(f"{model} {number(whole)}")
@@ -81,29 +101,11 @@ def _draw_panel(
             axes.plot(alone.r2, y, marker="o", markersize=4, markerfacecolor="white", color=colour, zorder=3)
     axes.set(xlim=(-0.2, 1), ylim=(len(names) - 0.5, -0.5))
     axes.set_yticks(range(len(names)), [WORDS[name] for name in names] if first else [""] * len(names))
-    axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1], ["0", ".2", ".4", ".6", ".8", "1"])
+    unit_axis(axes.xaxis)
     open_panel(axes, length=2.5, width=0.5, pad=2)
     axes.axvline(0, color=SOFT, linewidth=0.6)
     about = shown.iloc[0]
-    style = {"size": SMALL, "color": SOFT, "va": "baseline"}
-    page.text(left, top - 0.1, f"{OUTCOMES[about.outcome]} · all: {', '.join(words)}", **style)
+    title = f"{OUTCOMES[about.outcome]} · all: {', '.join(words)}"
+    write_lines(page, left, top - 0.1, title, width, size=SMALL, color=SOFT)
     counts = f"{about.cells} cells of {about.pairs} pairs, {about.folds} folds"
-    page.text(left + WIDTH, top + height + 0.36, counts, ha="right", **style)
-
-
-def _write_legend(page: Axes, top: float) -> None:
-    circle = {"marker": "o", "markerfacecolor": "white", "markersize": 4, "linestyle": "none"}
-    handles = [Line2D([], [], color=colour, linewidth=3, label=model) for model, colour in COLOURS.items()]
-    handles += [
-        Line2D([], [], color=SOFT, label="alone", **circle),
-        Line2D([], [], color=SOFT, linewidth=5, alpha=0.35, label="lost without it"),
-        Line2D([], [], color=SOFT, linewidth=1, linestyle=(0, (4, 2)), label="all"),
-    ]
-    width, height = page.figure.get_size_inches()
-    place = {
-        "loc": "upper left",
-        "bbox_to_anchor": (MARGIN / width, 1 - top / height),
-        "borderaxespad": 0,
-        "borderpad": 0,
-    }
-    page.legend(handles=handles, frameon=False, fontsize=SMALL, labelcolor=SOFT, ncols=len(handles), **place)
+    page.text(left + width, top + height + 0.33, counts, size=SMALL, color=SOFT, va="baseline", ha="right")

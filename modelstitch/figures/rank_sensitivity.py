@@ -1,63 +1,86 @@
 """Picture of how accuracy falls with the rank of the sender's representations, beside a probe's."""
 
 import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.ticker import MultipleLocator, NullFormatter, ScalarFormatter
 
 from modelstitch.figures.canvas import (
-    MARGIN,
-    SMALL,
-    SOFT,
-    TITLE,
+    CHANCE,
+    LINE,
+    OWN,
+    arranged,
     canvas,
     chance_of,
     draw_references,
+    key_rows,
+    open_panel,
     own_accuracy,
+    pair_name,
     panel,
-    plain,
-    text_width,
+    space_ticks,
+    unit_axis,
     write_key,
+    write_lines,
+)
+from modelstitch.figures.palette import ROLES
+from modelstitch.figures.paper import (
+    HEADING,
+    INK,
+    MARGIN,
+    NATURAL,
+    SMALL,
+    SOFT,
+    Page,
+    Paper,
+    finish,
+    plain,
     write_title,
 )
 
-PANEL, GAP, BELOW = 1.5, 0.25, 0.85  # inches
-LEFT, TOP = 0.7, 1.3
-LINES = {"accuracy": ("#0969da", "stitch"), "probe_accuracy": ("#bc4c00", "linear probe")}
+PANEL, LEAST, GAP, ABOVE, BELOW = 1.5, 1.2, 0.25, 0.5, 0.75  # inches
+LEFT, TOP = 0.7, 0.86
+LINES = {"accuracy": ("stitch", ROLES["task"]), "probe_accuracy": ("linear probe", ROLES["probe"])}
 
 
 @plain()
-def draw(cells: pd.DataFrame, networks: pd.DataFrame) -> Figure:
+def draw(cells: pd.DataFrame, networks: pd.DataFrame, paper: Paper = NATURAL) -> Page:
     """A row of panels for each pair, one for each sender layer: both accuracies by rank.
 
     Args:
         cells: as `measures.rank_sensitivity` gives them, of all pairs.
         networks: the networks table.
+        paper: what it is drawn for.
 
     Raises:
         ModelstitchError: if a network is missing from its table.
     """
     pairs = list(cells.groupby(["sender", "receiver"], sort=False))
-    across = max(pair.sender_layer.nunique() for _, pair in pairs)
+    layers = [pair.groupby(["sender_layer", "receiver_layer"]) for _, pair in pairs]
+    across, size = arranged(max(len(one) for one in layers), paper.room - LEFT - MARGIN, LEAST, PANEL, GAP)
+    width = max(across * (size + GAP) - GAP, 2 * LEAST)
+    key = {words: {"color": colour, "linewidth": 1.4} for words, colour in LINES.values()}
+    key |= {"the receiver alone": OWN, "chance": CHANCE}
+    top = TOP + LINE * len(key_rows(key, width))
+    heights = [ABOVE + -(-len(one) // across) * (size + BELOW) for one in layers]
+    page = canvas(LEFT + width + MARGIN, top + sum(heights))
     title = "Rank of the sender's representations"
-    width = max(LEFT + across * (PANEL + GAP), MARGIN + text_width(title, TITLE, "bold")) + MARGIN
-    page = canvas(width, TOP + len(pairs) * (PANEL + BELOW) - 0.2)
-    write_title(page, title, "grey: the receiver itself · dotted: chance")
-    write_key(page, LEFT, TOP - 0.5, {words: colour for colour, words in LINES.values()})
-    for row, ((sender, receiver), pair) in enumerate(pairs):
-        for column, ((i, j), layer) in enumerate(pair.groupby(["sender_layer", "receiver_layer"])):
-            axes = panel(page, LEFT + column * (PANEL + GAP), TOP + row * (PANEL + BELOW), PANEL, PANEL)
-            for name, (colour, _) in LINES.items():
-                axes.plot(layer["rank"], layer[name], color=colour, linewidth=1.4, marker=".")
+    write_title(page, title, "accuracy by the principal components that are kept · sender layer → receiver layer")
+    write_key(page, LEFT, TOP + 0.1, key, width)
+    for ((sender, receiver), _), found, height in zip(pairs, layers, heights, strict=True):
+        name = pair_name(sender, receiver, networks.seed.nunique() > 1)
+        write_lines(page, LEFT, top + 0.2, name, width, size=HEADING, color=INK, weight="bold")
+        for place, ((i, j), layer) in enumerate(found):
+            first, row = place % across == 0, place // across
+            axes = panel(page, LEFT + place % across * (size + GAP), top + ABOVE + row * (size + BELOW), size, size)
+            for column, (_, colour) in LINES.items():
+                axes.plot(layer["rank"], layer[column], color=colour, linewidth=1.4, marker=".")
             draw_references(axes, own_accuracy(networks, receiver), chance_of(networks))
             axes.set_xscale("log", base=2)
-            axes.xaxis.set_major_formatter(ScalarFormatter())
-            axes.xaxis.set_minor_formatter(NullFormatter())
+            space_ticks(axes, size)
             axes.set_ylim(0, 1.02)
-            axes.yaxis.set_major_locator(MultipleLocator(0.2))
-            axes.tick_params(labelsize=SMALL, labelcolor=SOFT, labelleft=column == 0)
-            axes.spines[["top", "right"]].set_visible(False)
-            axes.set_title(f"{sender} → {receiver}, {i} → {j}" if not column else f"{i} → {j}", size=SMALL, loc="left")
+            unit_axis(axes.yaxis)
+            open_panel(axes, labelleft=first)
+            axes.set_title(f"{i} → {j}", size=SMALL, loc="left")
             axes.set_xlabel("rank", size=SMALL, color=SOFT)
-            if not column:
+            if first:
                 axes.set_ylabel("test accuracy", size=SMALL, color=SOFT)
-    return page.figure
+        top += height
+    return finish(page, paper)

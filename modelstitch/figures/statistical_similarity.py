@@ -3,34 +3,34 @@
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from modelstitch.analysis.agreement import INDICES, PAIR, calibrated_column, correlation, joined, most_different
-from modelstitch.figures.canvas import (
-    BAR_HEIGHT,
+from modelstitch.figures.canvas import BAR_HEIGHT, arranged, canvas, number, open_panel, panel, rows_with, unit_axis
+from modelstitch.figures.paper import (
     HEADING,
     INK,
     LABEL,
     MARGIN,
+    NATURAL,
     SMALL,
     SOFT,
-    canvas,
-    number,
-    open_panel,
-    panel,
+    Page,
+    Paper,
+    finish,
     plain,
-    rows_with,
+    wrapped,
     write_title,
 )
 
-PANEL, GAP = 1.62, 0.2  # inches, as all that follow
-LEFT, TOP, ABOVE, BELOW = 0.68, 1.2, 0.42, 0.5
+PANEL, LEAST, GAP = 1.62, 1.4, 0.25  # inches, as all that follow
+LEFT, TOP, ABOVE, BELOW = 0.68, 1.25, 0.3, 0.68
 BAR = 1.6
-TICKS = ([0, 0.25, 0.5, 0.75, 1], ["0", "", ".5", "", "1"])
 
 
 @plain()
-def draw(similarities: pd.DataFrame, cells: pd.DataFrame, objective: str, colormap: str) -> Figure:
+def draw(
+    similarities: pd.DataFrame, cells: pd.DataFrame, objective: str, colormap: str, paper: Paper = NATURAL
+) -> Page:
     """Accuracy against each calibrated index, one dot per cell, one row of panels for each two recipes.
 
     Args:
@@ -38,6 +38,7 @@ def draw(similarities: pd.DataFrame, cells: pd.DataFrame, objective: str, colorm
         cells: the cells table.
         objective: whose accuracies are shown.
         colormap: colours of the receiver's relative depth.
+        paper: what it is drawn for.
 
     Raises:
         ModelstitchError: if the cells table lacks the objective.
@@ -45,32 +46,33 @@ def draw(similarities: pd.DataFrame, cells: pd.DataFrame, objective: str, colorm
     groups = joined(similarities, rows_with(cells, objective=objective)).groupby(
         ["sender_recipe", "receiver_recipe"], sort=False
     )
-    step = ABOVE + PANEL + BELOW
-    width = LEFT + len(INDICES) * (PANEL + GAP) - GAP + MARGIN
-    page = canvas(width, TOP + len(groups) * step)
+    across, size = arranged(len(INDICES), paper.room - LEFT - MARGIN, LEAST, PANEL, GAP)
+    step = 0.2 + -(-len(INDICES) // across) * (ABOVE + size + BELOW)
+    width = across * (size + GAP) - GAP
+    page = canvas(LEFT + width + MARGIN, TOP + len(groups) * step)
     write_title(
         page,
         "Statistical and functional similarity",
         f"{objective} stitches · one dot per cell · rings: cells whose ranks by index and by accuracy differ most",
     )
-    _draw_bar(page, width - MARGIN - BAR, colormap)
+    _draw_bar(page, LEFT, TOP - 0.43, colormap)
     for row, (recipes, group) in enumerate(groups):
-        top = TOP + row * step + ABOVE
+        top = TOP + row * step + 0.2
         pairs = len(group.groupby(PAIR))
         heading = f"{' → '.join(recipes)}, {pairs} pair{'s' * (pairs != 1)}"
-        page.text(LEFT, top - ABOVE + 0.05, heading, size=HEADING, color=INK, weight="bold", va="baseline")
-        for column, index in enumerate(INDICES):
-            axes = panel(page, LEFT + column * (PANEL + GAP), top, PANEL, PANEL)
-            _draw_index(axes, group, index, colormap)
+        page.text(LEFT, top - 0.03, heading, size=HEADING, color=INK, weight="bold", va="baseline")
+        for place, index in enumerate(INDICES):
+            column, y = place % across, top + ABOVE + place // across * (ABOVE + size + BELOW)
+            axes = panel(page, LEFT + column * (size + GAP), y, size, size)
+            _draw_index(axes, group, index, size, colormap)
             axes.tick_params(labelleft=column == 0)
             if column == 0:
                 axes.set_ylabel("test accuracy", size=LABEL, color=SOFT, labelpad=3)
-    return page.figure
+    return finish(page, paper)
 
 
-def _draw_bar(page: Axes, left: float, colormap: str) -> None:
+def _draw_bar(page: Axes, left: float, top: float, colormap: str) -> None:
     """The colours of relative depth."""
-    top = MARGIN + 0.2
     extent = (left, left + BAR, top + BAR_HEIGHT, top)
     page.imshow(np.linspace(0, 1, 256)[None], cmap=colormap, extent=extent, aspect="auto", vmin=0, vmax=1)
     style = {"size": SMALL, "color": SOFT, "va": "top"}
@@ -79,7 +81,7 @@ def _draw_bar(page: Axes, left: float, colormap: str) -> None:
     page.text(left + BAR / 2, top + BAR_HEIGHT + 0.05, "receiver's layer", ha="center", **style)
 
 
-def _draw_index(axes: Axes, cells: pd.DataFrame, index: str, colormap: str) -> None:
+def _draw_index(axes: Axes, cells: pd.DataFrame, index: str, size: float, colormap: str) -> None:
     # Dots as pixels: a study can have a hundred thousand cells.
     axes.scatter(
         cells[calibrated_column(index)],
@@ -101,7 +103,7 @@ def _draw_index(axes: Axes, cells: pd.DataFrame, index: str, colormap: str) -> N
     words = f"rank correlation {number(correlation(cells, calibrated_column(index)))}"
     axes.text(0, 1.04, words, size=SMALL, color=SOFT, va="bottom")
     axes.set(xlim=(0, 1), ylim=(0, 1))
-    axes.set_xticks(*TICKS)
-    axes.set_yticks(*TICKS)
+    for axis in (axes.xaxis, axes.yaxis):
+        unit_axis(axis, (0, 0.5, 1))
     open_panel(axes, length=2.5, width=0.5, pad=2)
-    axes.set_xlabel(INDICES[index], size=SMALL, color=INK, labelpad=3)
+    axes.set_xlabel("\n".join(wrapped(INDICES[index], SMALL, size)), size=SMALL, color=INK, labelpad=3)

@@ -5,30 +5,38 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from modelstitch.analysis.depth import average
 from modelstitch.figures.canvas import (
     BAR_SPACE,
-    HEADING,
-    INK,
-    LABEL,
-    MARGIN,
-    SMALL,
-    SOFT,
+    arranged,
     canvas,
     draw_bar,
     draw_matrix,
     number,
-    plain,
     rows_with,
     stitches_of,
+    tick,
+    write_lines,
+)
+from modelstitch.figures.paper import (
+    HEADING,
+    INK,
+    LABEL,
+    MARGIN,
+    NATURAL,
+    SMALL,
+    SOFT,
+    Page,
+    Paper,
+    finish,
+    plain,
     write_title,
 )
 from modelstitch.identifiers import RECIPES
 
-SIZE, GAP, ABOVE, POINTS = 1.75, 0.32, 0.62, 256  # inches, but for the points along a matrix's side
-LEFT, TOP = 0.62, 0.75
+SIZE, LEAST, GAP, POINTS = 1.75, 1.4, 0.32, 256  # inches, but for the points along a matrix's side
+LEFT, TOP, HEAD, ABOVE, BELOW = 0.62, 0.8, 0.2, 0.35, 0.42
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,7 @@ PANELS = (
 
 
 @plain()
-def draw(cells: pd.DataFrame, objective: str, colormap: str) -> Figure:
+def draw(cells: pd.DataFrame, objective: str, colormap: str, paper: Paper = NATURAL) -> Page:
     """For each two recipes a row of matrices on axes of relative depth, one per number, the mean over their pairs.
 
     Each pair gives a point the number of its cell nearest to it. A number that the objective doesn't have is left out.
@@ -62,46 +70,49 @@ def draw(cells: pd.DataFrame, objective: str, colormap: str) -> Figure:
     shown = rows_with(cells, objective=objective)
     panels = [panel for panel in PANELS if shown[panel.column].notna().any()]
     recipes = sorted(set(zip(shown.sender_recipe, shown.receiver_recipe, strict=True)), key=_order)
-    step = ABOVE + SIZE + 0.45
-    bottom = TOP + len(recipes) * step
-    axes = canvas(LEFT + MARGIN + len(panels) * (SIZE + GAP), bottom + BAR_SPACE)
+    across, size = arranged(len(panels), paper.room - LEFT - MARGIN, LEAST, SIZE, GAP)
+    down = ABOVE + size + BELOW
+    step = HEAD + -(-len(panels) // across) * down
+    bottom, width = TOP + len(recipes) * step, across * (size + GAP) - GAP
+    axes = canvas(LEFT + width + MARGIN, bottom + BAR_SPACE)
     write_title(
         axes, "What stitches learned", f"{stitches_of(objective)} · down: sender layer, right: receiver layer, by depth"
     )
     hatched = False
     for row, pair in enumerate(recipes):
-        top = TOP + row * step + ABOVE
+        top = TOP + row * step + HEAD
         group = rows_with(shown, sender_recipe=pair[0], receiver_recipe=pair[1])
-        axes.text(LEFT, top - 0.38, " → ".join(pair), size=HEADING, color=INK, weight="bold", va="baseline")
+        axes.text(LEFT, top, " → ".join(pair), size=HEADING, color=INK, weight="bold", va="baseline")
         for place, panel in enumerate(panels):
             values = group[panel.column] / (group[panel.over] if panel.over else 1)
-            left = LEFT + place * (SIZE + GAP)
-            hatched |= _draw_matrix(axes, left, top, group.assign(shown=values), colormap)
-            axes.text(left, top - 0.1, panel.words, size=SMALL, color=INK, va="baseline")
-            mean = number(values.mean())
-            axes.text(left + SIZE, top + SIZE + 0.34, f"mean {mean}", size=SMALL, color=SOFT, ha="right", va="baseline")
-        _write_depths(axes, top)
-    room = len(panels) * (SIZE + GAP)
-    draw_bar(axes, LEFT, bottom, room, None, colormap, hatched, words="each number")
-    return axes.figure
+            left, y = LEFT + place % across * (size + GAP), top + ABOVE + place // across * down
+            hatched |= _draw_matrix(axes, left, y, size, group.assign(shown=values), colormap)
+            write_lines(axes, left, y - 0.08, panel.words, size + 0.1, size=SMALL, color=INK)
+            mean = f"mean {number(values.mean())}"
+            axes.text(left + size, y + size + 0.32, mean, size=SMALL, color=SOFT, ha="right", va="baseline")
+            if place % across == 0:
+                _write_depths(axes, y, size)
+    draw_bar(axes, LEFT, bottom - 0.1, width, None, colormap, hatched, words="each number")
+    return finish(axes, paper)
 
 
 def _order(pair: tuple[str, str]) -> list[int]:
     return [RECIPES.index(recipe) for recipe in pair]
 
 
-def _draw_matrix(axes: Axes, left: float, top: float, cells: pd.DataFrame, colormap: str) -> bool:
+def _draw_matrix(axes: Axes, left: float, top: float, size: float, cells: pd.DataFrame, colormap: str) -> bool:
     """The average of the pairs' `shown`; whether any point of it has no result."""
     values = average(cells, POINTS, "shown")
-    draw_matrix(axes, values, left, top, SIZE, SIZE, colormap)
+    draw_matrix(axes, values, left, top, size, size, colormap)
     return bool(np.isnan(values).any())
 
 
-def _write_depths(axes: Axes, top: float) -> None:
+def _write_depths(axes: Axes, top: float, size: float) -> None:
     """Of the first and last layer, beside the first matrix of a row."""
-    for tick in (0, 0.5, 1):
-        axes.text(LEFT - 0.06, top + tick * SIZE, f"{tick:g}", size=SMALL, color=SOFT, ha="right", va="center_baseline")
-        axes.text(
-            LEFT + tick * SIZE, top + SIZE + 0.17, f"{tick:g}", size=SMALL, color=SOFT, ha="center", va="baseline"
-        )
-    axes.text(LEFT - 0.4, top + SIZE / 2, "sender depth", size=LABEL, color=SOFT, ha="center", va="center", rotation=90)
+    style = {"size": SMALL, "color": SOFT}
+    for depth in (0, 0.5, 1):
+        axes.text(LEFT - 0.06, top + depth * size, tick(depth), ha="right", va="center_baseline", **style)
+        axes.text(LEFT + depth * size, top + size + 0.17, tick(depth), ha="center", va="baseline", **style)
+    axes.text(
+        LEFT - 0.42, top + size / 2, "sender depth", size=LABEL, color=SOFT, ha="center", va="center", rotation=90
+    )

@@ -1,70 +1,91 @@
 """Picture of the verdicts: how well each measure tells each control from the real thing."""
 
+from collections.abc import Mapping
+from itertools import product
+
 import matplotlib
+import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from modelstitch.analysis.verdicts import ALIKE
-from modelstitch.figures.canvas import (
+from modelstitch.figures.canvas import canvas, ink_on, number
+from modelstitch.figures.paper import (
     INK,
     LABEL,
     MARGIN,
+    NATURAL,
     SMALL,
     SOFT,
-    TITLE,
-    canvas,
-    number,
+    Page,
+    Paper,
+    finish,
     plain,
     text_width,
     write_title,
 )
 
-CELL, HEIGHT = 0.44, 0.27  # inches
+CELL, LEAST, HEIGHT = 0.46, 0.38, 0.27  # inches: of a cell, and of one that holds its number
 MAP = "PuOr"  # white where a measure tells nothing
 
 
 @plain()
-def draw(verdicts: pd.DataFrame) -> Figure:
+def draw(verdicts: pd.DataFrame, paper: Paper = NATURAL) -> Page:
     """A row for each control and a column for each measure, of cells of the same layers, over all depths.
 
     A number in brackets tells nothing apart; the name of a control that nothing should tell apart is in brackets too.
 
     Args:
         verdicts: the table, in the order in which rows and columns are shown.
+        paper: what it is drawn for. Where columns would be too narrow for numbers, rows and columns are exchanged.
     """
     shown = verdicts[verdicts.depth == "all"].set_index(["control", "measure"])
     controls, measures = (list(dict.fromkeys(shown.index.get_level_values(name))) for name in shown.index.names)
     names = {measure: measure.replace("_", " ") for measure in measures}
     alike = set(shown[shown.expected == ALIKE].index.get_level_values("control"))
-    words = {name: f"({name})" if name in alike else name for name in controls}
-    left = MARGIN + max((text_width(name, LABEL) for name in words.values()), default=1.0) + 0.12
-    top = 0.95 + max((text_width(name, LABEL) for name in names.values()), default=0.0)
+    labels = {"control": {one: f"({one})" if one in alike else one for one in controls}, "measure": names}
+    down, across = labels["control"], labels["measure"]
+    left, top = _beside(down), _above(across)
+    exchanged = left + CELL * len(across) + MARGIN > paper.room
+    if exchanged:
+        down, across = across, down
+        left, top = _beside(down), _above(across)
+    width = min(CELL, (paper.room - left - MARGIN) / max(1, len(across)))
+    axes = canvas(left + width * len(across) + MARGIN, top + HEIGHT * len(down) + MARGIN)
     title = "What tells a control from the real thing"
-    subtitle = "area under the curve, cells of the same layers · (interval holds 0.5) · (expected to be alike)"
-    written = max(text_width(title, TITLE, "bold"), text_width(subtitle, LABEL))
-    width = max(left + CELL * len(measures), MARGIN + written) + MARGIN
-    axes = canvas(width, top + HEIGHT * len(controls) + MARGIN)
-    write_title(axes, title, subtitle)
+    write_title(
+        axes, title, "area under the curve, cells of the same layers · (interval holds 0.5) · (expected to be alike)"
+    )
     colormap = matplotlib.colormaps[MAP]
-    for column, measure in enumerate(measures):
-        place = left + CELL * (column + 0.5), top - 0.08
-        axes.text(*place, names[measure], size=LABEL, color=SOFT, rotation=90, ha="center", va="bottom")
-    for row, control in enumerate(controls):
-        above = top + HEIGHT * row
-        axes.text(
-            left - 0.1, above + HEIGHT / 2, words[control], size=LABEL, color=INK, ha="right", va="center_baseline"
-        )
-        for column, measure in enumerate(measures):
-            if (control, measure) not in shown.index:
-                continue
-            found = shown.loc[control, measure]
-            corner = left + CELL * column, above
-            # Half of the scale, whose ends are too dark for a number.
-            colour = colormap(0.5 + 0.7 * (found.matched_auc - 0.5))
-            axes.add_patch(Rectangle(corner, CELL - 0.02, HEIGHT - 0.02, facecolor=colour, linewidth=0))
-            value = number(found.matched_auc)
-            if found.verdict not in ("tells apart", "the wrong way"):
-                value = f"({value})"
-            axes.text(corner[0] + CELL / 2, above + HEIGHT / 2, value, size=SMALL, ha="center", va="center_baseline")
-    return axes.figure
+    for column, words in enumerate(across.values()):
+        place = left + width * (column + 0.5), top - 0.08
+        axes.text(*place, words, size=LABEL, color=SOFT, rotation=90, ha="center", va="bottom")
+    for row, words in enumerate(down.values()):
+        middle = top + HEIGHT * (row + 0.5)
+        axes.text(left - 0.1, middle, words, size=LABEL, color=INK, ha="right", va="center_baseline")
+    for (row, one), (column, other) in product(enumerate(down), enumerate(across)):
+        key = (other, one) if exchanged else (one, other)
+        if key not in shown.index:
+            continue
+        found, corner = shown.loc[key], (left + width * column, top + HEIGHT * row)
+        # Half of the scale, whose ends are too dark for a number.
+        colour = colormap(0.5 + 0.7 * (found.matched_auc - 0.5))
+        axes.add_patch(Rectangle(corner, width - 0.02, HEIGHT - 0.02, facecolor=colour, linewidth=0))
+        value = number(found.matched_auc)
+        if found.verdict not in ("tells apart", "the wrong way"):
+            value = f"({value})"
+        middle = corner[0] + width / 2, corner[1] + HEIGHT / 2
+        if width >= LEAST:
+            ink = ink_on(np.array(colour))
+            axes.text(*middle, value, size=SMALL, color=ink, ha="center", va="center_baseline")
+    return finish(axes, paper)
+
+
+def _beside(labels: Mapping[str, str]) -> float:
+    """Room for the names of the rows."""
+    return MARGIN + max((text_width(words, LABEL) for words in labels.values()), default=1.0) + 0.12
+
+
+def _above(labels: Mapping[str, str]) -> float:
+    """Room for the title and the names of the columns."""
+    return 0.95 + max((text_width(words, LABEL) for words in labels.values()), default=0.0)

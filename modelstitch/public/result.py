@@ -12,6 +12,7 @@ from modelstitch import records
 from modelstitch.analysis import triangle
 from modelstitch.analysis.uncertainty import wilson
 from modelstitch.figures import pair as pair_figure
+from modelstitch.figures.paper import Paper
 from modelstitch.records import PairRecord
 from modelstitch.stitches.geometry import Cell
 
@@ -87,9 +88,18 @@ class Result:
         values = {column.receiver_layer: getattr(column, name) for column in self.record.columns}
         return pd.DataFrame(values, index=pd.Index(rows, name="sender_layer")).rename_axis(columns="receiver_layer")
 
-    def plot(self, colormap: str = "viridis") -> Figure:
-        """The matrix as a picture, each cell with its accuracy; it shows in a notebook, and has `savefig`."""
-        return pair_figure.draw_record(self.record, colormap)
+    def plot(self, colormap: str = "viridis", width: str = "natural", titles: bool = True) -> Figure:
+        """The matrix as a picture, each cell with its accuracy; it shows in a notebook, and has `savefig`.
+
+        Args:
+            colormap: of matplotlib.
+            width: `natural`, or exactly one `column` or `two-columns` of a paper.
+            titles: False leaves the title out, where a caption follows.
+
+        Raises:
+            ModelstitchError: if there is no such width.
+        """
+        return pair_figure.draw_record(self.record, colormap, Paper(width, titles))
 
     def save(self, path: Path | str) -> None:
         """Write the record as a study does; `modelstitch.read` reads it.

@@ -99,6 +99,8 @@ if WIDENING:
             runtime=tables_minutes,
         params:
             measure="capacity",
+            paper=PAPER,
+            caption=caption_of("capacity.rst"),
             code=code_of("draw_measure.py", modules=("modelstitch.figures.capacity",)),
         script:
             "../../workflow_scripts/draw_measure.py"

@@ -86,6 +86,8 @@ if NOISE:
             runtime=tables_minutes,
         params:
             measure="clustered_noise",
+            paper=PAPER,
+            caption=caption_of("clustered_noise_figure.rst"),
             code=code_of("draw_measure.py", modules=("modelstitch.figures.clustered_noise",)),
         script:
             "../../workflow_scripts/draw_measure.py"

@@ -142,8 +142,12 @@ if IMAGES_MEASURED:
             images=lambda wildcards, input: str(Path(input.images[0]).parents[2]),
             folder=lambda wildcards, output: str(Path(output[0]).parent),
             pairs=PAIRS_DRAWN,
-            colormap=COLORMAP,
-            formats=list(FORMATS),
+            formats=DRAWN,
+            paper=PAPER,
+            captions={
+                "pair": caption_of("generated_images_pair.rst"),
+                "metrics": caption_of("generated_images_metrics.rst"),
+            },
             tables=digest_each(generated_tables),
             code=code_of("draw_generated_images.py"),
         script:

@@ -98,6 +98,8 @@ if HACKED:
             runtime=tables_minutes,
         params:
             measure="hacking",
+            paper=PAPER,
+            caption=caption_of("hacking_figure.rst"),
             pairs=digest_each(hacked_cells),
             code=code_of("draw_measure.py", modules=("modelstitch.figures.hacking",)),
         script:

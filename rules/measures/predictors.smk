@@ -68,6 +68,8 @@ if PREDICTING:
             runtime=tables_minutes,
         params:
             measure="predictors",
+            paper=PAPER,
+            caption=caption_of("predictors_figure.rst"),
             code=code_of("draw_measure.py", modules=("modelstitch.figures.predictors",)),
         script:
             "../../workflow_scripts/draw_measure.py"

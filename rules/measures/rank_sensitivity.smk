@@ -90,6 +90,8 @@ if RANKED:
             runtime=tables_minutes,
         params:
             measure="rank_sensitivity",
+            paper=PAPER,
+            caption=caption_of("rank_sensitivity_figure.rst"),
             code=code_of("draw_measure.py", modules=("modelstitch.figures.rank_sensitivity",)),
         script:
             "../../workflow_scripts/draw_measure.py"

@@ -109,6 +109,8 @@ if SIMILARITY:
             runtime=tables_minutes,
         params:
             measure="statistical_similarity",
+            paper=PAPER,
+            caption=caption_of("statistical_similarity_figure.rst"),
             arguments={"colormap": COLORMAP},
             pairs=digest_each(pair_similarities),
             code=code_of("draw_measure.py", modules=("modelstitch.figures.statistical_similarity",)),

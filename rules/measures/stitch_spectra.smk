@@ -95,6 +95,8 @@ if SPECTRA:
             runtime=tables_minutes,
         params:
             measure="stitch_spectra",
+            paper=PAPER,
+            caption=caption_of("stitch_spectra_figure.rst"),
             arguments={"colormap": COLORMAP},
             pairs=digest_each(pair_spectra),
             code=code_of("draw_measure.py", modules=("modelstitch.figures.stitch_spectra",)),

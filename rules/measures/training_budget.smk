@@ -109,6 +109,8 @@ if GROWING:
             runtime=tables_minutes,
         params:
             measure="training_budget",
+            paper=PAPER,
+            caption=caption_of("training_budget.rst"),
             arguments={"colormap": COLORMAP},
             code=code_of("draw_measure.py", modules=("modelstitch.figures.training_budget",)),
         script:

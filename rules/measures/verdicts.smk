@@ -60,6 +60,8 @@ if JUDGED:
             runtime=tables_minutes,
         params:
             measure="verdicts",
+            paper=PAPER,
+            caption=caption_of("verdicts_figure.rst"),
             code=code_of("draw_measure.py", modules=("modelstitch.figures.verdicts",)),
         script:
             "../../workflow_scripts/draw_measure.py"

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection
+from matplotlib.text import Text
 
 from modelstitch.identifiers import NetworkId
 from modelstitch.networks.small_resnet import blocks
@@ -66,3 +67,24 @@ def colours(figure):
         if isinstance(collection, PolyCollection) and len(collection.get_facecolors())
         for path, colour in zip(collection.get_paths(), collection.get_facecolors(), strict=True)
     }
+
+
+def written(figure):
+    """Every text of a figure that is drawn, its panels' among them, with its place in pixels."""
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw(renderer)  # which makes the labels of the ticks
+    hidden = {
+        id(label)
+        for axes in figure.axes
+        for axis in (axes.xaxis, axes.yaxis)
+        for ticks in (axis.get_major_ticks(), axis.get_minor_ticks())
+        for tick in ticks
+        for label in (tick.label1, tick.label2)
+        if not axes.axison or not label.get_visible() or not _within(tick.get_loc(), axis.get_view_interval())
+    }
+    shown = [one for one in figure.findobj(Text) if one.get_visible() and one.get_text() and id(one) not in hidden]
+    return [(one, one.get_window_extent(renderer)) for one in shown]
+
+
+def _within(value, interval):
+    return min(interval) - 1e-9 <= value <= max(interval) + 1e-9

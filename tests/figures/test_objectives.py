@@ -23,7 +23,7 @@ def test_each_objective_has_a_panel_with_its_means():
     drawn = texts(figure)
     wanted = ["task", "similarity", "remapped", "task less remapped", "task", "similarity"]
     assert [text for text in drawn if text in set(wanted)] == wanted
-    assert "mean .25, agreement .12" in drawn
+    assert "mean 0.25, agreement 0.12" in drawn
     assert "trained → trained · 4 pairs" in drawn and "random → trained · 4 pairs" in drawn
 
 

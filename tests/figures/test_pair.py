@@ -14,7 +14,8 @@ from modelstitch import records
 from modelstitch.analysis import cells as cells_table
 from modelstitch.analysis.controls import with_excess
 from modelstitch.errors import ModelstitchError
-from modelstitch.figures import canvas, pair
+from modelstitch.figures import pair
+from modelstitch.figures.paper import save
 from tests.figures.drawn import NAMES, boxes, colours, make_tables, texts
 from tests.records import made
 
@@ -27,9 +28,9 @@ def test_a_pair_shows_every_accuracy_as_the_paper_prints_it():
     figure = pair.draw_pair(cells, networks, "task", "R1111_trained_s0", "R1112_trained_s0", "viridis")
     shown = texts(figure)
     assert shown[0] == "R1111 trained → R1112 trained"
-    assert "alone: .90 → .90" in shown[1]
-    assert [f".{value:02d}" for value in range(29)] + ["1.0"] == shown[2:32]
-    assert "chance .10" in shown
+    assert "alone: 0.90 → 0.90" in shown[1]
+    assert [f"0.{value:02d}" for value in range(29)] + ["1.00"] == shown[2:32]
+    assert "chance 0.10" in shown
 
 
 def test_rows_are_sender_layers_from_the_top_and_columns_receiver_layers():
@@ -175,8 +176,8 @@ def record():
 def test_a_record_is_drawn_whatever_its_networks_are_called(record):
     figure = pair.draw_record(record, "viridis")
     shown = texts(figure)
-    assert shown[:2] == ["my net → ViT/16 (mine)", "similarity stitches · the networks alone: .88 → n/a"]
-    assert shown[2:8] == [".25", ".50", "div", "n/a", ".75", "1.0"]
+    assert shown[:2] == ["my net → ViT/16 (mine)", "similarity stitches · the networks alone: 0.88 → n/a"]
+    assert shown[2:8] == ["0.25", "0.50", "div", "n/a", "0.75", "1.00"]
     assert shown[8:10] == ["1", "3"] and shown[10:13] == ["-1  image", "0  conv_proj", "2  encoder_layer_1"]
     assert not [text for text in shown if "chance" in text]
     drawn = colours(figure)
@@ -219,5 +220,5 @@ def test_a_figure_shows_in_a_notebook_and_is_written_as_a_file(record, tmp_path)
     figure = pair.draw_record(record, "viridis")
     assert figure._repr_png_().startswith(b"\x89PNG")
     for kind in ("png", "pdf", "svg"):
-        canvas.save(figure, [tmp_path / f"pair.{kind}"])
+        save(figure, [tmp_path / f"pair.{kind}"])
         assert (tmp_path / f"pair.{kind}").stat().st_size > 1000

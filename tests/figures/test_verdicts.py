@@ -32,8 +32,8 @@ def test_each_area_stands_in_its_place_in_brackets_where_it_tells_nothing():
     ]
     figure = verdicts.draw(pd.DataFrame(rows))
     written = [text.get_text() for text in figure.axes[0].texts]
-    assert {"shuffled", "image", "accuracy", "linear cka", "(.52)", ".97", ".31"} <= set(written)
-    assert ".11" not in written and len(figure.axes[0].patches) == 3
+    assert {"shuffled", "image", "accuracy", "linear cka", "(0.52)", "0.97", "0.31"} <= set(written)
+    assert "0.11" not in written and len(figure.axes[0].patches) == 3
 
 
 def test_no_verdict_is_an_empty_picture():

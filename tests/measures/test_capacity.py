@@ -59,7 +59,7 @@ def test_capacity_is_that_counted_by_hand(table):
 def test_the_figure_has_a_curve_for_each_objective(table):
     networks = pd.DataFrame({"network": [SENDER, RECEIVER], "classes": 10, "accuracy": [0.8, 0.9], "seed": 0})
     _, panel = figures.draw(table, networks).axes
-    task, remapped, *guides, chance, own = panel.lines
+    task, remapped, *guides, own, chance = panel.lines
     assert len(guides) == len(EXPECTED)
     np.testing.assert_allclose(task.get_ydata(), 0.8)
     assert task.get_xdata().tolist() == sorted(EXPECTED.values())

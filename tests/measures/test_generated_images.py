@@ -250,7 +250,7 @@ def test_a_figure_names_the_layers_shortly_and_writes_over_nothing(study, measur
 def test_the_metrics_figure_draws_a_mean_over_pairs(study):
     table, _ = study
     other = table.assign(receiver="R1112_random_s0", ssim=table.ssim / 2)
-    figure = figures.draw_metrics(pd.concat([table, other]), NETWORKS, "viridis")
+    figure = figures.draw_metrics(pd.concat([table, other]), NETWORKS)
     page, *panels = figure.axes
     assert len(panels) == 6 and [text.get_text() for text in page.texts].count("similarity stitches") == 1
     one, two, mean = (line.get_xydata() for line in panels[5].lines)  # similarity, SSIM
@@ -264,7 +264,7 @@ def test_the_metrics_figure_draws_a_mean_over_pairs(study):
 def test_figures_are_files_with_equal_bytes(study, tmp_path):
     table, folder = study
     for run in ("one", "other"):
-        figures.draw_all(table, NETWORKS, folder / "images", tmp_path / run, "viridis", ["png", "svg"])
+        figures.draw_all(table, NETWORKS, folder / "images", tmp_path / run, ["png", "svg"])
     for name in (f"generated_images/{PAIR[0]}/{PAIR[1]}", "generated_images"):
         for kind in ("png", "svg"):
             files = [tmp_path / run / f"{name}.{kind}" for run in ("one", "other")]

@@ -15,9 +15,8 @@ from modelstitch.data.images import DeviceImages
 from modelstitch.data.images import drawn as draw
 from modelstitch.errors import ModelstitchError
 from modelstitch.figures import hacking as figures
-from modelstitch.figures.hacking import PALETTE, PANELS, colours_of
+from modelstitch.figures.hacking import PANELS
 from modelstitch.fitting.pair import train_pair
-from modelstitch.identifiers import RECIPES
 from modelstitch.measures import hacking
 from modelstitch.networks.frozen import FrozenNetwork
 from modelstitch.seeds import seed_of
@@ -249,7 +248,7 @@ def test_a_figure_an_objective_shows_every_cell_in_every_panel(tmp_path, measure
     both.to_csv(tmp_path / "pair.csv", index=False)
     _, *panels = figures.draw(tables.read_all([tmp_path / "pair.csv"]), "task").axes
     for axes, panel in zip(panels, PANELS, strict=True):
-        assert axes.get_xlabel() == panel.words
+        assert axes.get_xlabel().split() == panel.words.split()
         shown = np.concatenate([dots.get_offsets() for dots in axes.collections])
         values = table[panel.column] / (table[panel.over] if panel.over else 1)
         np.testing.assert_allclose(np.ma.filled(shown, np.nan), np.stack([values, table.accuracy], axis=1))
@@ -262,17 +261,6 @@ def test_a_figure_an_objective_shows_every_cell_in_every_panel(tmp_path, measure
 def test_images_that_cannot_be_measured_on_are_refused_by_key(images, neighbours, labels, key):
     with pytest.raises(ModelstitchError, match=key):
         hacking.check(*images, neighbours, np.array(labels))
-
-
-def test_recipes_have_colours_of_their_own_as_long_as_they_last():
-    own, foreign = ("trained", "random", "calibrated"), ("pretrained", "random", "calibrated")
-    pairs = list(product(own, own))
-    assert colours_of(pairs) == dict(zip(pairs, PALETTE, strict=True))
-    others = colours_of(product(foreign, foreign))
-    assert len(set(others.values())) == 9
-    assert all(others[pair] == colours_of(pairs)[pair] for pair in pairs if "trained" not in pair)
-    every = colours_of(product(RECIPES, RECIPES))
-    assert len(every) == 16 and set(every.values()) == set(PALETTE)
 
 
 def test_networks_are_asked_in_the_precision_of_the_stitches(few_digits, trained):

@@ -77,6 +77,6 @@ def test_accuracies_begin_at_those_of_the_whole_and_fall_together(trained, digit
         assert layer.accuracy.iloc[0] > trained.about["accuracy"] - 0.1
         assert layer.accuracy.iloc[-1] < layer.accuracy.iloc[0]
         assert layer.probe_accuracy.iloc[-1] < layer.probe_accuracy.iloc[0]
-    networks = pd.DataFrame({"network": [trained.name], "accuracy": [0.9], "classes": [10]})
+    networks = pd.DataFrame({"network": [trained.name], "accuracy": [0.9], "classes": [10], "seed": [0]})
     lines = figure.draw(found, networks).axes[1].get_lines()
     np.testing.assert_array_equal(lines[0].get_ydata(), found.accuracy[found.sender_layer == 0])

@@ -12,10 +12,10 @@ from modelstitch.analysis.cells import cells
 from modelstitch.config.measures import Hacking
 from modelstitch.data.images import DeviceImages
 from modelstitch.data.images import drawn as draw
-from modelstitch.figures import canvas
 from modelstitch.figures import generated_images as generated_images_figures
 from modelstitch.figures import hacking as hacking_figures
 from modelstitch.figures import pair as pair_figures
+from modelstitch.figures.paper import save
 from modelstitch.fitting.pair import train_pair
 from modelstitch.measures import distances, generated_images, hacking, probes
 from modelstitch.networks.frozen import FrozenNetwork
@@ -389,7 +389,7 @@ def test_tables_and_figures_of_the_pair_are_made(
         assert names.tolist() == [layer.name for layer in network.layers]
         depths = table.groupby(f"{role}_layer")[f"{role}_operations_depth"].unique().explode()
         assert depths.is_monotonic_increasing and depths.between(0, 1, inclusive="neither").all()
-    canvas.save(hacking_figures.draw(measured_hacking["task"].cells, "task"), [tmp_path / "hacking.png"])
+    save(hacking_figures.draw(measured_hacking["task"].cells, "task"), [tmp_path / "hacking.png"])
     files = {}
     for objective, (own, shown) in measured_generation.items():
         files[objective] = tmp_path / f"images_{objective}.h5"

@@ -2,6 +2,7 @@
 
 import base64
 import copy
+import html
 import json
 import os
 import random
@@ -192,8 +193,9 @@ def test_nothing_changed_runs_nothing(finished):
     assert planned(finished) == {}
 
 
-def test_a_colour_redraws_figures_only(finished):
-    assert planned(finished, changed(figures={"colormap": "magma"})) == FIGURES
+@pytest.mark.parametrize("change", [{"colormap": "magma"}, {"width": "column"}, {"titles": False}])
+def test_a_colour_or_a_width_redraws_figures_only(finished, change):
+    assert planned(finished, changed(figures=change)) == FIGURES
 
 
 def test_more_epochs_retrain_stitches_and_no_network(finished):
@@ -724,6 +726,12 @@ def reported(
     shown, _ = json.JSONDecoder().raw_decode(page.rpartition("var results = ")[2])
     files = [*results.glob("figures/**/*.png"), *results.glob("tables/*.csv")]
     assert shown.keys() == {str(file.relative_to(folder)) for file in files if file.stem not in omitted}
+    sections, _ = json.JSONDecoder().raw_decode(page.rpartition("var categories = ")[2])
+    # Where two have equal labels, the report shows one.
+    for category, parts in sections.items():
+        for paths in parts.values():
+            assert len({tuple(shown[path]["labels"].items()) for path in paths}) == len(paths), category
+    assert sorted(sections)[0] == "1 All pairs at a glance" and sorted(sections)[-1] == "Tables"
     for path, entry in shown.items():
         assert base64.b64decode(entry["data_uri"].partition("base64,")[2]) == (folder / path).read_bytes()
         assert entry["caption"]
@@ -738,6 +746,15 @@ def test_the_report_has_every_figure_and_table_with_its_caption_and_needs_no_net
     assert pair["labels"] == {"sender → receiver": "R1111_random_s0 → R1112_trained_s0"}
     assert "Test accuracy of every stitch of one ordered pair" in pair["caption"]
     assert "on one colour scale" in shown["results/mini/figures/controls_task.png"]["caption"]
+    glance = [entry["labels"]["figure"] for path, entry in shown.items() if re.search("overview_|controls_", path)]
+    assert sorted(glance) == ["01 trained → trained", "05 random → trained", "99 controls"]
+    captions = (finished / "results/mini/figures").rglob("*.txt")
+    written = {path.with_suffix(".png").relative_to(finished).as_posix(): path.read_text() for path in captions}
+    assert written.keys() == {path for path in shown if path.endswith(".png")}
+    name = "results/mini/figures/depth_task_trained_to_trained.png"
+    assert written[name].startswith("Average matrix, trained → trained. Task stitches; 4 pairs")
+    caption = html.unescape(re.sub("<.*?>", "", shown[name]["caption"]))
+    assert " ".join(caption.split()) in written[name]
     assert "One row per network" in shown["results/mini/tables/networks.csv"]["caption"]
 
 
