@@ -6,7 +6,11 @@
 # make lint  formatters and linters, changing nothing
 # make lock  requirements.lock again, keeping what pyproject.toml still admits (delete it first for the newest releases)
 #
-# Each makes the virtual environment first, where it is missing or older than the lock. Another Python: make run PYTHON=python3.12
+# make help  these lines
+#
+# Each makes the virtual environment first, where it is missing or older than the lock. Another Python: make run
+# PYTHON=python3.12. PyTorch without CUDA, 3 GB less, the first time: make run TORCH=cpu (from PyTorch's own index, as uv
+# knows it; cu126, rocm6.4 and the like are others).
 
 PYTHON ?= python3
 VENV := .venv
@@ -15,13 +19,16 @@ INSTALLED := $(VENV)/installed
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: run plan test bench gallery lint lock
+.PHONY: help run plan test bench gallery lint lock
+
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' $(MAKEFILE_LIST)
 
 run: $(INSTALLED)
 	$(IN_VENV) snakemake --cores all
 
 plan: $(INSTALLED)
-	@PYTHONPATH=workflow_scripts $(IN_VENV) snakemake --dry-run --cores 1 --logger plan $(if $(STUDY),--configfile $(STUDY))
+	@$(IN_VENV) snakemake --dry-run --cores 1 $(if $(STUDY),--configfile $(STUDY))
 
 # One thread per worker: two on the same cores wait for each other.
 test: $(INSTALLED)
@@ -68,5 +75,12 @@ $(INSTALLED): requirements.lock
 		$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 			{ echo "$(PYTHON): has no venv module: install it (Debian and Ubuntu: apt-get install python3-venv)" >&2; exit 1; }; \
 		$(PYTHON) -m venv --clear $(VENV); }
+ifdef TORCH
+	$(IN_VENV) pip install --disable-pip-version-check $$(grep --only-matching '^uv==[^ ]*' requirements.lock)
+	$(IN_VENV) uv pip install --torch-backend=$(TORCH) $$(grep --only-matching -E '^torch(vision)?==[^ ]*' requirements.lock)
+	grep -v -E '^(torch|torchvision|triton|nvidia-|cuda-)' requirements.lock > $(VENV)/without-torch.lock
+	$(IN_VENV) pip install --disable-pip-version-check --requirement $(VENV)/without-torch.lock
+else
 	$(IN_VENV) pip install --disable-pip-version-check --requirement requirements.lock
+endif
 	@touch $@

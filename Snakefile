@@ -29,6 +29,7 @@ for measure in sorted(Path(workflow.basedir).glob("rules/measures/*.smk")):
 
 include: "rules/explorer.smk"
 include: "rules/forecast.smk"
+include: "rules/progress.smk"
 
 
 report: "report/study.rst"

@@ -159,6 +159,7 @@ onstart:
             file.write(bytes(65536))
     except OSError as error:
         sys.exit(f"{RESULTS}: can't be written ({error.strerror}): free space, or give write permission")
+    tell_progress()
 
 
 @cache

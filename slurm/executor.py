@@ -175,11 +175,11 @@ class Executor(plugin.Executor):
         _earlier.update({comment: job for job, comment in kept.items() if comment in planned})
         if cancelled := [job for job in left if job not in kept]:
             _run("scancel", *cancelled)
-            self.logger.info(
+            self.logger.warning(
                 f"Jobs of an earlier run of this study that still waited, cancelled: {' '.join(cancelled)}"
             )
         if kept:
-            self.logger.info(
+            self.logger.warning(
                 f"Jobs of an earlier run of this study that still run: {' '.join(kept)}. Their like waits for them, "
                 f"and takes what they leave. If they are not wanted any more: scancel {' '.join(kept)}"
             )

@@ -24,6 +24,8 @@ _failed: list[BaseException] = []
 RUN = "MODELSTITCH_RUN"  # set by slurm/executor.py
 MOST_KEPT = 4  # outputs; no job of a pair or a network has more
 _terminal = logging.StreamHandler()
+if os.environ.get("MODELSTITCH_QUIET"):  # set by the run's display, which tells the rest
+    _terminal.setLevel(logging.WARNING)
 # What the loader, the C++ library and torch say of it; a killed process says nothing.
 NO_MEMORY = ("failed to map segment", "annot allocate memory", "std::bad_alloc", "can't allocate memory")
 

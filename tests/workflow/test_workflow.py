@@ -135,7 +135,7 @@ def planned(folder: Path, study: dict | None = STUDY, *arguments: str) -> dict[s
 
 def asked(folder: Path, attempt: int) -> dict[str, set[tuple[int, int]]]:
     """Memory and minutes that the jobs of each rule would ask for at their n-th attempt."""
-    result = snakemake(folder, "-n", "--forceall", "--attempt", str(attempt))
+    result = snakemake(folder, "-n", "-p", "--forceall", "--attempt", str(attempt))
     assert result.returncode == 0, result.stderr
     resources: dict[str, set[tuple[int, int]]] = {}
     job = r"^rule (\w+):\n(?: +.*\n)*? +resources: .*\bruntime=(\d+), .*\bmem_mb=(\d+)"
@@ -186,7 +186,18 @@ def finished(tmp_path_factory) -> Path:
     result = snakemake(folder)
     assert result.returncode == 0, result.stderr
     assert "Open in a browser: results/mini/report/index.html" in result.stderr
+    lines = [line for line in result.stderr.splitlines() if " | " in line]
+    assert len(lines) == len(result.stderr.splitlines()) - 2  # which profile is used, and where to look
+    assert re.match(rf"{len(lines)} of {len(lines)} jobs, (\d+) of \1 cells, 0 s left \| ", lines[-1])
+    assert any(re.search(rf"cells.* \| stitch_pair task {TRAINED} {TRAINED}: \d+ s$", line) for line in lines)
     return folder
+
+
+def test_a_finished_study_says_so_and_where_it_is(finished):
+    result = snakemake(finished)
+    assert result.returncode == 0
+    told = "All results are there, and none is stale. Open in a browser: results/mini/report/index.html"
+    assert result.stderr.splitlines()[1:] == [told]
 
 
 def test_nothing_changed_runs_nothing(finished):
@@ -665,7 +676,8 @@ def test_a_killed_training_goes_on_from_its_checkpoint_which_goes_once_the_netwo
     assert checkpoint.exists() and not (folder / network).exists()
     result = snakemake(folder, "--", network, study=study)
     assert result.returncode == 0, result.stderr
-    assert "R1111_trained_s0.checkpoint: going on after epoch" in result.stderr
+    told = folder / "results/mini/logs/train_network/R1111_trained_s0.log"
+    assert "R1111_trained_s0.checkpoint: going on after epoch" in told.read_text()
     assert (folder / network).exists() and not checkpoint.exists()
 
 
@@ -873,11 +885,8 @@ def test_the_forecast_of_a_study_that_has_nothing_yet_counts_the_planned_jobs_an
 
 
 def plan(folder: Path, *arguments: str, study: dict | None = STUDY) -> dict[str, tuple[int, str]]:
-    """What `make plan` tells: jobs and reasons by rule."""
-    options = ("--dry-run", "--logger", "plan", *arguments)
-    environment = os.environ | {"PYTHONPATH": "workflow_scripts"}
-    start = command(folder, *options, study=study)
-    result = subprocess.run(start, cwd=folder, capture_output=True, text=True, env=environment)
+    """What a dry run tells: jobs and reasons by rule."""
+    result = snakemake(folder, "--dry-run", *arguments, study=study)
     assert result.returncode == 0, result.stdout + result.stderr
     lines = result.stdout.splitlines()
     assert len(lines) < 50 and max(map(len, lines)) < 120  # a screen

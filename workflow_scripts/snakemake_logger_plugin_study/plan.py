@@ -1,14 +1,12 @@
-"""What a dry run would do, on one screen: `make plan`, or `snakemake -n --logger plan` with this folder on PYTHONPATH.
+"""What a dry run would do, on one screen.
 
-Snakemake finds plugins by the names of their modules. Its own dry run writes some lines for each job, with all its
-files: 17 MB for the paper's study.
+Snakemake's own dry run writes some lines for each job, with all its files: 17 MB for the paper's study.
 """
 
 import sys
 from collections import Counter
-from logging import ERROR, LogRecord
+from logging import ERROR, WARNING, LogRecord
 
-from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
 # Snakemake's words for why a job runs, the first that holds being the one that is told, and ours.
@@ -23,31 +21,25 @@ REASONS = {
 }
 
 
-class LogHandler(LogHandlerBase):
-    """Counts jobs by rule and reason; tells errors as they come, and the counts at the end."""
+class Plan:
+    """Counts jobs by rule and reason, and tells the counts at the end."""
 
-    writes_to_stream = True
-    writes_to_file = False
-    has_filter = True
-    has_formatter = False
-    needs_rulegraph = False
-
-    def __post_init__(self) -> None:
+    def __init__(self) -> None:
         self.jobs: dict[str, Counter[str]] = {}
         self.failed = self.told = False
 
-    def emit(self, record: LogRecord) -> None:
-        if record.levelno >= ERROR:
-            self.failed = True
-            print(self.format(record), file=sys.stderr)
+    def hear(self, record: LogRecord, text: str) -> None:
+        """Take what Snakemake says; `text` is how it would say it."""
+        if record.levelno >= WARNING:
+            self.failed = self.failed or record.levelno >= ERROR
+            print(text, file=sys.stderr)
         elif getattr(record, "event", None) == LogEvent.JOB_INFO and record.rule_name != "all":
             self.jobs.setdefault(record.rule_name, Counter())[reason_of(record.reason)] += 1
 
-    def close(self) -> None:
+    def end(self) -> None:
         if not (self.failed or self.told):
             self.told = True
             print(table(self.jobs))
-        super().close()
 
 
 def reason_of(text: str) -> str:
