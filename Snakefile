@@ -1,9 +1,13 @@
 """A stitching study: data set, networks, stitches, measures, tables and matrices, figures."""
 
+from pathlib import Path
+
 from snakemake.utils import min_version
 
 min_version("9.20")
 
+
+CHECKOUT = Path(str(workflow.current_basedir))  # also where another workflow uses this one as a module
 
 # A study file stands alone: nothing of the default study leaks into it.
 if not workflow.overwrite_configfiles:
@@ -22,7 +26,7 @@ include: "rules/figures.smk"
 
 
 # A measure is a file: each adds what it makes to MEASURED.
-for measure in sorted(Path(workflow.basedir).glob("rules/measures/*.smk")):
+for measure in sorted(CHECKOUT.glob("rules/measures/*.smk")):
 
     include: str(measure)
 

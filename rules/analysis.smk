@@ -135,7 +135,7 @@ rule compare_published:
         mem_mb=tables_mb,
         runtime=tables_minutes,
     params:
-        numbers=digest_of([(Path(workflow.basedir) / "modelstitch/analysis/published/accuracies.csv").read_text()]),
+        numbers=digest_of([(CHECKOUT / "modelstitch/analysis/published/accuracies.csv").read_text()]),
         code=code_of("compare_published.py"),
     script:
         "../workflow_scripts/compare_published.py"

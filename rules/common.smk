@@ -113,7 +113,7 @@ KNOWN_SIZES = read_sizes(DATASET) or sources.glance(SOURCE)
 IMAGES = ancient(DATASET)
 PLAN = plan_study(STUDY_NAME)
 
-SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
+SCRIPTS = CHECKOUT / "workflow_scripts"
 # How work is run never re-runs it, so it is given as resources, not as params.
 DEVICE = STUDY.jobs.device
 LOCAL = workflow.resource_settings.nodes is None  # `workflow.local_exec` is always true when a Snakefile is read
@@ -405,7 +405,7 @@ def recipes_label(sender, receiver):
 @cache
 def caption_of(name):
     """What the report says below a figure, as plain text."""
-    source = (Path(workflow.basedir) / "report" / name).read_text()
+    source = (CHECKOUT / "report" / name).read_text()
     return " ".join(publish_doctree(source).astext().split())
 
 

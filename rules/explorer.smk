@@ -1,7 +1,7 @@
 """The explorer: the whole study in one page, `report/index.html`."""
 
 EXPLORER = RESULTS / "report/index.html"
-EXPLORER_PAGE = sorted((Path(workflow.basedir) / "modelstitch/explorer/page").iterdir())
+EXPLORER_PAGE = sorted((CHECKOUT / "modelstitch/explorer/page").iterdir())
 
 
 rule write_explorer:

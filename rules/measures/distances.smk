@@ -78,7 +78,7 @@ if HAS_DISTANCES:
         params:
             pairs=digest_each(pair_distances),
             numbers=digest_of(
-                [(Path(workflow.basedir) / "modelstitch/analysis/published/squared_errors.csv").read_text()]
+                [(CHECKOUT / "modelstitch/analysis/published/squared_errors.csv").read_text()]
             ),
             code=code_of("summarise_distances.py"),
         script:

@@ -32,7 +32,7 @@ function summary() {
     make("h3", {}, "How it was run"),
     make("dl", {}, objectives().flatMap((objective) => {
       const about = study.objectives[objective];
-      return [make("dt", {}, objective), make("dd", {}, `${format(of(objective).length)} pairs; ${format(about.train_images)} training images per stitch; ${inWords(about.settings ?? {})}; numbers of ${about.precision}; seed ${about.seed}`)];
+      return [make("dt", {}, objective), make("dd", {}, `${format(of(objective).length)} ${of(objective).length === 1 ? "pair" : "pairs"}; ${format(about.train_images)} training images per stitch; ${inWords(about.settings ?? {})}; numbers of ${about.precision}; seed ${about.seed}`)];
     }), make("dt", {}, "packages"), make("dd", {}, Object.entries(Object.values(study.objectives)[0]?.versions ?? {}).map((item) => item.join(" ")).join(", "))),
   ];
 }
