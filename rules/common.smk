@@ -254,7 +254,8 @@ def origin_of(network):
         "pretrained": ("import_network.py", "weights", "classes"),
     }.get(NetworkId.parse(network).recipe, ("initialise_network.py",))
     wildcards = SimpleNamespace(network=network)
-    weights = [digest_of_file(file, DESCRIPTIONS) for file in weights_of(wildcards)]
+    files = weights_of(wildcards) if "weights" in parts else []
+    weights = [digest_of_file(file, DESCRIPTIONS) for file in files]
     code = code_of(script, modules=(source_module(architecture_of(network).model),))
     architecture = part_of_architecture(*parts)(wildcards)
     return digest_of([origin_of_images(), architecture, own_file_of(network), *weights, STUDY.seed, code])

@@ -22,6 +22,7 @@ from modelstitch.progress import say
 # layer's probe with 10,000; the two image metrics of a generated image; a cell's statistical similarity in one order of
 # 1,000 images.
 IMAGE_SECONDS, FIGURE_SECONDS = 2e-4, 0.15
+DESCRIBING_SECONDS = 0.3  # writing a network's JSON from its header
 HACKING_SECONDS, PROBE_SECONDS, METRIC_SECONDS = 0.5 / 1000, 8 / 10_000, 1.5e-3
 SIMILARITY_SECONDS = 0.01 / 1000
 HEADINGS = (
@@ -102,6 +103,7 @@ def stages(plan: PlannedStudy, speed: Speed, dataset_jobs: int, table_jobs: int)
     images = plan.sizes.train_images + plan.sizes.test_images
     dataset = Job(start + IMAGE_SECONDS * images, bytes=disk.dataset(plan), memory=requests.dataset_mb(plan))
     networks = [network_job(plan, speed, network) for network in study.networks_needed()]
+    described = [Job(DESCRIBING_SECONDS)] * len(networks)
     pairs = [pair_jobs(plan, speed, cells) for cells in cells_of(plan)]
     cells = sum(job.cells for jobs in pairs for job in jobs)
     drawing = Job(
@@ -112,7 +114,7 @@ def stages(plan: PlannedStudy, speed: Speed, dataset_jobs: int, table_jobs: int)
     measuring = measure_jobs(plan, speed)
     return [
         Stage("data set", [dataset, *[Job(start)] * (dataset_jobs - 1)]),
-        Stage("networks", networks, study.jobs.threads),
+        Stage("networks", [*networks, *described], study.jobs.threads),
         Stage("stitches", [job for jobs in pairs for job in jobs], study.jobs.threads),
         *([Stage("measures", measuring, study.jobs.threads)] if measuring else []),
         Stage("tables and figures", [drawing, *[Job(start, memory=4000)] * (table_jobs - 1)]),

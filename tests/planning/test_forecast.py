@@ -39,10 +39,10 @@ def laptop(width: int = 8, architectures: tuple[str, ...] = ("R1111", "R1112", "
 
 def test_jobs_and_cells_are_those_of_the_study():
     found = stages(planned(laptop()), SPEED, dataset_jobs=1, table_jobs=6)
-    assert [len(stage.jobs) for stage in found] == [1, 6, 36 + 9, 6]
+    assert [len(stage.jobs) for stage in found] == [1, 2 * 6, 36 + 9, 6]
     assert sum(job.cells for job in found[2].jobs) == (4 + 1) * (5 + 6 + 7) ** 2
     cut = stages(planned(laptop(layers_per_job=3)), SPEED, dataset_jobs=2, table_jobs=6)
-    assert [len(stage.jobs) for stage in cut] == [2, 6, 15 * (2 + 2 + 3) + 45, 6]
+    assert [len(stage.jobs) for stage in cut] == [2, 2 * 6, 15 * (2 + 2 + 3) + 45, 6]
     assert sum(job.cells for job in cut[2].jobs) == (4 + 1) * (5 + 6 + 7) ** 2
     for whole, blocks in zip(found[:2], cut[:2], strict=True):
         assert sum(job.bytes for job in whole.jobs) == sum(job.bytes for job in blocks.jobs)
@@ -192,7 +192,7 @@ def test_sizes_are_those_of_the_data_set_where_it_is_there_and_else_told_as_assu
     assert ("assumed" in text) is not known
     flops = sum(operations.network(plan, f"R1111_{recipe}_s0") for recipe in ("trained", "random"))
     networks = next(line.split() for line in text.splitlines() if line.startswith("networks"))
-    assert networks[:3] == ["networks", "2", f"{flops / 1e9:,.0f}"]
+    assert networks[:3] == ["networks", "4", f"{flops / 1e9:,.0f}"]
 
 
 def test_every_family_of_a_pair_costs_its_training_by_what_it_multiplies():

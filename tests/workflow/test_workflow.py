@@ -491,7 +491,7 @@ def test_a_changed_file_of_ones_own_re_runs_its_networks_and_their_stitches(own)
 def test_other_classes_of_weights_re_run_their_network_and_no_training(own):
     turned = MINE | {"classes": MINE["classes"][::-1]}
     study = changed(networks={"architectures": ["R1111", turned]}, pairs=OWN["pairs"])
-    assert planned(own, study) == {"import_network": 1, "stitch_pair": 4, **AFTER_STITCHES}
+    assert planned(own, study) == {"import_network": 1, "describe_network": 1, "stitch_pair": 4, **AFTER_STITCHES}
 
 
 def test_weights_whose_classes_are_in_another_order_are_refused_in_one_line(own):
@@ -897,44 +897,35 @@ def plan(folder: Path, *arguments: str, study: dict | None = STUDY) -> dict[str,
 def test_a_plan_tells_jobs_and_reasons_by_rule(finished):
     assert plan(finished) == {}
     redrawn = plan(finished, study=changed(figures={"colormap": "magma"}))
-    assert redrawn == {**dict.fromkeys(FIGURES, (1, "settings or code changed")), "all": (3, "")}
+    assert redrawn == {**dict.fromkeys(FIGURES, (1, "settings or code changed")), "all": (len(FIGURES), "")}
     more = plan(finished, study=changed(networks={"architectures": ["R1111", "R1112", "R1121"]}))
     assert more["train_network"] == (1, "not there yet") and more["stitch_pair"] == (10, "not there yet")
     assert more["make_tables"] == (1, "settings or code changed")
     one = finished / f"results/mini/stitches/task/{TRAINED}/{TRAINED}.h5"
-    times = one.stat()
-    os.utime(one)
+    times, content = one.stat(), one.read_bytes()
+    one.write_bytes(content + b"more")  # a newer time alone is no reason, where Snakemake knows the contents
     jobs = plan(finished)
+    one.write_bytes(content)
     os.utime(one, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert jobs["make_tables"] == (1, "a file it reads is newer")
     assert jobs["make_matrices"] == (1, "a file it reads is made anew")
 
 
-def seconds_of_children(run) -> tuple[float, object]:
-    """Processor time that a run takes, since other tests run beside this one, and what it returns."""
-    before = os.times()
-    result = run()
-    after = os.times()
-    return after.children_user + after.children_system - before.children_user - before.children_system, result
-
-
-def test_the_papers_study_is_planned_in_seconds(finished):
+def test_the_plan_of_the_papers_study_is_a_screen(finished):
     """Some 10,000 jobs: two objectives of 1,024 pairs, and four measures."""
-    spent, jobs = seconds_of_children(lambda: plan(finished, "--configfile", "config/paper.yaml", study=None))
-    assert spent < 60  # 15 on an idle machine
+    jobs = plan(finished, "--configfile", "config/paper.yaml", study=None)
     assert [jobs[rule][0] for rule in ("train_network", "initialise_network", "stitch_pair")] == [16, 16, 2048 + 256]
     assert jobs["measure_hacking"] == (2048, "not there yet")
 
 
-def test_a_job_of_a_large_study_reads_no_more_of_it_than_it_needs(finished):
-    """One pair of 57,600: what a cluster's node does for each job, in the time of a small study."""
+def test_a_job_of_a_large_study_plans_no_more_of_it_than_it_needs(finished):
+    """One pair of 57,600."""
     architectures = [f"R{a}{b}{c}{d}" for a in (1, 2) for b in (1, 2) for c in (1, 2) for d in (1, 2)]
     study = changed(study="large", networks={"architectures": architectures, "seeds": list(range(15))})
     study["pairs"] = [{"sender": "trained", "receiver": "trained"}]
     record = "results/large/stitches/task/R1111_trained_s3/R2222_trained_s14.h5"
-    spent, jobs = seconds_of_children(lambda: planned(finished, study, record))
+    jobs = planned(finished, study, "--", record)
     assert jobs == {"prepare_dataset": 1, "train_network": 2, "stitch_pair": 1}
-    assert spent < 15  # 5 on an idle machine; a list of all pairs takes as long again
 
 
 def test_a_large_study_has_tables_in_parts_and_no_figures_of_pairs(finished):
