@@ -10,5 +10,7 @@ highlight_language = "none"
 smartquotes = False
 
 html_theme = "furo"
+html_static_path = ["site"]
+html_css_files = ["site.css"]
 html_copy_source = False
 html_show_copyright = False
