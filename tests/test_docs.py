@@ -11,12 +11,16 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
 from markdown_it import MarkdownIt
 
+from modelstitch.analysis import comparisons, gathering, matrices, tables
+from modelstitch.data import datasets
 from tests.checkout import ROOT
+from tests.records import made
 
 SITE = sorted((ROOT / "docs").rglob("*.md"))
 PAGES = [*sorted(ROOT.glob("*.md")), ROOT / "results/README.md", *SITE]
@@ -153,6 +157,51 @@ def test_python_compiles(page):
         # Not Snakemake's language, nor what tests/workflow/test_extending.py puts in the place of a line.
         if page.name != "extending.md":
             compile(block, page_id(page), "exec", ast.PyCF_ONLY_AST)
+
+
+def write_study(folder: Path) -> None:
+    """A study of two networks, stitched to each other and themselves; each accuracy is known."""
+    names = ("R1111_trained_s0", "R1122_trained_s0")
+    records = []
+    for sender, receiver in itertools.product(names, names):
+        senders, receivers = (len(made.layers_of(name)) for name in (sender, receiver))
+        columns = [made.column(layer, np.arange(1, 1 + senders) / 10 - layer / 100) for layer in range(receivers)]
+        records.append(made.write(folder / "stitches", made.record(columns, sender, receiver)))
+    gathering.gather(records, made.EVIDENCE, folder / "outcomes")
+    paths = folder / "tables/cells.csv", folder / "tables/cells.parquet"
+    tables.write_parts(gathering.cells(folder / "outcomes"), *paths)
+    for cells in tables.parts(paths[1]):
+        matrices.write_all(cells, folder / "matrices")
+    tables.write_parts(comparisons.compare(folder / "outcomes"), folder / "tables/comparisons.csv")
+    split = datasets.Split(np.arange(16, dtype=np.uint8).reshape(4, 1, 2, 2), np.arange(4) % 2)
+    datasets.write(folder / "data/dataset.h5", "made", split, split, ("a", "b"))
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory) -> Path:
+    """A folder with the results of the default study, and those of another seed."""
+    folder = tmp_path_factory.mktemp("studies")
+    for name in ("photo-digits", "photo-digits-1"):
+        write_study(folder / "results" / name)
+    return folder
+
+
+@pytest.mark.parametrize("page", ["docs/results.md", "docs/running.md", "docs/data.md"])
+def test_python_that_reads_results_runs_on_a_study(page, studies, monkeypatch):
+    monkeypatch.chdir(studies)
+    blocks = python_blocks(ROOT / page)
+    assert blocks and all("results/" in block for block in blocks)
+    for block in blocks:
+        exec(compile(block, page, "exec"), {})
+
+
+def test_the_bits_of_outcomes_are_read_as_the_page_says(studies, monkeypatch):
+    monkeypatch.chdir(studies)
+    (block,) = [block for block in python_blocks(ROOT / "docs/results.md") if "unpackbits" in block]
+    names: dict = {}
+    exec(block, names)
+    assert names["right"].shape == (len(names["outcomes"]), len(made.LABELS))
+    assert np.allclose(names["right"].mean(axis=1), names["outcomes"].accuracy)
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.suffix == ".md"], ids=page_id)
