@@ -9,6 +9,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -24,13 +25,11 @@ from tests.records import made
 
 SITE = sorted((ROOT / "docs").rglob("*.md"))
 PAGES = [*sorted(ROOT.glob("*.md")), ROOT / "results/README.md", *SITE]
-RULES = {
-    name
-    for path in [ROOT / "Snakefile", *ROOT.glob("rules/**/*.smk")]
-    for name in re.findall(r"rule (\w+):", path.read_text())
-}
-MAKEFILE = (ROOT / "Makefile").read_text()
-COMMAND = re.compile(r"(?<![\w/.-])(snakemake|make|python)(?= )")
+WORKFLOW = [ROOT / "Snakefile", *ROOT.glob("rules/**/*.smk")]
+RULES = {name for path in WORKFLOW for name in re.findall(r"rule (\w+):", path.read_text())}
+TARGETS = {*re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE), ".venv/installed"}
+SCHEMA = json.loads((ROOT / "config/schema.json").read_text())
+COMMAND = re.compile(r"(?<![\w/.-])(snakemake|make|python|pytest)(?= )")
 NOTEBOOK = ROOT / "docs/notebook.ipynb"
 
 
@@ -87,20 +86,20 @@ def test_every_relative_link_and_anchor_leads_somewhere(page):
 
 
 def missing(command: str) -> list[str]:
-    """What a command names that does not exist: studies, profiles, rules, targets of make, files."""
+    """What a command names that does not exist: studies, profiles, rules, keys, targets of make, files, modules."""
     words = shlex.split(command.split(" #")[0])
-    if words[0] == "make":
-        targets = [word for word in words[1:] if "=" not in word and not word.startswith("-")]
+    program = words.pop(0)
+    if program == "make":
         studies = [word.removeprefix("STUDY=") for word in words if word.startswith("STUDY=")]
-        return [
-            name
-            for name in targets
-            if not re.search(rf"^{re.escape(name)}:", MAKEFILE.replace("$(INSTALLED)", ".venv/installed"), re.M)
-        ] + absent(studies)
-    if words[0] == "python":
-        return absent([word for word in words if word.endswith(".py")])
+        targets = {word for word in words if "=" not in word and not word.startswith("-")}
+        return sorted(targets - TARGETS) + absent(studies)
+    if program in ("python", "pytest"):
+        modules = [name for name in after(words, "-m") if program == "python" and not find_spec(name)]
+        return modules + absent([word for word in words if word.endswith(".py")])
     found = absent(after(words, "--configfile")) + absent([f"{name}/config.yaml" for name in after(words, "--profile")])
-    targets = words[words.index("--") + 1 :] if "--" in words else words[1:2]
+    keys = [word.partition("=")[0] for word in words[words.index("--config") + 1 :]] if "--config" in words else []
+    targets = words[words.index("--") + 1 :] if "--" in words else words[:1]
+    found += [key for key in itertools.takewhile(str.isidentifier, keys) if key not in SCHEMA["properties"]]
     return found + [word for word in targets if re.fullmatch(r"[a-z_]+", word) and word not in RULES]
 
 
@@ -125,6 +124,9 @@ def test_commands_are_found_and_mistakes_in_them_too():
     assert missing("snakemake --profile slurmy") == ["slurmy/config.yaml"]
     assert missing("make plans STUDY=config/config.yaml  # what would run") == ["plans"]
     assert missing("python benchmarks/nothing.py --help") == ["benchmarks/nothing.py"]
+    assert missing("python -m modelstitch.nothing") == ["modelstitch.nothing"]
+    assert missing("pytest -q tests/test_nothing.py") == ["tests/test_nothing.py"]
+    assert missing("snakemake --cores all --config seeds=1 'figures={width: column}'") == ["seeds"]
 
 
 def test_every_study_of_the_checkout_is_in_the_pages_that_list_them():
@@ -136,7 +138,7 @@ def test_every_study_of_the_checkout_is_in_the_pages_that_list_them():
 def test_every_key_of_a_study_is_explained():
     page = (ROOT / "docs/configuration.md").read_text()
     code = " ".join(re.findall(r"`[^`]+`", page) + re.findall(r"^    .*$", page, re.MULTILINE))
-    keys = set(properties(json.loads((ROOT / "config/schema.json").read_text())))
+    keys = set(properties(SCHEMA))
     assert len(keys) > 50 and {key for key in keys if not re.search(rf"\b{key}\b", code)} == set()
 
 

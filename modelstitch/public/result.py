@@ -32,7 +32,7 @@ class Result:
 
     @property
     def accuracy(self) -> pd.DataFrame:
-        """Test accuracy of every cell: rows are sender layers, columns receiver layers. NaN for a cell without result."""
+        """Test accuracy of every cell: rows are sender layers, columns receiver layers. NaN without a result."""
         return self._frame("test_accuracy")
 
     @property
