@@ -24,7 +24,7 @@ from tests.checkout import ROOT
 from tests.records import made
 
 SITE = sorted((ROOT / "docs").rglob("*.md"))
-PAGES = [*sorted(ROOT.glob("*.md")), ROOT / "results/README.md", *SITE]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("[a-z]*/README.md")), *SITE]
 WORKFLOW = [ROOT / "Snakefile", *ROOT.glob("rules/**/*.smk")]
 RULES = {name for path in WORKFLOW for name in re.findall(r"rule (\w+):", path.read_text())}
 TARGETS = {*re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE), ".venv/installed"}
