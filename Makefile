@@ -16,7 +16,7 @@ INSTALLED := $(VENV)/installed
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: run plan test bench gallery docs lint lock
+.PHONY: run plan test bench gallery lint lock
 
 run: $(INSTALLED)
 	$(IN_VENV) snakemake --cores all
@@ -49,6 +49,7 @@ bench: $(INSTALLED)
 gallery: $(INSTALLED)
 	$(IN_VENV) modelstitch.figures.gallery docs/gallery
 
+.PHONY: docs  # a folder has this name
 docs: gallery
 	$(IN_VENV) sphinx --fail-on-warning --keep-going --nitpicky --quiet docs build/docs
 
