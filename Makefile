@@ -3,6 +3,7 @@
 # make test  the tests
 # make bench the short benchmarks, a few minutes of an idle machine: results/benchmarks/
 # make gallery  every kind of figure, of made-up numbers: docs/gallery/
+# make docs  the documentation as a site: build/docs/index.html; a warning or a broken link is an error
 # make lint  formatters and linters, changing nothing
 # make lock  requirements.lock again, keeping what pyproject.toml still admits (delete it first for the newest releases)
 #
@@ -54,6 +55,10 @@ bench: $(INSTALLED)
 
 gallery: $(INSTALLED)
 	$(IN_VENV) modelstitch.figures.gallery docs/gallery
+
+.PHONY: docs  # a folder has this name
+docs: gallery
+	$(IN_VENV) sphinx --fail-on-warning --keep-going --nitpicky --quiet docs build/docs
 
 lint: $(INSTALLED)
 	$(IN_VENV) ruff check

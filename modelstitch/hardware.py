@@ -138,7 +138,7 @@ def fast_bfloat16(device: str) -> bool:
 
     Of processors, those with AMX, and AMD's with AVX512_BF16, whose products are twice as fast. Intel's with
     AVX512_BF16 but without AMX, which a virtual machine may hide, ran it at half the rate of float32
-    (docs/performance.md). Where no /proc/cpuinfo tells the maker, the presence of the instructions decides.
+    (docs/notes/performance.md). Where no /proc/cpuinfo tells the maker, the presence of the instructions decides.
     """
     if device == "cuda" or torch.cpu._is_amx_tile_supported() or not CPUINFO.exists():
         return has_bfloat16(device)

@@ -35,7 +35,7 @@ class Layer:
     Attributes:
         index: 0 for the first; -1 is the normalised image.
         name: of the block, module or operation that gives it.
-        representation: what it gives of one image.
+        representation: the shape of its output for one image.
     """
 
     index: int
@@ -49,14 +49,14 @@ class Network:
 
     Attributes:
         module: from images (N, C, H, W) to logits (N, classes). It is kept, not copied.
-        name: of the network, in records and figures; by default that of its class.
-        image: shape (C, H, W) of the images that the module takes; by default that of the images it is given. Grey
-            images become three equal channels where it takes three, and other sizes are resized.
-        mean, std: what the module's images are normalised with, a number or one for each channel, for images of 0 to 1.
-            By default the module is given the images as they are.
-        layer_names: names of the layers after which it is cut, of `places` or of modules; by default the end of each
-            block.
-        classes: names of the classes that the logits mean, in their order.
+        name: its name in records and figures; by default the name of its class.
+        image: shape (C, H, W) of the images that the module takes; by default the shape of the images it is given. Grey
+            images become three equal channels if it takes three, and images of other sizes are resized.
+        mean, std: with which images of values from 0 to 1 are normalised, a number or one per channel. By default the
+            module is given the images as they are.
+        layer_names: names of the layers after which it is cut, from `places` or names of modules; by default the end of
+            each block.
+        classes: names of the classes, in the order of the logits.
         about: what is known of the weights: accuracy, data set, how they were trained.
         blueprint: how the module is built again from a file; None for a module of one's own.
     """
@@ -80,7 +80,7 @@ class Network:
 
     @staticmethod
     def load(path: Path | str) -> Network:
-        """The network of a file that a study made, in evaluation mode on the CPU.
+        """Read a network from a file that a study made; it is in evaluation mode, on the CPU.
 
         Raises:
             ModelstitchError: if the file is missing, damaged or of another kind.
@@ -151,12 +151,12 @@ class Network:
 
     @property
     def places(self) -> tuple[str, ...]:
-        """Names of all places where it can be cut, in order: `layer_names` are some of them."""
+        """Names of all places where the network can be cut, in order; `layer_names` chooses some of them."""
         return tuple(cut.name for cut in cutting.all_cuts(self.graph))
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """The layers in order, from the first."""
+        """The layers in order, beginning with the first."""
         return tuple(Layer(index, cut.name, cut.representation) for index, cut in enumerate(self.cuts))
 
     @property

@@ -1,4 +1,4 @@
-"""What stitching a pair gives: accuracies by layer names, predictions, the triangle, a picture; kept as a record."""
+"""What stitching a pair gives: accuracies by layer name, predictions, the triangle, a figure; a record."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,8 +23,8 @@ class Result:
     """The cells of one ordered pair.
 
     Attributes:
-        record: all that is known, as a study keeps it.
-        stitches: the trained stitches by cell (sender layer, receiver layer); empty where a file was read.
+        record: everything that is known of the pair, as a study keeps it.
+        stitches: the trained stitches by cell (sender layer, receiver layer); empty if the result was read from a file.
     """
 
     def __init__(self, record: PairRecord, stitches: Mapping[Cell, Any] | None = None) -> None:
@@ -32,24 +32,24 @@ class Result:
 
     @property
     def accuracy(self) -> pd.DataFrame:
-        """Test accuracy of every cell, senders' layers down, receivers' to the right; NaN for one without a result."""
+        """Test accuracy of every cell: rows are sender layers, columns receiver layers. NaN without a result."""
         return self._frame("test_accuracy")
 
     @property
     def interval(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Low and high ends of the accuracies' 95 % intervals over test images (Wilson's), laid out as they are."""
+        """Ends of the 95 % interval of each accuracy over test images (Wilson's): the low ends, then the high ends."""
         accuracy = self.accuracy
         ends = wilson(accuracy.to_numpy(), self.record.columns[0].test_images)
         return tuple(pd.DataFrame(end, accuracy.index, accuracy.columns) for end in ends)
 
     @property
     def relative(self) -> pd.DataFrame:
-        """The accuracies over the receiver's own."""
+        """The accuracies divided by the receiver's own accuracy."""
         return self.accuracy / self.receiver_accuracy
 
     @property
     def agreement(self) -> pd.DataFrame:
-        """How often every cell predicts what the receiver does, right or wrong, on the test images."""
+        """Share of the test images for which a cell predicts what the receiver predicts, right or wrong."""
         return self._frame("agreement")
 
     @property
@@ -59,26 +59,26 @@ class Result:
 
     @property
     def sender_accuracy(self) -> float:
-        """The sender's own, on the test images."""
+        """Accuracy of the sender alone, on the test images."""
         return float(self.record.attributes["sender_accuracy"])
 
     @property
     def receiver_accuracy(self) -> float:
-        """The receiver's own, on the test images."""
+        """Accuracy of the receiver alone, on the test images."""
         return float(self.record.attributes["receiver_accuracy"])
 
     @property
     def predictions(self) -> np.ndarray:
-        """Predicted classes, int64 (sender layers, receiver layers, test images); -1 where a cell has no result."""
+        """Predicted classes, int64, shape (sender layers, receiver layers, test images); -1 if a cell has no result."""
         found = np.stack([column.predictions.astype(np.int64) for column in self.record.columns], axis=1)
         found[self.accuracy.isna().to_numpy()] = FAILED
         return found
 
     @property
     def triangle(self) -> pd.Series:
-        """The paper's triangle in numbers: mean accuracy below the diagonal, above it, ... (docs/results.md).
+        """The paper's triangle in numbers: mean accuracy at or below the diagonal, above it, ... (docs/results.md).
 
-        All NaN where one side of the diagonal has no result.
+        All are NaN if one side of the diagonal has no result.
         """
         return pd.Series(triangle.numbers_or_nan(self._matrix(), len(self.record.sender), len(self.record.receiver)))
 
@@ -89,12 +89,12 @@ class Result:
         return pd.DataFrame(values, index=pd.Index(rows, name="sender_layer")).rename_axis(columns="receiver_layer")
 
     def plot(self, colormap: str = "viridis", width: str = "natural", titles: bool = True) -> Figure:
-        """The matrix as a picture, each cell with its accuracy; it shows in a notebook, and has `savefig`.
+        """The matrix as a figure of matplotlib, each cell with its accuracy. A notebook displays it.
 
         Args:
-            colormap: of matplotlib.
-            width: `natural`, or exactly one `column` or `two-columns` of a paper.
-            titles: False leaves the title out, where a caption follows.
+            colormap: name of a colormap of matplotlib.
+            width: `natural`, or exactly one `column` (3.3 inches) or `two-columns` (6.8 inches) of a paper.
+            titles: False leaves the title out, for a figure with a caption below it.
 
         Raises:
             ModelstitchError: if there is no such width.
@@ -102,7 +102,7 @@ class Result:
         return pair_figure.draw_record(self.record, colormap, Paper(width, titles))
 
     def save(self, path: Path | str) -> None:
-        """Write the record as a study does; `modelstitch.read` reads it.
+        """Write the record to a file, as a study does. `modelstitch.read` reads it.
 
         Raises:
             ModelstitchError: if the file can't be written.
@@ -127,7 +127,7 @@ class Result:
 
 
 def read(path: Path | str) -> Result:
-    """The result of a record, whether a study or `Result.save` wrote it; without its stitches.
+    """Read the record of a pair, written by a study or by `Result.save`. The stitches are not part of it.
 
     Raises:
         ModelstitchError: if the file is missing, damaged, or of another format version.

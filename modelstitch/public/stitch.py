@@ -1,4 +1,4 @@
-"""Two networks of one's own, stitched in one call."""
+"""Stitch two networks of your own in one call."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -39,31 +39,31 @@ def stitch(
     """Stitch every layer of a sender to every layer of a receiver, and measure how accurate the whole is.
 
     The stitched network is the receiver's suffix after layer j, on the stitch, on the sender's prefix up to layer i.
-    Only stitches are trained; both networks stay as they are (arXiv 2303.11277).
+    Only the stitches are trained; both networks stay as they are (arXiv 2303.11277).
 
     Args:
         sender, receiver: networks, or modules from images (N, C, H, W) to logits (N, classes).
         train, test: (images, labels) as arrays or tensors, or a Dataset or DataLoader of torch. Images (N, C, H, W) or
-            (N, H, W, C) are bytes, which become 0 to 1, or floating-point numbers, which are taken as they are; then a
-            network's own mean and deviation apply, where it has some.
-        objective: `task`, cross-entropy through the receiver; its controls `remapped`, on labels whose classes are
-            exchanged, `deranged`, on those of other images, `image`, from the image itself, and `marked`, on images
-            with a dot that tells the class; `similarity`, squared error to the receiver's layer's output; or `soft`,
-            `functional`, `penultimate` (docs/configuration.md).
+            (N, H, W, C) are bytes, which are scaled to 0 to 1, or floating-point numbers, which are taken as they are.
+            Then each network's own mean and deviation are applied, if it has them.
+        objective: `task`, cross-entropy through the receiver; `similarity`, squared error to the output of the
+            receiver's layer; or `soft`, `functional`, `penultimate` (docs/configuration.md). Controls of the task are
+            `remapped`, on labels whose classes are exchanged, `deranged`, on labels of other images, `image`, from the
+            image itself, and `marked`, on images with a dot whose hue is the class.
         protocol: `least-squares`, `paper` or `adam` for similarity, `fast`, `paper` or `adam` for all others.
-        layers: the sender's and the receiver's, each a list of indices or names, or None for all.
+        layers: the sender's and the receiver's layers, each a list of indices or names, or None for all.
         device: `auto`, `cpu` or `cuda`.
-        seed: of the stitches' start and of the images' order.
-        settings: single keys in place of the default study's, as a study file has them: `epochs=0.5`, `batch=64`. By
-            default one epoch of images that are shifted by up to 2 pixels and lose a square of 4 x 4;
-            `augmentation={"flip": False, "shift": 0, "cutout": 0}` leaves them as they are.
+        seed: of the random start of the stitches and of the order of the images.
+        settings: keys of a study's objective that replace those of the default study: `epochs=0.5`, `batch=64`. The
+            default is one epoch of images that are shifted by up to 2 pixels and lose a square of 4 x 4 pixels.
+            `augmentation={"flip": False, "shift": 0, "cutout": 0}` leaves the images as they are.
 
     Returns:
-        The accuracies by layer names, predictions, and what else there is (`Result`).
+        A `Result`: accuracies by layer name, predictions, intervals, the triangle, a figure.
 
     Raises:
-        ModelstitchError: if a network can't be cut or takes no such images, data or settings are of another kind, or
-            memory does not suffice.
+        ModelstitchError: if a network cannot be cut or does not take these images, if data or settings are invalid, or
+            if memory does not suffice.
     """
     chosen = default_settings(objective, protocol, settings)
     device = hardware.choose_device(device)

@@ -1,4 +1,4 @@
-"""The results of a study, opened from its folder."""
+"""Open the results of a study from its folder."""
 
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ from modelstitch.public.result import Result, read
 
 
 class StudyResults:
-    """A study's folder, `results/<study>`.
+    """The results of a study, in the folder `results/<study>`.
 
     Attributes:
         path: the folder.
@@ -34,14 +34,14 @@ class StudyResults:
 
     @cached_property
     def triangle(self) -> pd.DataFrame:
-        """The triangle of every pair, and of all pairs of each two recipes."""
+        """The triangle of every pair, and of all pairs of each combination of two recipes."""
         return self.table("triangle.csv")
 
     def table(self, name: str) -> pd.DataFrame:
-        """A table of the study, by its file's name in `tables/`.
+        """A table of the study, by the name of its file in `tables/`: "uncertainty.csv".
 
         Raises:
-            ModelstitchError: if it isn't there, with those that are.
+            ModelstitchError: if there is no such table; the message lists those that exist.
         """
         path = self.path / "tables" / name
         if not path.exists():
@@ -52,10 +52,10 @@ class StudyResults:
         return tables.read(path)
 
     def pair(self, sender: str, receiver: str, objective: str = "task") -> Result:
-        """The result of an ordered pair, by the networks' ids.
+        """The result of an ordered pair, by the ids of the two networks: "R1111_trained_s0".
 
         Raises:
-            ModelstitchError: if the study hasn't made it, or the file is another pair's.
+            ModelstitchError: if the study has not stitched this pair, or the file holds another pair.
         """
         path = self.path / "stitches" / objective / sender / f"{receiver}.h5"
         result = read(path)
@@ -63,10 +63,10 @@ class StudyResults:
         return result
 
     def network(self, network: str) -> Network:
-        """A network by its id.
+        """A network of the study, by its id.
 
         Raises:
-            ModelstitchError: if the study hasn't made it.
+            ModelstitchError: if the study has not made it.
         """
         return Network.load(self.path / "networks" / f"{network}.safetensors")
 
@@ -75,7 +75,7 @@ class StudyResults:
 
 
 def open_study(path: Path | str) -> StudyResults:
-    """The results of a study.
+    """Open the results of a study.
 
     Args:
         path: the study's folder, `results/photo-digits`.

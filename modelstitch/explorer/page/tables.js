@@ -8,7 +8,7 @@ function tablesView() {
   const data = { columns: columnsOf(columns, objects), rows: objects };
   return [
     make("h2", {}, "Tables"),
-    make("p", {}, "What each column means: docs/results.md. Tables with a row per cell are not here: their columns are the measures of the other views."),
+    make("p", {}, "What each column means: docs/results.md and docs/measures.md. Tables with a row per cell are not here: their columns are the measures of the other views."),
     make("div", { class: "controls" },
       select("table-of", "Table", names.map((one) => [one, `${sentence(one)} (${format(study.tables[one].length)} rows)`]), name, (value) => go({ table: value })),
       rows ? make("button", { type: "button", id: "table-csv", onclick: () => save(`${study.study}-${name}.csv`, csvOf({ columns: columns.map((key) => ({ key, name: key })), rows: objects }), "text/csv") }, "Save as CSV") : null),
