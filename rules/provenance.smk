@@ -78,10 +78,3 @@ def restore_provenance():
 if workflow.is_main_process and not SPARED & {*sys.argv}:
     restore_provenance()
 
-
-onsuccess:
-    keep_provenance()
-
-
-onerror:
-    keep_provenance()

@@ -1,10 +1,12 @@
 """Results that are copied to another checkout, without Snakemake's own folder: what is stale is told there too."""
 
 import os
+import re
 import shutil
 
 import pytest
 
+from tests.checkout import ROOT
 from tests.workflow.test_workflow import AFTER_STITCHES, FIGURES, changed, checkout, planned, snakemake
 
 DATA = "results/mini/data/dataset.h5"
@@ -31,6 +33,13 @@ def elsewhere(finished, tmp_path):
         for path in (folder / "results/mini" / part).iterdir():
             os.utime(path)
     return folder
+
+
+def test_each_handler_stands_once():
+    """Snakemake heeds the last of each kind alone: a second one, in whatever file, would silence the first."""
+    texts = [path.read_text() for path in (ROOT / "Snakefile", *(ROOT / "rules").rglob("*.smk"))]
+    handlers = re.findall(r"^(onstart|onsuccess|onerror):", "\n".join(texts), re.MULTILINE)
+    assert sorted(handlers) == ["onerror", "onstart", "onsuccess"]
 
 
 def test_what_is_stale_is_told_in_another_checkout_and_nothing_else_is(elsewhere):
