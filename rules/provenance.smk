@@ -77,4 +77,3 @@ def restore_provenance():
 
 if workflow.is_main_process and not SPARED & {*sys.argv}:
     restore_provenance()
-
