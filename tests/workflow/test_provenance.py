@@ -3,6 +3,8 @@
 import os
 import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -66,6 +68,28 @@ def test_results_of_which_nothing_tells_what_made_them_are_refused(elsewhere):
     assert planned(elsewhere, STUDY) == {}
     study = changed(**{**STUDY, "stitches": {"task": {"epochs": 2}}})
     assert planned(elsewhere, study) == {"stitch_pair": 1, **AFTER_STITCHES}
+
+
+def modelstitch(folder, *arguments):
+    command = [sys.executable, "-m", "modelstitch", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+def test_an_archive_is_a_study_in_another_checkout_with_nothing_to_do(finished, tmp_path):
+    """Its images stayed where they are: the data set stands for them."""
+    modelstitch(finished, "archive", "results/mini", str(tmp_path / "mini.zip"))
+    folder = checkout(tmp_path / "elsewhere")
+    shutil.rmtree(folder / "images")
+    told = modelstitch(folder, "restore", str(tmp_path / "mini.zip"))
+    assert told.endswith("snakemake -n --configfile config/mini.yaml\n")
+    result = snakemake(folder, "-n", "--configfile", "config/mini.yaml", study=None)
+    assert "Nothing to be done" in result.stderr + result.stdout, result.stderr
+    study = changed(**{**STUDY, "stitches": {"task": {"epochs": 2}}})
+    assert planned(folder, study) == {"stitch_pair": 1, **AFTER_STITCHES}
+    study = changed(**{**STUDY, "dataset": {"resize": 16}})
+    assert "images: no such file or folder" in snakemake(folder, "-n", study=study).stderr
+    told = modelstitch(folder, "provenance", "results/mini/tables/cells.csv")
+    assert "rule      make_tables" in told and " torch " in told and "seed: 0" in told and "machine   " in told
 
 
 def test_a_damaged_account_is_named(elsewhere):
