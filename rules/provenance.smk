@@ -17,13 +17,6 @@ KNOWN = Path(".snakemake/provenance") / STUDY.study
 SPARED = {"--touch", "-t", "--unlock", "--lint", "-l", "--version"}
 
 
-def kept_provenance():
-    try:
-        return account.read(PROVENANCE)
-    except ModelstitchError as error:
-        sys.exit(str(error))
-
-
 def records_of(store, since):
     """Snakemake's records that are not older than a time, by the file within the study's folder; temporary ones too."""
     folder = Path(store.path, "metadata")
@@ -38,7 +31,10 @@ def records_of(store, since):
 
 def keep_provenance():
     """Write down what made each result, under a new id, which this checkout knows from now on; and the settings."""
-    kept = kept_provenance()
+    try:
+        kept = account.read(PROVENANCE)
+    except ModelstitchError:
+        kept = account.Account()  # this checkout knows all that it told
     for name, record in records_of(FilePersistence(), PROVENANCE.stat().st_mtime if kept.lines else 0):
         kept.lines[name] = {"record": record, "by": next(filter(None, map(maker_of, record["log"])), None)}
     kept.identity = uuid.uuid4().hex
@@ -50,10 +46,13 @@ def keep_provenance():
 
 def restore_provenance():
     """Tell Snakemake what made results that came from elsewhere, and refuse those of which nothing tells it."""
-    kept = kept_provenance()
-    identity = kept.identity
-    if identity and KNOWN.exists() and KNOWN.read_text() == identity:
-        return
+    try:
+        identity = account.read(PROVENANCE, identity_alone=True).identity
+        if identity and KNOWN.exists() and KNOWN.read_text() == identity:
+            return
+        kept = account.read(PROVENANCE)
+    except ModelstitchError as error:
+        sys.exit(str(error))
     store = FilePersistence()
     for name, line in kept.lines.items():
         try:

@@ -17,7 +17,8 @@ from modelstitch.errors import ModelstitchError, first_line, printable
 from modelstitch.files import replacing
 
 NAME = "provenance.jsonl.gz"
-LONGEST, MOST = 2**26, 2**32  # bytes of a line, and of all: what 57,600 pairs take, ten times
+LONGEST, MOST = 2**26, 2**31  # bytes of a line, and of all: several times what 57,600 pairs take
+DAMAGE = (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, AttributeError, RecursionError, MemoryError)
 SHOWN = 3  # of many inputs
 
 
@@ -50,8 +51,12 @@ class Account:
         return (min(starts), max(ends)) if starts and ends else None
 
 
-def read(path: Path | str) -> Account:
+def read(path: Path | str, identity_alone: bool = False) -> Account:
     """The account of a study, empty where there is none.
+
+    Args:
+        path: of the file.
+        identity_alone: whether no line is read but the first, which takes no time.
 
     Raises:
         ModelstitchError: if it is damaged, or tells of files elsewhere.
@@ -64,11 +69,13 @@ def read(path: Path | str) -> Account:
                 if len(text) == LONGEST or total > MOST:
                     raise ValueError("it is longer than any study's")
                 _add(account, json.loads(text))
+                if identity_alone:
+                    break
         if not account.identity:
             raise ValueError("it is empty")
     except FileNotFoundError:
         return Account()
-    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except DAMAGE as error:
         raise ModelstitchError(
             f"{path}: is damaged ({printable(first_line(error))}): copy it again, or remove it with all results of the "
             "study"

@@ -70,6 +70,7 @@ def test_what_is_written_is_read(tmp_path):
     told = Account("7", {"tables/a.csv": {"record": RECORD, "by": None}})
     account.write(tmp_path / account.NAME, told)
     assert account.read(tmp_path / account.NAME) == told
+    assert account.read(tmp_path / account.NAME, identity_alone=True) == Account("7")
     assert account.read(tmp_path / "nowhere.jsonl.gz") == Account()
 
 

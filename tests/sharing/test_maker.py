@@ -1,6 +1,8 @@
 """Who makes a result: told by what is there, and read back from a job's log."""
 
+import platform
 import subprocess
+from importlib import metadata
 
 import modelstitch
 from modelstitch.sharing.maker import commit_of, describe_maker, maker_of, to_line
@@ -29,9 +31,6 @@ def test_a_commit_is_that_of_the_checkout_and_says_what_differs(tmp_path):
 
 
 def test_a_maker_is_told_by_releases_and_machine_and_never_by_name():
-    import platform
-    from importlib import metadata
-
     maker = describe_maker({"seed": 3})
     assert maker["versions"]["modelstitch"] == modelstitch.__version__
     assert maker["versions"]["torch"] == metadata.version("torch")

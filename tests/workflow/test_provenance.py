@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from modelstitch.sharing import account
 from tests.checkout import ROOT
 from tests.workflow.test_workflow import AFTER_STITCHES, FIGURES, changed, checkout, planned, snakemake
 
@@ -92,8 +93,17 @@ def test_an_archive_is_a_study_in_another_checkout_with_nothing_to_do(finished, 
     assert "rule      make_tables" in told and " torch " in told and "seed: 0" in told and "machine   " in told
 
 
-def test_a_damaged_account_is_named(elsewhere):
-    account = elsewhere / "results/mini/provenance.jsonl.gz"
-    account.write_bytes(account.read_bytes()[:-100])
+def test_a_damaged_account_is_named_and_one_that_was_read_before_is_written_anew(elsewhere):
+    path = elsewhere / "results/mini/provenance.jsonl.gz"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-100])
     result = snakemake(elsewhere, "-n", study=STUDY)
     assert result.returncode == 1 and "results/mini/provenance.jsonl.gz: is damaged" in result.stderr
+    path.write_bytes(whole)
+    assert snakemake(elsewhere, "-n", study=STUDY).returncode == 0
+    told = account.read(path).lines
+    path.write_bytes(whole[:-100])
+    (elsewhere / "results/mini/tables/failures.csv").unlink()
+    result = snakemake(elsewhere, study=STUDY)
+    assert result.returncode == 0, result.stderr
+    assert account.read(path).lines.keys() == told.keys()
