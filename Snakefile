@@ -59,6 +59,12 @@ rule all:
     localrule: True
 
 
+# The only ones: Snakemake heeds the last of each.
 onsuccess:
+    keep_provenance()
     if EXPLORER.is_file():
         print(f"Open in a browser: {EXPLORER}", file=sys.stderr)
+
+
+onerror:
+    keep_provenance()

@@ -1,4 +1,4 @@
-"""`python -m modelstitch layers <model>`: where a network can be cut, and which layers it has by default."""
+"""What is asked of a network or a study beside a run: `python -m modelstitch --help`."""
 
 from __future__ import annotations
 
@@ -34,6 +34,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     layers.add_argument("--stem", choices=("own", "small"), default="own", help="small: for small images")
     layers.set_defaults(command=list_layers)
+    provenance = commands.add_parser("provenance", help="say what made a file of a study")
+    provenance.add_argument("file", help="results/<study>/tables/cells.csv, or any other result")
+    provenance.set_defaults(command=tell_provenance)
+    archive = commands.add_parser("archive", help="make a study one zip")
+    archive.add_argument("study", help="results/<study>")
+    archive.add_argument("file", nargs="?", help="the zip; by default <study>.zip")
+    archive.set_defaults(command=archive_study)
+    restore = commands.add_parser("restore", help="bring a study back from its zip, without a run of it")
+    restore.add_argument("file", help="the zip")
+    restore.set_defaults(command=restore_study)
     given = parser.parse_args(arguments)
     try:
         print(given.command(given))
@@ -75,6 +85,40 @@ def list_layers(given: argparse.Namespace) -> str:
             "Others: list names under `layers` of the architecture in a study, or Network(module, layer_names=[...]).",
         ]
     )
+
+
+def tell_provenance(given: argparse.Namespace) -> str:
+    """What made a file of a study.
+
+    Raises:
+        ModelstitchError: if nothing tells it.
+    """
+    from modelstitch.sharing import account
+
+    return account.describe(given.file)
+
+
+def archive_study(given: argparse.Namespace) -> str:
+    """Make a study one zip.
+
+    Raises:
+        ModelstitchError: if it can't be archived, or the zip not written.
+    """
+    from modelstitch.sharing import archive
+
+    path = archive.write(given.study, given.file)
+    return f"{path}: {path.stat().st_size:,} bytes"
+
+
+def restore_study(given: argparse.Namespace) -> str:
+    """Bring a study back from its zip, below the working directory.
+
+    Raises:
+        ModelstitchError: if the zip is damaged or refused, or the study is there already.
+    """
+    from modelstitch.sharing import restoring
+
+    return "\n".join(restoring.restore(given.file))
 
 
 def _network(given: argparse.Namespace) -> Network:

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import yaml
 from docutils.core import publish_doctree
+from snakemake.persistence.file import FilePersistence
 from snakemake.utils import update_config
 
 from modelstitch.analysis.controls import OVER_REMAPPED
@@ -92,7 +93,8 @@ def plan_study(source):
         modules=["modelstitch.planning.description_of", *(source_module(one.model) for one in places.values())]
     )
     try:
-        sources.check(SOURCE)
+        if not DATASET.is_file():
+            sources.check(SOURCE)
         plan = PlannedStudy(STUDY, sizes, describe_all(places, sizes, DESCRIPTIONS, code))
         plan.check_layers(source)
     except ModelstitchError as error:
@@ -229,15 +231,54 @@ def architecture_of(network):
     return STUDY.networks.complete(NetworkId.parse(network).architecture)
 
 
+def own_file(architecture):
+    """The Python file that a network of one's own is built by, which need not be there; "" for any other."""
+    path = Path(architecture.model.rpartition(":")[0])
+    return str(path) if path.suffix == ".py" else ""
+
+
+def own_files():
+    """Python files of all networks of one's own in the study."""
+    named = (own_file(STUDY.networks.complete(one.name)) for one in STUDY.networks.architectures)
+    return sorted(set(filter(None, named)))
+
+
 def own_file_of(network):
     """Digest of the Python file that a network of one's own is built by; "" for any other."""
-    path = Path(architecture_of(network).model.rpartition(":")[0])
-    return digest_of([path.read_text()]) if path.suffix == ".py" and path.is_file() else ""
+    path = own_file(architecture_of(network))
+    return digest_of([Path(path).read_text()]) if path and Path(path).is_file() else ""
+
+
+@cache
+def origin_without_images():
+    """What the data set owes to images that are not here, in a folder that came without them; None of any other.
+
+    Nothing can be made of images that are gone, and the data set holds them all: what made it stands for them.
+    """
+    if SOURCE["source"] != "imagefolder" or Path(SOURCE["path"]).exists() or not DATASET.is_file():
+        return None
+    record = FilePersistence()._read_record(str(DATASET))
+    params = (record.params if record else None) or []
+    origins = [param[1:-1] for param in params if re.fullmatch("'[0-9a-f]{16}'", param)]
+    return origins[0] if origins and repr(SOURCE) in params else None
+
+
+def files_of_images():
+    """What the data set is made of: nothing where it came without, or a mistake."""
+    if origin_without_images():
+        return []
+    try:
+        sources.check(SOURCE)
+    except ModelstitchError as error:
+        sys.exit(str(error))
+    return sources.input_files(SOURCE)
 
 
 @cache
 def origin_of_images():
     """What the data set owes to the study, to its files and to the code."""
+    if origin := origin_without_images():
+        return origin
     archives = sources.input_files(SOURCE) if SOURCE["source"] == "imagefolder" else []
     contents = [digest_of_file(file, DESCRIPTIONS) for file in archives]
     return digest_of([SOURCE, sources.fingerprint(SOURCE), *contents, code_of("prepare_dataset.py")])

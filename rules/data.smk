@@ -28,7 +28,7 @@ if ABSENT:
 
 rule prepare_dataset:
     input:
-        sources.input_files(SOURCE),
+        files_of_images(),
     output:
         DATASET,
     log:

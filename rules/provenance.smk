@@ -1,31 +1,20 @@
 """What made each result, kept beside the results: a folder that was copied without `.snakemake` says what is stale."""
 
-import gzip
 import json
 import uuid
 from base64 import urlsafe_b64decode
 
 from snakemake.persistence import MetadataRecord
-from snakemake.persistence.file import FilePersistence
 
+from modelstitch.errors import first_line
 from modelstitch.files import replacing
+from modelstitch.sharing import account, snapshot
+from modelstitch.sharing.maker import maker_of
 
-PROVENANCE = RESULTS / "provenance.jsonl.gz"
+PROVENANCE = RESULTS / account.NAME
 KNOWN = Path(".snakemake/provenance") / STUDY.study
 # Commands that make results known, or leave them alone.
 SPARED = {"--touch", "-t", "--unlock", "--lint", "-l", "--version"}
-
-
-def kept_provenance():
-    """Its id, and Snakemake's own records of what made each result, by the file within the study's folder."""
-    if not PROVENANCE.exists():
-        return None, {}
-    try:
-        with gzip.open(PROVENANCE, "rt", encoding="utf-8") as lines:
-            identity = json.loads(next(lines))["id"]
-            return identity, {line["file"]: line["record"] for line in map(json.loads, lines)}
-    except (OSError, EOFError, ValueError, KeyError, TypeError, StopIteration) as error:
-        sys.exit(f"{PROVENANCE}: is damaged ({error}): copy it again, or remove it with all results of the study")
 
 
 def records_of(store, since):
@@ -41,26 +30,36 @@ def records_of(store, since):
 
 
 def keep_provenance():
-    """Write down what made each result, under a new id, which this checkout knows from now on."""
-    _, kept = kept_provenance()
-    kept |= records_of(FilePersistence(), PROVENANCE.stat().st_mtime if kept else 0)
-    identity = uuid.uuid4().hex
-    with replacing(PROVENANCE) as temporary, gzip.open(temporary, "wt", compresslevel=1, encoding="utf-8") as lines:
-        lines.write(json.dumps({"id": identity}) + "\n")
-        for name, record in sorted(kept.items()):
-            lines.write(json.dumps({"file": name, "record": record}) + "\n")
+    """Write down what made each result, under a new id, which this checkout knows from now on; and the settings."""
+    try:
+        kept = account.read(PROVENANCE)
+    except ModelstitchError:
+        kept = account.Account()  # this checkout knows all that it told
+    for name, record in records_of(FilePersistence(), PROVENANCE.stat().st_mtime if kept.lines else 0):
+        kept.lines[name] = {"record": record, "by": next(filter(None, map(maker_of, record["log"])), None)}
+    kept.identity = uuid.uuid4().hex
+    account.write(PROVENANCE, kept)
+    snapshot.keep(RESULTS, STUDY_FILES, json.loads(json.dumps(config)), own_files())
     with replacing(KNOWN) as temporary:
-        temporary.write_text(identity)
+        temporary.write_text(kept.identity)
 
 
 def restore_provenance():
     """Tell Snakemake what made results that came from elsewhere, and refuse those of which nothing tells it."""
-    identity, kept = kept_provenance()
-    if identity and KNOWN.exists() and KNOWN.read_text() == identity:
-        return
+    try:
+        identity = account.read(PROVENANCE, identity_alone=True).identity
+        if identity and KNOWN.exists() and KNOWN.read_text() == identity:
+            return
+        kept = account.read(PROVENANCE)
+    except ModelstitchError as error:
+        sys.exit(str(error))
     store = FilePersistence()
-    for name, record in kept.items():
-        store._write_record(str(RESULTS / name), MetadataRecord.model_validate(record))
+    for name, line in kept.lines.items():
+        try:
+            record = MetadataRecord.model_validate(line["record"])
+        except ValueError as error:
+            sys.exit(f"{PROVENANCE}: {name}: not what Snakemake writes ({first_line(error)}): copy it again")
+        store._write_record(str(RESULTS / name), record)
     made = [str(file) for kind in ("h5", "safetensors") for file in RESULTS.rglob(f"*.{kind}") if file.name[0] != "."]
     unknown = {file for file in made if store._read_record(file) is None}
     unknown -= store._filter_incomplete_keys(unknown)
@@ -77,11 +76,3 @@ def restore_provenance():
 
 if workflow.is_main_process and not SPARED & {*sys.argv}:
     restore_provenance()
-
-
-onsuccess:
-    keep_provenance()
-
-
-onerror:
-    keep_provenance()

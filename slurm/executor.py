@@ -22,6 +22,7 @@ import snakemake_executor_plugin_slurm as plugin
 from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
 from modelstitch.kept import forget
+from modelstitch.sharing.maker import MARK
 
 LOST_AFTER = 600.0  # seconds for which SLURM says nothing of a job, or that it will be requeued
 TAIL = 5  # lines of a failed job's log that are shown
@@ -221,6 +222,7 @@ class Executor(plugin.Executor):
         if word == "FAILED" and KILLED_FOR_MEMORY.search(_text_of_slurm(job_info)):
             end = word = OUT_OF_MEMORY
         lines = log.read_text(errors="replace").splitlines() if log else []
+        lines = [line for line in lines if f" INFO {MARK}" not in line]
         mistake = MISTAKE.fullmatch(lines[-1]) if lines else None
         if mistake and "(the traceback is in the log)" in mistake["text"]:
             mistake = None

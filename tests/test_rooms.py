@@ -15,6 +15,7 @@ ROOMS = (
     "ground",
     "config",
     "records",
+    "sharing",
     "data",
     "networks",
     "stitches",
@@ -27,7 +28,7 @@ ROOMS = (
     "planning",
     "public",
 )
-WITHOUT_TORCH = ("config", "records", "analysis", "figures", "explorer")
+WITHOUT_TORCH = ("config", "records", "sharing", "analysis", "figures", "explorer")
 MODULES = {
     ".".join(("modelstitch", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): path
     for path in sorted(PACKAGE.rglob("*.py"))

@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from modelstitch.allocator import keep_freed_memory
 from modelstitch.errors import ModelstitchError, first_line
 from modelstitch.kept import bring_back, keep
+from modelstitch.sharing.maker import describe_maker, to_line
 
 if TYPE_CHECKING:
     from modelstitch.networks.network import Network
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("modelstitch")
 _failed: list[BaseException] = []
 RUN = "MODELSTITCH_RUN"  # set by slurm/executor.py
+IN_LOG_ALONE = {"in_log_alone": True}
 MOST_KEPT = 4  # outputs; no job of a pair or a network has more
 _terminal = logging.StreamHandler()
 if os.environ.get("MODELSTITCH_QUIET"):  # set by the run's display, which tells the rest
@@ -31,7 +33,7 @@ NO_MEMORY = ("failed to map segment", "annot allocate memory", "std::bad_alloc",
 
 
 def begin(snakemake: Any) -> None:
-    """Log to the job's log file and, each line under the job's name, to standard error.
+    """Log to the job's log file and, each line under the job's name, to standard error; the log says first who writes.
 
     A ModelstitchError ends the job with one line; any other error too, with its traceback in the log file. On a cluster
     a job whose like has finished after its Snakemake was killed takes what that one made, and ends.
@@ -47,6 +49,7 @@ def begin(snakemake: Any) -> None:
         raise ModelstitchError(f"{snakemake.log[0]}: can't be written: {error.strerror}") from error
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.addHandler(file)
+    log.info(to_line(describe_maker(dict(snakemake.params.items()))), extra=IN_LOG_ALONE)
     for name in ("dataset", "sender", "receiver", "network"):
         if not snakemake.input.get(name, True):
             raise ModelstitchError(
@@ -101,12 +104,12 @@ def _tell(kind: type[BaseException], error: BaseException, traceback: TracebackT
         log.error(f"the memory is exhausted ({first_line(error)}): give the job more (mem_mb, or ulimit -v)")
     else:
         log.error(f"{kind.__name__}: {error} (the traceback is in the log)")
-    log.error("", exc_info=(kind, error, traceback), extra={"traceback": True})
+    log.error("", exc_info=(kind, error, traceback), extra=IN_LOG_ALONE)
 
 
 # From here on, so that it tells of a library too that finds no memory to be loaded into, before a job begins.
 _terminal.setFormatter(logging.Formatter("%(message)s"))
-_terminal.addFilter(lambda record: not hasattr(record, "traceback"))
+_terminal.addFilter(lambda record: not hasattr(record, "in_log_alone"))
 log.addHandler(_terminal)
 log.propagate = False
 sys.excepthook = _tell

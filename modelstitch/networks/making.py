@@ -21,6 +21,7 @@ from modelstitch.networks.frozen import FrozenNetwork
 from modelstitch.networks.network import Network
 from modelstitch.networks.sources import module_of, source_of
 from modelstitch.seeds import seed_of
+from modelstitch.versions import installed_versions
 
 CURVES = ("epoch", "learning_rate", "train_loss", "train_accuracy", "test_loss", "test_accuracy")
 
@@ -178,9 +179,11 @@ def with_history(
         "dataset": dataset.name,
         "digest": dataset.digest,
         "device": device_name(test_images.device),
+        "threads": torch.get_num_threads(),
         "precision": str(precision).removeprefix("torch."),
         "seconds": round(time.monotonic() - begun[0], 3),
         "processor_seconds": round(time.process_time() - begun[1], 3),
+        "versions": installed_versions(),
         "curves": curves,
     }
     return replace(network, about=about)

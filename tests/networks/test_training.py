@@ -19,6 +19,7 @@ from modelstitch.networks import making, training, weights
 from modelstitch.networks.evaluation import evaluate, predict
 from modelstitch.networks.frozen import FrozenNetwork
 from modelstitch.networks.small_resnet import ARCHITECTURES
+from modelstitch.versions import installed_versions
 from tests.settings import architecture, initialised, training_settings
 
 NETWORK = NetworkId("R1211", "trained", 3)
@@ -86,6 +87,7 @@ def test_what_is_told_of_a_trained_network(digits, trained):
     assert about["curves"]["epoch"] == [1, 2, 3, 4]
     assert about["curves"]["test_accuracy"][-1] == about["accuracy"] > 0.8
     assert about["curves"]["train_loss"][-1] < about["curves"]["train_loss"][0]
+    assert about["versions"] == installed_versions() and about["threads"] == 1 and about["device"].startswith("cpu")
 
 
 def test_a_second_training_is_bit_identical(few_digits, tmp_path):
