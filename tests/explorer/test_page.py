@@ -228,24 +228,10 @@ def test_two_runs_give_equal_bytes(small, tmp_path):
     assert write_small(tmp_path).read_bytes() == small.read_bytes()
 
 
-def test_a_thousand_pairs_are_one_file_and_seen_within_two_seconds(browser, page, tmp_path):
-    """Two seconds of the page's own thread, the best of three openings: a clock would time the other tests too."""
+def test_a_thousand_pairs_are_one_file(page, tmp_path):
+    """How soon they are seen: `benchmarks/explorer.py`."""
     path = write_large(tmp_path)
     assert path.stat().st_size < LIMIT and not list((path.parent / "data").iterdir())
-    spent = [seconds_until_seen(browser, path) for _ in range(3)]
-    assert min(spent) < 2, spent
     show(page, path, "view=overview&recipes=all")
     pairs = page.evaluate("new Set(document.getElementById('all-pairs-plot').data[0].places.flat()).size")
     assert pairs == 1024 + 1  # and the gaps between them
-
-
-def seconds_until_seen(browser, path):
-    """What the thread of a page that is opened anew spends until its first picture is drawn."""
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
-    session = page.context.new_cdp_session(page)
-    session.send("Performance.enable")
-    page.goto(path.as_uri(), wait_until="commit", timeout=WAIT)
-    page.wait_for_selector("#average-plot .heatmaplayer image", state="attached", timeout=WAIT)
-    metrics = {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
-    page.close()
-    return metrics["ThreadTime"]
