@@ -4,7 +4,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from modelstitch.analysis.agreement import AGREEMENT, CELL, DISAGREEMENT, INDICES, MOST, agreement, disagreement
-from modelstitch.figures import canvas
+from modelstitch.figures import paper
 from modelstitch.figures.statistical_similarity import draw
 
 LAYERS = 6
@@ -87,4 +87,4 @@ def test_the_figure_has_a_panel_for_each_index_and_two_recipes(study, tmp_path):
     assert len(figure.axes) == 1 + 2 * len(INDICES)
     dots, rings = figure.axes[1].collections
     assert len(dots.get_offsets()) == 2 * LAYERS**2 - 1 and len(rings.get_offsets()) == MOST
-    canvas.save(figure, [tmp_path / "figure.png"])
+    paper.save(figure, [tmp_path / "figure.png"])
