@@ -129,7 +129,7 @@ class RankSensitivity(Section):
 
 
 class Verdicts(Section):
-    """Which measure tells each control from the real thing: two trained networks of one architecture."""
+    """Which measure distinguishes each control from trained networks: two trained networks of one architecture."""
 
     reference: str = Field(description="architecture of the real thing; every other trained one is a control")
     alike: Annotated[tuple[str, ...], *UNIQUE] | None = Field(

@@ -12,6 +12,7 @@ from modelstitch.analysis.cells import ROLES
 from modelstitch.analysis.matrices import PAIR
 from modelstitch.explorer import measures, orders
 from modelstitch.explorer.numbers import rounded
+from modelstitch.figures import palette
 from modelstitch.figures.canvas import chance_of, short_name
 
 LONGEST = 2000  # rows of a table that the page shows; a longer one is named
@@ -51,7 +52,7 @@ def gather(
         "tables": {
             key: _table(table) for key, table in {"networks": networks, **others}.items() if key not in of_cells
         },
-        "colours": {"scale": _colours(colormap), "difference": _colours(DIVERGING)},
+        "colours": {"scale": _colours(colormap), "difference": _colours(DIVERGING), "recipes": palette.by_recipes()},
     }
 
 

@@ -160,7 +160,7 @@ def _marks(
     rings, words = set(), ("no significant difference from remapped labels",)
     if not over_remapped:
         rings = set(zip(found.other_sender_layer, found.receiver_layer, strict=True))
-        words = ("no significant difference from", "corresponding layer")
+        words = ("no significant difference from the ring", "the corresponding layer")
     return Marks(*(np.array([[(i, j) in cells for j in columns] for i in rows]) for cells in (dots, rings)), words)
 
 

@@ -36,6 +36,11 @@ ROLES = {
 }
 
 
+def by_recipes() -> dict[str, str]:
+    """The colours of pairs, by `<sender's recipe> → <receiver's recipe>`."""
+    return {" → ".join(recipes): colour for recipes, colour in _RECIPES.items()}
+
+
 def of_recipes(sender: str, receiver: str) -> str:
     """The colour of pairs of two recipes."""
     return _RECIPES[sender, receiver]

@@ -54,7 +54,7 @@ def draw(verdicts: pd.DataFrame, paper: Paper = NATURAL) -> Page:
     axes = canvas(left + width * len(across) + MARGIN, top + HEIGHT * len(down) + MARGIN)
     title = "What tells a control from the real thing"
     write_title(
-        axes, title, "area under the curve, cells of the same layers · (interval holds 0.5) · (expected to be alike)"
+        axes, title, "area under the ROC curve, cells of the same layers · in brackets: the 95 % interval includes 0.5"
     )
     colormap = matplotlib.colormaps[MAP]
     for column, words in enumerate(across.values()):

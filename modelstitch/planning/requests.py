@@ -30,9 +30,11 @@ STATES = 4  # weights, gradients, and what an optimiser remembers
 WINOGRAD_BYTES = 2 * 36 * 4 + 9 * 8
 FEWEST_EVALUATED = 500
 SPECTRA_BATCH = 50  # of `measures.stitch_spectra`
-# Gathering 4,900 pairs of 49 cells and 10,000 images took at most 154 s and 2.8 GiB; drawing a pair 0.2 s.
-GATHERING_SECONDS, GATHERING_BYTES = 3e-7, 1.5  # for each prediction of a test image
-CELL_BYTES = 4000  # of a table's row
+# Gathering 256 pairs of 38 cells and 10,000 images took 15 s, the triangle 11 s and 774 MB; drawing a pair 0.2 s.
+GATHERING_SECONDS, GATHERING_BYTES = 3e-7, 1.5  # for each prediction of a test image, of one sender at a time
+CELL_BYTES, LARGE_CELL_BYTES = 4000, 800  # of a table's row: all columns, and those that figures of all pairs need
+RESAMPLED_BYTES = 8 * 1001  # of a cell: its accuracies in all resamples of the images
+DRAWN_BYTES = 30 * 1001  # of a test image: how often it is in each resample, as drawn and twice as numbers
 DRAWING_SECONDS = 1.0  # for each pair and kind of file
 IMAGE_SECONDS = 0.005  # reading an image file
 # A measure sees each image of the data set in each layer of a network, forwards and backwards.
@@ -57,9 +59,12 @@ def snakemake_mb(plan: PlannedStudy) -> int:
 
 
 def tables_mb(plan: PlannedStudy) -> int:
-    """Gathering all records: the predictions of their cells, and a table of them."""
-    cells = cells_of_study(plan)
-    return PROCESS_MB["cpu"] + math.ceil(cells * (GATHERING_BYTES * plan.sizes.test_images + CELL_BYTES) / MIB)
+    """Making tables: what one sender's records hold, and of a small study the rows and outcomes of all cells."""
+    cells, images = cells_of_study(plan), plan.sizes.test_images
+    of_sender = 2 * cells / len({sender for _, (sender, _) in plan.study.stitched_pairs()})
+    rows, outcomes = CELL_BYTES + 3 * images / 8, GATHERING_BYTES * images + RESAMPLED_BYTES
+    every = LARGE_CELL_BYTES * cells + rows * of_sender if plan.study.is_large else rows * cells
+    return PROCESS_MB["cpu"] + math.ceil((every + outcomes * of_sender + DRAWN_BYTES * images) / MIB)
 
 
 def tables_minutes(plan: PlannedStudy) -> int:

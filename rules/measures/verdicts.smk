@@ -1,4 +1,4 @@
-"""Which measure tells each control from the real thing."""
+"""Which measure distinguishes each control from trained networks."""
 
 JUDGED = STUDY.measures.verdicts
 VERDICTS = f"{RESULTS}/tables/verdicts.csv"

@@ -22,14 +22,14 @@ function axis(colours, more = {}) {
 /**
  * A figure.
  * draw(colours, width) gives { traces, layout }, the layout with its width and height; rows(), { columns, rows } of its table.
- * click(point) and keys(event) are what it answers to.
+ * click(point) and keys(event) are what it answers to; `file` tells its files from those of another pair.
  */
-function figure({ id, title, note, draw, data, click, keys, hint, words }) {
-  const name = `${study.study}-${id}`;
+function figure({ id, title, note, draw, data, click, keys, hint, words, file }) {
+  const name = [study.study, id, file].filter(Boolean).join("-");
   const plot = make("div", { class: "plot", id: `${id}-plot`, role: keys ? "application" : "img", tabindex: keys ? 0 : null, "aria-label": words ?? title });
   const light = (width) => {
     const { traces, layout } = draw(LIGHT, width);
-    return { data: traces, layout: styled(layout, LIGHT, title) };
+    return { data: traces, layout: styled(layout, LIGHT, note ? `${title} ${note}` : title) };
   };
   const picture = async (kind) => {
     const { data: traces, layout } = light(Math.max(plot.clientWidth, 480));

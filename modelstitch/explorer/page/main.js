@@ -54,7 +54,7 @@ function applyTheme() {
 function footer() {
   const version = Object.values(study.objectives)[0]?.versions?.modelstitch;
   document.getElementById("footer").replaceChildren(
-    make("p", {}, "Everything on this page can be reached by keyboard: Tab moves between controls, arrow keys within a matrix. The address holds what is shown: copy it to show the same to somebody else."),
+    make("p", {}, "Tab moves between controls, arrow keys within a matrix and between pairs; every figure has its numbers in a table. The address holds what is shown: copy it to show the same to somebody else."),
     make("p", {}, `Made by modelstitch ${version ?? ""} from results/${study.study}. Figures by plotly.js ${study.plotly} (MIT licence, Plotly, Inc.). The page asks no network for anything.`));
 }
 

@@ -70,7 +70,7 @@ function overview() {
   const whole = state.squares === "pairs" ? pairSquares : cellSquares;
   return [
     ...heading,
-    make("p", {}, `Rows are senders, columns receivers${state.squares === "cells" ? "; within each square, rows are the sender's layers and columns the receiver's, the first at the top left" : ""}. Choose a square to open its matrix. ${pairs.length} of ${study.pairs.length} pairs and objectives.`),
+    make("p", {}, `Rows are senders, columns receivers${state.squares === "cells" ? "; within each square, rows are the sender's layers and columns the receiver's, the first at the top left" : ""}. Choose a square to open its matrix. ${pairs.length} of ${study.pairs.length} matrices.`),
     figure({
       id: "all-pairs", title: sentence(state.measure), note: `of ${sentence(state.objective)}, ${state.recipes === "all" ? "all recipes" : state.recipes}`,
       words: `${sentence(state.measure)} of ${pairs.length} pairs. Arrow keys move from pair to pair, Enter opens the matrix. The same numbers are in the table below the figure`,

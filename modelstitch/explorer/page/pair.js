@@ -36,7 +36,7 @@ function matrixFigure(id, pair, measure, { title, selected, click, keys, hint, v
     return `sender ${plain(layerName(pair.sender, i))}<br>receiver ${plain(layerName(pair.receiver, j))}<br>${plain(words)} ${format(value)}${reason ? `<br>${plain(reason)}` : ""}`;
   }));
   return figure({
-    id, title, keys, click, hint,
+    id, title, keys, click, hint, note: `of ${sentence(pair.objective)}, ${pairLabel(pair)}`, file: `${pair.objective}-${pair.sender}-${pair.receiver}`,
     words: `${words} of ${pairLabel(pair)}, ${pair.rows.length} sender layers by ${pair.columns.length} receiver layers. The same numbers are in the table below the figure`,
     draw: (colours, width) => heat({ values, rows, columns, hover, scale, colours, width, selected, failed: true, across: "receiver's layer", down: "sender's layer" }),
     data: () => ({

@@ -105,7 +105,7 @@ function scatterView() {
     const traces = (many ? ["cells"] : groups).map((group, place) => {
       const members = many ? found : found.filter((point) => point.group === group);
       return { type: "scatter", mode: "markers", name: plain(group), x: members.map((point) => point.x), y: members.map((point) => point.y), customdata: members.map(cellHover), hovertemplate: "%{customdata}<extra></extra>",
-        marker: { color: GROUPS[place], symbol: SYMBOLS[place], size: found.length > 600 ? 5 : 7, opacity: found.length > 300 ? 0.65 : 0.85, line: { width: 0 } } };
+        marker: { color: study.colours.recipes[group] ?? GROUPS[place], symbol: SYMBOLS[place], size: found.length > 600 ? 5 : 7, opacity: found.length > 300 ? 0.65 : 0.85, line: { width: 0 } } };
     });
     const legend = groups.length > 1 && !many;
     return { traces, layout: { ...layout, showlegend: legend, legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom" }, margin: { ...layout.margin, t: legend ? 30 + 22 * Math.ceil((groups.length * 140) / Math.min(width, 860)) : 16 } } };

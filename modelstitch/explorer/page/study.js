@@ -95,8 +95,8 @@ function format(value) {
   if (typeof value !== "number") return String(value);
   if (Number.isInteger(value)) return value.toLocaleString("en");
   const size = Math.abs(value);
-  if (size < 0.001) return value.toExponential(2);
-  return size < 10 ? value.toFixed(4) : size < 1000 ? value.toFixed(2) : Math.round(value).toLocaleString("en");
+  const text = size < 0.001 ? value.toExponential(2) : size < 10 ? value.toFixed(4) : size < 1000 ? value.toFixed(2) : Math.round(value).toLocaleString("en");
+  return text.replaceAll("-", "\u2212");
 }
 
 const sentence = (name) => name.replaceAll("_", " ");

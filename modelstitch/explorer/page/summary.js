@@ -13,18 +13,18 @@ function summary() {
   const failures = rowsOf("failures");
   const trained = networks.filter((network) => network.recipe === "trained" || network.recipe === "pretrained");
   const accuracies = trained.map((network) => network.accuracy);
-  const whole = rowsOf("triangle").find((row) => row.sender === "all" && row.objective === state.objective && `${row.sender_recipe} → ${row.receiver_recipe}` === defaults.recipes);
+  const whole = rowsOf("triangle").find((row) => row.sender === "all" && row.objective === defaults.objective && `${row.sender_recipe} → ${row.receiver_recipe}` === defaults.recipes);
   const tile = (value, words) => make("div", { class: "tile" }, make("b", {}, value), make("span", {}, words));
   return [
     make("h2", {}, `Study ${study.study}`),
     make("p", {}, `The first layers of one network, the sender, are stitched to the last layers of another, the receiver. Only the stitch between them is trained. A cell is the test accuracy of one stitched network: high where the sender's layer can stand in for the receiver's.`),
     make("div", { class: "tiles" },
       tile(format(networks.length), `networks on ${networks[0]?.dataset ?? "?"}`),
-      tile(format(study.pairs.length), "ordered pairs and objectives"),
+      tile(format(study.pairs.length), "matrices: pairs and objectives"),
       tile(format(cells), "stitches"),
       trained.length ? tile(accuracies.length > 1 ? `${Math.min(...accuracies).toFixed(2)} to ${Math.max(...accuracies).toFixed(2)}` : accuracies[0].toFixed(2), "accuracy of trained networks") : null,
       whole ? tile(whole.difference.toFixed(2), "triangle: below less above") : null,
-      tile(format(failures.length), failures.length === 1 ? "finding: see below" : "findings of what went wrong")),
+      tile(format(failures.length), failures.length === 1 ? "finding: see What failed" : "findings: see What failed")),
     make("div", { class: "columns" }, make("section", {}, averageSection()), make("section", {}, triangleSection())),
     controlsSection(),
     networksSection(),
@@ -116,7 +116,7 @@ function triangleSection() {
           layout: {
             width: Math.min(width, 760), height: 84 + (narrow ? 46 : 30) * rows.length, margin: { l: left, r: 14, t: 34, b: 42 }, showlegend: true,
             legend: { orientation: "h", x: 0, xref: "paper", y: 1, yanchor: "bottom" },
-            xaxis: axis(colours, { range: [Math.min(0, ...rows.map((row) => row.above)), 1], title: { text: "test accuracy; dotted: chance", standoff: 6 }, automargin: false }),
+            xaxis: axis(colours, { range: [Math.min(0, ...rows.map((row) => row.above)), 1], title: { text: "test accuracy, or its excess; dotted: chance", standoff: 6 }, automargin: false }),
             yaxis: axis(colours, { tickvals: narrow ? [] : rows.map((_, place) => place), ticktext: rows.map((row) => plain(label(row))), range: [rows.length - 0.4, -0.6], automargin: false, zeroline: false }),
             annotations: narrow ? rows.map((row, place) => ({ text: plain(label(row)), x: 0, xref: "paper", xanchor: "left", y: place - 0.34, showarrow: false, font: { size: 11, color: colours.soft } })) : [],
             shapes: [{ type: "line", x0: study.chance, x1: study.chance, yref: "paper", y0: 0, y1: 1, line: { color: colours.soft, width: 1, dash: "dot" } }],
@@ -178,7 +178,7 @@ function controlsSection() {
         rows,
       })) : null),
     verdicts.length ? [
-      make("h3", {}, "Which measure tells each control from the real thing"),
+      make("h3", {}, "Which measure distinguishes each control from trained networks"),
       table("verdicts-summary", { columns: columnsOf(["measure", "control", "real", "control_mean", "auc", "low", "high", "verdict"], verdicts), rows: verdicts }),
     ] : null,
   ].flat().filter(Boolean);
@@ -204,7 +204,7 @@ function networksSection() {
           traces: [{ type: "bar", orientation: "h", x: rows.map((row) => row.accuracy), y: rows.map((_, place) => place), marker: { color: rows.map((row) => (row.recipe === "trained" || row.recipe === "pretrained" ? GROUPS[0] : GROUPS[6])) },
             text: rows.map((row) => format(row.accuracy)), textposition: "auto", hovertemplate: rows.map((row) => `${plain(row.network)}<br>test accuracy ${format(row.accuracy)}<br>${format(row.parameters)} parameters, ${row.layer_count} layers<extra></extra>`) }],
           layout: { width: Math.min(width, 760), height: 56 + 24 * rows.length, margin: { l: left, r: 14, t: 6, b: 42 }, bargap: 0.25,
-            xaxis: axis(colours, { range: [0, 1], title: { text: "test accuracy; dotted: chance", standoff: 6 }, automargin: false }),
+            xaxis: axis(colours, { range: [0, 1], title: { text: "test accuracy, or its excess; dotted: chance", standoff: 6 }, automargin: false }),
             yaxis: axis(colours, { tickvals: rows.map((_, place) => place), ticktext: rows.map((row) => plain(row.label)), range: [rows.length - 0.5, -0.5], automargin: false }),
             shapes: [{ type: "line", x0: study.chance, x1: study.chance, yref: "paper", y0: 0, y1: 1, line: { color: colours.soft, width: 1, dash: "dot" } }] },
         };
