@@ -49,7 +49,8 @@ def write_large(path: Path | str, fill: Callable[[h5py.File], None]) -> None:
         ModelstitchError: if the file can't be written.
     """
     with replacing(path) as temporary:
-        with h5py.File(temporary, "w", userblock_size=BLOCK) as file:
+        # No other program has a temporary file open, and some file systems have no locks.
+        with h5py.File(temporary, "w", userblock_size=BLOCK, locking=False) as file:
             fill(file)
         seal(temporary)
 
@@ -96,7 +97,7 @@ def opened(path: Path | str, what: str, advice: str, verified: bool = True) -> I
                 )
             with h5py.File(raw, "r") as file:
                 yield Fields(file, path, os.fstat(raw.fileno()).st_size, advice)
-        except (OSError, RuntimeError, KeyError, ValueError, AttributeError, MemoryError) as error:
+        except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, MemoryError) as error:
             raise ModelstitchError(f"{path}: is no {what}, or a damaged one ({first_line(error)}): {advice}") from error
 
 

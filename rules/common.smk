@@ -22,7 +22,7 @@ from modelstitch.config.study import load_study
 from modelstitch.config.text import check_file
 from modelstitch.data import sources
 from modelstitch.data.datasets import read_sizes
-from modelstitch.errors import ModelstitchError
+from modelstitch.errors import ModelstitchError, first_line
 from modelstitch.fitting.objectives import module_name as objective_module
 from modelstitch.fitting.protocols import module_name as protocol_module
 from modelstitch.identifiers import ARCHITECTURE, NETWORK, RECIPES, NetworkId
@@ -69,14 +69,24 @@ def say_what_the_run_will_say():
 
 def read_study(source, files):
     """The study, or its mistakes on standard error and exit code 1: a traceback would help nobody to mend them."""
-    given, told = typed(dict(workflow.config_settings.config)), {}
     try:
+        given, told = typed(dict(workflow.config_settings.config)), {}
         for file in files:
             check_file(file, os.path.relpath(file))
             told |= yaml.safe_load(Path(file).read_text(encoding="utf-8"))
         update_config(config, given)
         check_seed(told, given)
         return load_study(config, source)
+    except ModelstitchError as error:
+        sys.exit(str(error))
+    except yaml.YAMLError as error:
+        sys.exit(f"--config: {first_line(error)}: expected a value as in a study file")
+
+
+def known_sizes():
+    """Of the images, where they are known; a data set that can't be read stops everything."""
+    try:
+        return read_sizes(DATASET) or sources.glance(SOURCE)
     except ModelstitchError as error:
         sys.exit(str(error))
 
@@ -110,7 +120,7 @@ RESULTS = Path("results") / STUDY.study
 DATASET = RESULTS / "data/dataset.h5"
 NETWORKS = RESULTS / "networks"
 DESCRIPTIONS = Path(".snakemake/modelstitch")
-KNOWN_SIZES = read_sizes(DATASET) or sources.glance(SOURCE)
+KNOWN_SIZES = known_sizes()
 # Of inputs whose times tell nothing: what results owe to them stands in `params` (`origin_of`).
 IMAGES = ancient(DATASET)
 PLAN = plan_study(STUDY_NAME)

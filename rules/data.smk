@@ -38,8 +38,8 @@ rule prepare_dataset:
     conda:
         "../envs/modelstitch.yaml"
     resources:
-        mem_mb=lambda wildcards: snakemake_mb() + requests.dataset_mb(PLAN),
-        runtime=requests.dataset_minutes(PLAN),
+        mem_mb=memory(lambda wildcards: requests.dataset_mb(PLAN)),
+        runtime=minutes(lambda wildcards: requests.dataset_minutes(PLAN)),
     params:
         settings=SOURCE,
         code=origin_of_images(),

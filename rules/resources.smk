@@ -51,17 +51,10 @@ memory_of_network = memory(lambda wildcards: requests.network_mb(PLAN, wildcards
 minutes_of_network = minutes(lambda wildcards: requests.network_minutes(PLAN, wildcards.network))
 
 
-# Of jobs that gather, and of those that draw a figure for each pair: functions, since they count all pairs.
-def tables_mb(wildcards):
-    return snakemake_mb() + asked(requests.tables_mb)
-
-
-def tables_minutes(wildcards):
-    return asked(requests.tables_minutes)
-
-
-def pair_figures_minutes(wildcards):
-    return asked(requests.pair_figures_minutes)
+# Of jobs that gather, and of those that draw a figure for each pair.
+tables_mb = memory(lambda wildcards: asked(requests.tables_mb))
+tables_minutes = minutes(lambda wildcards: asked(requests.tables_minutes))
+pair_figures_minutes = minutes(lambda wildcards: asked(requests.pair_figures_minutes))
 
 
 def cells_of_pair(wildcards):

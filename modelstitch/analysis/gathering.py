@@ -7,6 +7,8 @@ the cells that it is compared with, so that the memory is that of a sender.
 import multiprocessing
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,8 +70,16 @@ def gather(paths: Sequence[Path | str], evidence: Evidence, folder: Path | str, 
             _gather(found, evidence, Path(folder))
         return
     # Forked, so that Snakemake's script is not run again.
-    with ProcessPoolExecutor(processes, multiprocessing.get_context("fork")) as pool:
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("fork")) as pool, _told_of_memory():
         list(pool.map(_gather, folders.values(), [evidence] * len(folders), [Path(folder)] * len(folders)))
+
+
+@contextmanager
+def _told_of_memory() -> Iterator[None]:
+    try:
+        yield
+    except BrokenProcessPool as error:
+        raise ModelstitchError("a process that reads records was killed: give the job more memory (mem_mb)") from error
 
 
 def _gather(paths: Sequence[Path], evidence: Evidence, folder: Path) -> None:
@@ -92,7 +102,8 @@ def _write(path: Path, table: pd.DataFrame, right: np.ndarray) -> None:
     kind = pa.binary(right.shape[1] * right.itemsize)
     column = pa.FixedSizeBinaryArray.from_buffers(kind, len(right), [None, pa.py_buffer(np.ascontiguousarray(right))])
     with replacing(path) as temporary:
-        pq.write_table(pa.Table.from_pandas(table, preserve_index=False).append_column(RIGHT, column), temporary)
+        whole = pa.Table.from_pandas(table, preserve_index=False).append_column(RIGHT, column)
+        pq.write_table(whole, temporary, write_page_checksum=True)
 
 
 def files(folder: Path | str) -> list[Path]:
@@ -117,7 +128,8 @@ def read(path: Path, columns: Sequence[str] = tuple(GATHERED)) -> pd.DataFrame:
     Raises:
         ModelstitchError: if the file is damaged, naming it.
     """
-    return _read(path, columns).to_pandas()
+    with _reading(path):
+        return _read(path, columns).to_pandas()
 
 
 def read_right(path: Path) -> np.ndarray:
@@ -126,16 +138,25 @@ def read_right(path: Path) -> np.ndarray:
     Raises:
         ModelstitchError: if the file is damaged, naming it.
     """
-    column = _read(path, [RIGHT]).column(RIGHT).combine_chunks()
-    if isinstance(column, pa.ChunkedArray):
-        column = column.chunk(0)
-    return np.frombuffer(column.buffers()[1], np.uint64).reshape(len(column), -1)
+    with _reading(path):
+        column = _read(path, [RIGHT]).column(RIGHT).combine_chunks()
+        if isinstance(column, pa.ChunkedArray):
+            column = column.chunk(0)
+        return np.frombuffer(column.buffers()[1], np.uint64).reshape(len(column), -1)
 
 
 def _read(path: Path, columns: Sequence[str]) -> pa.Table:
+    table = pq.ParquetFile(path, page_checksum_verification=True).read(list(columns))
+    if missing := [name for name in columns if name not in table.column_names]:
+        raise ValueError(f"no column {missing[0]!r}")
+    return table
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
     try:
-        return pq.ParquetFile(path).read(list(columns))
-    except (OSError, ValueError, pa.ArrowException) as error:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as error:
         raise ModelstitchError(f"{path}: not a whole table ({error}): delete it and run the study again") from error
 
 

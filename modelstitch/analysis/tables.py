@@ -35,7 +35,7 @@ def write_csv(table: pd.DataFrame, path: Path | str) -> None:
 def write_parquet(table: pd.DataFrame, path: Path | str) -> None:
     """Write a table as Parquet."""
     with replacing(path) as temporary:
-        table.to_parquet(temporary, index=False)
+        table.to_parquet(temporary, index=False, write_page_checksum=True)
 
 
 def write_parts(parts: Iterable[tuple[str, pd.DataFrame]], *paths: Path | str) -> None:
@@ -94,12 +94,12 @@ def read(path: Path | str, columns: Sequence[str] | None = None) -> pd.DataFrame
     """
     try:
         if Path(path).suffix == ".parquet":
-            return pd.read_parquet(path, columns=columns and list(columns))
+            return pd.read_parquet(path, columns=columns and list(columns), page_checksum_verification=True)
         names = pd.read_csv(path, nrows=0).columns
         types = {name: str for name in names if re.fullmatch(TEXT, name)}
         table = pd.read_csv(path, dtype=types | ({"width": "Int64"} if "width" in names else {}))
         return table.fillna({"reason": ""}) if "reason" in table else table
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelstitchError(f"{path}: not a whole table ({error}): delete it and run the study again") from error
 
 

@@ -13,7 +13,7 @@ from modelstitch.errors import ModelstitchError
 from modelstitch.hdf5 import Fields
 
 FORMAT_VERSION = 2
-WHAT, AGAIN = "data set of modelstitch", "convert it again"
+WHAT, AGAIN = "data set of modelstitch", "delete it, and it is made anew"
 MOST_CLASSES = 2**16 - 1  # a record's predictions are of two bytes, with one value for a cell without any
 
 

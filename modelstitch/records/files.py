@@ -110,6 +110,8 @@ def _read_attribute(file: Fields, name: str) -> Any:
     if name not in ("sender_accuracy", "receiver_accuracy"):
         return file.attribute(name, kinds)
     value = file.attribute(name, (int, float))
+    if np.isnan(value):
+        raise file.error(name, "nan: expected 0 to 1")
     file.check_range(name, np.array(value, float), 0, 1)
     return value
 

@@ -127,3 +127,29 @@ def test_a_damaged_file_is_named(outcomes, tmp_path):
         triangle.measure(tmp_path, 0)
     with pytest.raises(ModelstitchError, match="empty: no outcomes of a study"):
         triangle.measure(tmp_path / "empty", 0)
+
+
+def test_no_flipped_bit_of_outcomes_or_tables_gives_other_values(outcomes, parts, tmp_path):
+    """Each is told, or changes nothing that is read: names of the writer, or padding."""
+    generator = np.random.default_rng(0)
+    sources = [outcomes / f"{NETWORKS[0]}.parquet", parts / f"{NETWORKS[0]}.parquet"]
+    for source, read in zip(
+        sources, (lambda path: (gathering.read(path), gathering.read_right(path)), tables.read), strict=True
+    ):
+        content, whole, damaged, told = source.read_bytes(), read(source), tmp_path / source.name, 0
+        for bit in generator.integers(len(content) * 8, size=60).tolist():
+            flipped = bytearray(content)
+            flipped[bit // 8] ^= 1 << bit % 8
+            damaged.write_bytes(flipped)
+            try:
+                found = read(damaged)
+            except ModelstitchError as error:
+                told += damaged.name in str(error)
+                continue
+            (one, *right), (other, *found_right) = (
+                (each,) if isinstance(each, pd.DataFrame) else each for each in (whole, found)
+            )
+            known = [name for name in other if name in one]  # the name of another has the flipped bit
+            pd.testing.assert_frame_equal(one[known], other[known])
+            np.testing.assert_array_equal(right, found_right)
+        assert told > 20

@@ -207,7 +207,7 @@ def test_tables_sort_and_data_and_figures_can_be_saved(page, small, cells):
             page.click(f"#matrix-{kind}")
         with open(saved.value.path(), "rb") as file:
             content = file.read()
-        assert saved.value.suggested_filename == f"small-matrix.{kind}" and content.startswith(start)
+        assert saved.value.suggested_filename == f"small-matrix-task-{A}-{B}.{kind}" and content.startswith(start)
         if kind == "csv":
             assert f"{cell(cells, 0, 0).accuracy:.5g}" in content.decode().splitlines()[1]
 

@@ -102,7 +102,7 @@ def test_cells_like_the_corresponding_one_have_a_dot_and_that_one_a_ring():
     assert {cell for cell in dots if cell[0] < 5} == {(2, 1), (4, 5)}
     assert {cell for cell in rings if cell[0] < 5} == {(1, 1), (3, 5)}
     assert len(dots) == len(rings) == 3  # with those of the key
-    assert texts(figure)[-2:] == ["no significant difference from", "corresponding layer"]
+    assert texts(figure)[-2:] == ["no significant difference from the ring", "the corresponding layer"]
     boxes(figure)
 
 

@@ -224,7 +224,7 @@ def test_gathering_asks_by_the_number_of_cells_and_images():
     )
     assert 2 * 774 < requests.tables_mb(paper) < 3000
     trained = [{"sender": "trained", "receiver": "trained"}]
-    task = {name: None for name in ("remapped", "similarity")}
+    task = dict.fromkeys(("remapped", "similarity"))
     large = study_of("paper", networks={"seeds": list(range(15))}, pairs=trained, stitches=task, measures={})
     assert large.is_large and requests.tables_mb(planned(large)) < 4500
     assert 2 * 41 * scale < 60 * requests.tables_minutes(paper) < 60 * 60
