@@ -10,7 +10,7 @@ from tests.checkout import ROOT
 from tests.workflow.test_workflow import AFTER_STITCHES, FIGURES, changed, checkout, planned, snakemake
 
 # A file's name, maybe what is replaced in it, and the block that follows.
-BLOCK = re.compile(r"^`([\w/.]+)`(?:, in place of `([^`\n]+)`)?\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^`([\w/.]+)`(?:, in place of\s`([^`\n]+)`)?\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PLAIN = {"model": "nets/mine.py:Plain", "arguments": {"width": 4}}
 ONE_PAIR = {"networks": {"architectures": ["R1111"]}, "pairs": [{"sender": "trained", "receiver": "trained"}]}
 
