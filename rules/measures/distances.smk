@@ -77,9 +77,7 @@ if HAS_DISTANCES:
             runtime=tables_minutes,
         params:
             pairs=digest_each(pair_distances),
-            numbers=digest_of(
-                [(CHECKOUT / "modelstitch/analysis/published/squared_errors.csv").read_text()]
-            ),
+            numbers=digest_of([(CHECKOUT / "modelstitch/analysis/published/squared_errors.csv").read_text()]),
             code=code_of("summarise_distances.py"),
         script:
             "../../workflow_scripts/summarise_distances.py"
