@@ -215,6 +215,13 @@ def stitches_measured():
     return [(objective, pair) for objective, pair in stitched() if objective in COMPARED]
 
 
+def of_each_stitch(pattern):
+    """A file of each pair and objective that is measured."""
+    return of_study(
+        lambda: [pattern.format(objective=objective, **pair._asdict()) for objective, pair in stitches_measured()]
+    )
+
+
 @of_study
 def all_records():
     return [str(RECORD).format(objective=objective, **pair._asdict()) for objective, pair in stitched()]

@@ -39,10 +39,12 @@ if NOISE:
         script:
             "../../workflow_scripts/measure_clustered_noise.py"
 
-    @of_study
-    def receiver_noises():
-        receivers = dict.fromkeys(pair.receiver for pair in pairs())
-        return [f"{RESULTS}/measures/clustered_noise/{receiver}.csv" for receiver in receivers]
+    receiver_noises = of_study(
+        lambda: [
+            f"{RESULTS}/measures/clustered_noise/{receiver}.csv"
+            for receiver in dict.fromkeys(pair.receiver for pair in pairs())
+        ]
+    )
 
     rule gather_clustered_noise:
         input:

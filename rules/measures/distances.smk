@@ -42,13 +42,13 @@ if HAS_DISTANCES:
         script:
             "../../workflow_scripts/measure_pair.py"
 
-    @of_study
-    def pair_distances():
-        return [
+    pair_distances = of_study(
+        lambda: [
             f"{RESULTS}/measures/distances/{sender}/{receiver}.csv"
             for objective, (sender, receiver) in stitched()
             if objective == "similarity" and is_stitched("task", sender, receiver)
         ]
+    )
 
     rule summarise_distances:
         input:

@@ -16,16 +16,10 @@ INPUT_STITCHES = f"{RESULTS}/generated_images/{GENERATED}.safetensors"
 if IMAGES_MEASURED:
     MEASURED += [str(file) for file in [GENERATION_TABLE, *GENERATED_PAIR_FIGURES.values(), *GENERATION_FIGURE]]
 
-    def generated(pattern):
-        """A file of each pair and objective."""
-        return of_study(
-            lambda: [pattern.format(objective=objective, **pair._asdict()) for objective, pair in stitches_measured()]
-        )
-
-    generated_tables = generated(f"{RESULTS}/measures/generated_images/{GENERATED}.csv")
-    generated_files = generated(f"{RESULTS}/measures/generated_images/{GENERATED}.h5")
+    generated_tables = of_each_stitch(f"{RESULTS}/measures/generated_images/{GENERATED}.csv")
+    generated_files = of_each_stitch(f"{RESULTS}/measures/generated_images/{GENERATED}.h5")
     if KEEP_STITCHES:
-        MEASURED.append(generated(INPUT_STITCHES))
+        MEASURED.append(of_each_stitch(INPUT_STITCHES))
 
     rule stitch_input:
         input:

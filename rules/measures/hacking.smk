@@ -48,12 +48,12 @@ if HACKED:
         script:
             "../../workflow_scripts/measure_pair.py"
 
-    @of_study
-    def hacked_cells():
-        return [
+    hacked_cells = of_study(
+        lambda: [
             f"{RESULTS}/measures/hacking/{objective}/{pair.sender}/{pair.receiver}.csv"
             for objective, pair in stitches_measured()
         ]
+    )
 
     rule gather_hacking:
         input:

@@ -16,9 +16,9 @@ if HAS_DISTANCES:
 if PREDICTING:
     MEASURED += [PREDICTORS_TABLE, *map(str, PREDICTORS_FIGURE)]
 
-    @of_study
-    def task_records():
-        return [str(RECORD).format(objective="task", **pair._asdict()) for name, pair in stitched() if name == "task"]
+    task_records = of_study(
+        lambda: [str(RECORD).format(objective="task", **pair._asdict()) for name, pair in stitched() if name == "task"]
+    )
 
     rule measure_predictors:
         input:

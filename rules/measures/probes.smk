@@ -35,10 +35,11 @@ if PROBING:
         script:
             "../../workflow_scripts/probe_network.py"
 
-    @of_study
-    def network_probes():
-        senders = dict.fromkeys(pair.sender for pair in pairs())
-        return [f"{RESULTS}/measures/probes/{sender}.csv" for sender in senders]
+    network_probes = of_study(
+        lambda: [
+            f"{RESULTS}/measures/probes/{sender}.csv" for sender in dict.fromkeys(pair.sender for pair in pairs())
+        ]
+    )
 
     rule compare_probes:
         input:

@@ -50,9 +50,9 @@ if SIMILARITY:
         script:
             "../../workflow_scripts/measure_pair.py"
 
-    @of_study
-    def pair_similarities():
-        return [f"{RESULTS}/measures/statistical_similarity/{pair.sender}/{pair.receiver}.csv" for pair in pairs()]
+    pair_similarities = of_study(
+        lambda: [f"{RESULTS}/measures/statistical_similarity/{pair.sender}/{pair.receiver}.csv" for pair in pairs()]
+    )
 
     rule summarise_statistical_similarity:
         input:

@@ -49,10 +49,12 @@ if SPECTRA:
         script:
             "../../workflow_scripts/measure_pair.py"
 
-    @of_study
-    def pair_spectra():
-        chosen = dict.fromkeys(pair for objective, pair in stitched() if objective in WITH_SPECTRA)
-        return [f"{RESULTS}/measures/stitch_spectra/{pair.sender}/{pair.receiver}.csv" for pair in chosen]
+    pair_spectra = of_study(
+        lambda: [
+            f"{RESULTS}/measures/stitch_spectra/{pair.sender}/{pair.receiver}.csv"
+            for pair in dict.fromkeys(pair for objective, pair in stitched() if objective in WITH_SPECTRA)
+        ]
+    )
 
     rule gather_stitch_spectra:
         input:
