@@ -191,7 +191,7 @@ def test_a_study_on_a_cluster_gives_the_tables_of_a_local_one(start_cluster, che
     assert {job["cores"] for job in jobs} == {"1"}
     assert not any(gpus_of(cluster, job) for job in jobs)
     tables = next(job for job in jobs if job["rule"] == "make_tables")
-    assert (tables["memory"], tables["time"]) == ("1303M", "11:00")
+    assert (tables["memory"], tables["time"]) == ("1313M", "11:00")
 
 
 def test_what_cancels_kills_or_loses_jobs_ends_in_the_same_tables(start_cluster, checkout, local):
