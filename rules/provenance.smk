@@ -37,6 +37,8 @@ def keep_provenance():
         kept = account.Account()  # this checkout knows all that it told
     for name, record in records_of(FilePersistence(), PROVENANCE.stat().st_mtime if kept.lines else 0):
         kept.lines[name] = {"record": record, "by": next(filter(None, map(maker_of, record["log"])), None)}
+    if not kept.lines:  # a forecast makes nothing
+        return
     kept.identity = uuid.uuid4().hex
     account.write(PROVENANCE, kept)
     snapshot.keep(RESULTS, STUDY_FILES, json.loads(json.dumps(config)), own_files())
