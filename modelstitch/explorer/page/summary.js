@@ -204,7 +204,7 @@ function networksSection() {
           traces: [{ type: "bar", orientation: "h", x: rows.map((row) => row.accuracy), y: rows.map((_, place) => place), marker: { color: rows.map((row) => (row.recipe === "trained" || row.recipe === "pretrained" ? GROUPS[0] : GROUPS[6])) },
             text: rows.map((row) => format(row.accuracy)), textposition: "auto", hovertemplate: rows.map((row) => `${plain(row.network)}<br>test accuracy ${format(row.accuracy)}<br>${format(row.parameters)} parameters, ${row.layer_count} layers<extra></extra>`) }],
           layout: { width: Math.min(width, 760), height: 56 + 24 * rows.length, margin: { l: left, r: 14, t: 6, b: 42 }, bargap: 0.25,
-            xaxis: axis(colours, { range: [0, 1], title: { text: "test accuracy, or its excess; dotted: chance", standoff: 6 }, automargin: false }),
+            xaxis: axis(colours, { range: [0, 1], title: { text: "test accuracy; dotted: chance", standoff: 6 }, automargin: false }),
             yaxis: axis(colours, { tickvals: rows.map((_, place) => place), ticktext: rows.map((row) => plain(row.label)), range: [rows.length - 0.5, -0.5], automargin: false }),
             shapes: [{ type: "line", x0: study.chance, x1: study.chance, yref: "paper", y0: 0, y1: 1, line: { color: colours.soft, width: 1, dash: "dot" } }] },
         };
