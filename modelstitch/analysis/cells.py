@@ -1,17 +1,12 @@
-"""The cells of a study as a tidy table, one row per cell, from its records."""
+"""The cells table, one row per cell: its columns, its order, and a record's rows. `gathering` makes it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from math import nan
-from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from modelstitch import records
-from modelstitch.analysis.controls import EXCESSES, REMAPPED_COLUMNS, excesses, over_remapped
+from modelstitch.analysis.controls import EXCESSES, REMAPPED_COLUMNS
 from modelstitch.analysis.depth import relative_depth
-from modelstitch.analysis.evidence import Evidence
-from modelstitch.analysis.tables import in_order
 from modelstitch.identifiers import NetworkId
 
 ROLES = ("sender", "receiver")
@@ -51,23 +46,6 @@ ORDER = [
     *(f"{role}_layer" for role in ROLES),
 ]
 COLUMNS = RECORDED | dict.fromkeys([*EXCESSES, *REMAPPED_COLUMNS], "float64")
-
-
-def cells(paths: Sequence[Path | str], evidence: Evidence) -> pd.DataFrame:
-    """One row per cell of the records, with `COLUMNS`, sorted by pair and layers.
-
-    `relative_accuracy` is the accuracy over the receiver's own; `agreement` how often the receiver predicts the same;
-    `train_accuracy` and `train_loss` are the last epoch's. A failed cell has NaN there and a `reason`. A layer's
-    `depth` is its position among the network's layers, 0 for the first and 1 for the last, NaN for the image; its
-    `operations_depth` the share of the network's operations up to it. The `EXCESSES` are those of `controls.excesses`,
-    the last columns those of `controls.over_remapped`.
-
-    Raises:
-        ModelstitchError: as `Evidence.read`.
-    """
-    rows = [row for path in paths for row in rows_of(evidence.read(path))]
-    table = in_order(pd.DataFrame(rows, columns=list(RECORDED)).astype(RECORDED), ORDER)
-    return table.assign(**excesses(table), **over_remapped(table))
 
 
 def rows_of(record: records.PairRecord) -> Iterator[dict[str, Any]]:

@@ -13,9 +13,9 @@ import numpy as np
 
 from modelstitch import records
 from modelstitch.accuracy import accuracy
+from modelstitch.analysis.networks import read_about
 from modelstitch.data import datasets
 from modelstitch.errors import ModelstitchError
-from modelstitch.files import parse_json
 from modelstitch.records import PairRecord
 
 ROUNDING = 1e-9  # an image of a million is more
@@ -28,14 +28,14 @@ class Evidence:
 
     Attributes:
         labels: of the test images, int64 (N,).
-        classes: how many the data set has.
+        classes: their names.
         digest: of the data set.
         study, seed: the study's; None where they are not known.
         networks: what is known of each network, by its id; of one that is missing nothing is checked.
     """
 
     labels: np.ndarray
-    classes: int
+    classes: tuple[str, ...]
     digest: str
     study: str | None = None
     seed: int | None = None
@@ -54,7 +54,7 @@ class Evidence:
         Raises:
             ModelstitchError: if one of them is missing or damaged.
         """
-        known = {Path(path).stem: _about(path) for path in networks}
+        known = {Path(path).stem: read_about(path) for path in networks}
         return cls(*datasets.read_test_labels(dataset), study, seed, known)
 
     def read(self, path: Path | str, folders: int = 0) -> PairRecord:
@@ -88,10 +88,10 @@ class Evidence:
         place = f"layer_{column.receiver_layer:02d}"
         agree(path, f"{place}/test_images", column.test_images, len(self.labels))
         failed = np.isnan(column.test_accuracy)
-        if (column.predictions[~failed] >= self.classes).any():
+        if (column.predictions[~failed] >= len(self.classes)).any():
             raise ModelstitchError(
                 f"{path}: {place}/predictions: {column.predictions[~failed].max()}: expected a class, 0 to "
-                f"{self.classes - 1}: {AGAIN}"
+                f"{len(self.classes) - 1}: {AGAIN}"
             )
         counted = accuracy(column.predictions, self.labels)
         for row in np.flatnonzero(~failed & (np.abs(counted - column.test_accuracy) > ROUNDING)):
@@ -119,11 +119,3 @@ def agree(path: Path | str, name: str, found: Any, expected: Any, by: str = "by 
     """
     if found != expected:
         raise ModelstitchError(f"{path}: {name}: {found!r}: expected {expected!r}, {by}: {AGAIN}")
-
-
-def _about(path: Path | str) -> Mapping[str, Any]:
-    try:
-        about = parse_json(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelstitchError(f"{path}: can't be read as JSON ({error}): delete it and run the study again") from error
-    return about if isinstance(about, dict) else {}

@@ -210,7 +210,13 @@ def _joined(parts: Sequence[tuple[pd.DataFrame, np.ndarray | None]]) -> tuple[pd
 
 
 def cells(folder: Path | str, by_sender: bool = False) -> Iterator[tuple[str, pd.DataFrame]]:
-    """The cells table, `cells.COLUMNS`, as one, or one for each sender with its name.
+    """The cells table as one, or one for each sender with its name: `cells.COLUMNS`, sorted by pair and layers.
+
+    `relative_accuracy` is the accuracy over the receiver's own; `agreement` how often the receiver predicts the same;
+    `train_accuracy` and `train_loss` are the last epoch's. A failed cell has NaN there and a `reason`. A layer's
+    `depth` is its position among the network's layers, 0 for the first and 1 for the last, NaN for the image; its
+    `operations_depth` the share of the network's operations up to it. The `EXCESSES` are those of `controls.excesses`,
+    the last columns those of `controls.over_remapped`.
 
     Args:
         folder: as `gather` writes it.

@@ -45,7 +45,12 @@ def networks(paths: Sequence[Path | str]) -> pd.DataFrame:
     return in_order(table, ["recipe", "architecture", "seed"])
 
 
-def _network(path: Path | str) -> dict[str, object]:
+def read_about(path: Path | str) -> dict[str, object]:
+    """What a network's JSON says of it.
+
+    Raises:
+        ModelstitchError: if the file can't be opened, is no JSON or no mapping.
+    """
     try:
         about = parse_json(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -54,6 +59,11 @@ def _network(path: Path | str) -> dict[str, object]:
         raise ModelstitchError(f"{path}: can't be read as JSON ({error}): {AGAIN}") from error
     if not isinstance(about, dict):
         raise ModelstitchError(f"{path}: is a {type(about).__name__}: expected a mapping: {AGAIN}")
+    return about
+
+
+def _network(path: Path | str) -> dict[str, object]:
+    about = read_about(path)
     for name, kind in COLUMNS.items():
         if name not in about:
             raise ModelstitchError(f"{path}: key {name!r} is missing: {AGAIN}")

@@ -58,10 +58,10 @@ class Dataset:
 
 
 class TestLabels(NamedTuple):
-    """The labels of a data set's test images, int64 (N,); how many classes there are; and its digest."""
+    """The labels of a data set's test images, int64 (N,); the names of its classes; and its digest."""
 
     labels: np.ndarray
-    classes: int
+    classes: tuple[str, ...]
     digest: str
 
 
@@ -131,7 +131,7 @@ def read_test_labels(path: Path | str) -> TestLabels:
     with hdf5.opened(path, WHAT, AGAIN) as file:
         *_, test_images, classes = _sizes(file)
         labels = file.group("test").integers("labels", (test_images,), 0, classes - 1)
-        return TestLabels(labels, classes, file.attribute("digest", str))
+        return TestLabels(labels, file.texts("classes", (classes,)), file.attribute("digest", str))
 
 
 def read_sizes(path: Path | str) -> Sizes | None:
@@ -163,16 +163,6 @@ def _statistics(file: Fields, name: str, channels: int) -> np.ndarray:
     if not (np.isfinite(values).all() and (values >= 0).all() and (values <= 1).all()):
         raise file.error(name, f"{values.tolist()}: expected 0 to 1")
     return values.astype(np.float32)
-
-
-def read_classes(path: Path | str) -> tuple[str, ...]:
-    """The names of the classes.
-
-    Raises:
-        ModelstitchError: as `read`.
-    """
-    with hdf5.opened(path, WHAT, AGAIN) as file:
-        return file.texts("classes", (None,))
 
 
 def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -19,7 +19,6 @@ from plotly.offline import get_plotlyjs, get_plotlyjs_version
 from modelstitch.analysis import tables
 from modelstitch.analysis.evidence import Evidence
 from modelstitch.analysis.matrices import PAIR
-from modelstitch.data import datasets
 from modelstitch.explorer import details
 from modelstitch.explorer.study import gather
 from modelstitch.files import replacing
@@ -70,15 +69,15 @@ def write(
         ModelstitchError: if a file is missing or damaged, a record is another study's, or the page can't be written.
     """
     found = {Path(file).stem: tables.read(file) for file in table_files}
-    evidence, classes = Evidence.of(dataset, study, seed), datasets.read_classes(dataset)
+    evidence = Evidence.of(dataset, study, seed)
     objectives: dict[str, Any] = {}
     cells: dict[tuple[str, ...], str] = {}
     for file in record_files:
         record = evidence.read(file)
         objective, *networks = (record.attributes[name] for name in PAIR)
         objectives.setdefault(objective, {name: record.attributes[name] for name in ABOUT if name in record.attributes})
-        cells[objective, *networks] = packed(details.of_record(record, evidence.labels, len(classes)))
-    assemble(path, gather(study, found, objectives, classes, colormap), cells, limit)
+        cells[objective, *networks] = packed(details.of_record(record, evidence.labels, len(evidence.classes)))
+    assemble(path, gather(study, found, objectives, evidence.classes, colormap), cells, limit)
 
 
 def assemble(

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from modelstitch.analysis import tables
-from modelstitch.analysis.cells import COLUMNS, cells
+from modelstitch.analysis.cells import COLUMNS
 from modelstitch.records import Layers
-from tests.analysis.written import write_record
+from tests.analysis.written import cells, write_record
 from tests.records import made
 from tests.records.made import EVIDENCE
 

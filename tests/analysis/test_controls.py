@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from modelstitch.analysis.cells import cells
 from modelstitch.analysis.controls import EXCESSES_OVER_RANDOM, with_excess
-from tests.analysis.written import write_record
+from tests.analysis.written import cells, write_record
 from tests.records import made
 from tests.records.made import EVIDENCE
 

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from modelstitch.analysis import diagnostics, tables
-from modelstitch.analysis.cells import cells, rows_of
+from modelstitch.analysis.cells import rows_of
 from modelstitch.analysis.networks import networks
-from tests.analysis.written import write_network
+from tests.analysis.written import cells, write_network
 from tests.records import made
 from tests.records.made import EVIDENCE
 

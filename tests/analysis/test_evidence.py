@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 from modelstitch import records
-from modelstitch.analysis.cells import cells
 from modelstitch.analysis.evidence import Evidence
 from modelstitch.errors import ModelstitchError
 from modelstitch.measures import capacity, predictors, training_budget
-from tests.analysis.written import gathered, write_network
+from tests.analysis.written import cells, gathered, write_network
 from tests.records import made
 from tests.records.made import EVIDENCE
 

@@ -8,7 +8,8 @@ import pytest
 
 from modelstitch import records
 from modelstitch.analysis import comparisons, diagnostics, gathering, matrices, tables, triangle, uncertainty
-from modelstitch.analysis.cells import ORDER, cells
+from modelstitch.analysis.cells import ORDER, RECORDED, rows_of
+from modelstitch.analysis.controls import excesses, over_remapped
 from modelstitch.analysis.networks import networks
 from modelstitch.errors import ModelstitchError
 from tests.analysis.written import gathered, write_network
@@ -54,6 +55,13 @@ def parts(outcomes, tmp_path_factory):
     folder = tmp_path_factory.mktemp("parts") / "cells.parquet"
     tables.write_parts(gathering.cells(outcomes, by_sender=True), folder)
     return folder
+
+
+def cells(paths, evidence):
+    """The cells table of the records themselves, all at once: what is gathered is held against it."""
+    rows = [row for path in paths for row in rows_of(evidence.read(path))]
+    table = tables.in_order(pd.DataFrame(rows, columns=list(RECORDED)).astype(RECORDED), ORDER)
+    return table.assign(**excesses(table), **over_remapped(table))
 
 
 def assert_same(whole, parts, keys):

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from modelstitch.analysis.cells import cells
 from modelstitch.analysis.self_consistency import COLUMNS, measure
-from tests.analysis.written import write_record
+from tests.analysis.written import cells, write_record
 from tests.records.made import EVIDENCE
 
 ONE, OTHER, RANDOM = "R1111_trained_s0", "R1112_trained_s0", "R1111_random_s0"

@@ -4,9 +4,8 @@ import pandas as pd
 import pytest
 
 from modelstitch.analysis import tables
-from modelstitch.analysis.cells import cells
 from modelstitch.errors import ModelstitchError
-from tests.analysis.written import write_record
+from tests.analysis.written import cells, write_record
 from tests.records.made import EVIDENCE
 
 

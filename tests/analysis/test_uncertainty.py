@@ -7,9 +7,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from modelstitch.analysis.cells import cells
 from modelstitch.analysis.uncertainty import COLUMNS, uncertainty, wilson
-from tests.analysis.written import write_record
+from tests.analysis.written import cells, write_record
 from tests.records.made import EVIDENCE
 
 

@@ -7,8 +7,7 @@ from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from modelstitch.analysis import verdicts
-from modelstitch.analysis.cells import cells
-from tests.analysis.written import write_record
+from tests.analysis.written import cells, write_record
 from tests.records.made import EVIDENCE
 
 ONE, OTHER = "R1111_trained_s0", "R1111_trained_s1"

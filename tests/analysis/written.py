@@ -43,6 +43,13 @@ def gathered(paths, evidence):
     return folder
 
 
+def cells(paths, evidence):
+    """The cells table of a whole study, from its records."""
+    ((sender, table),) = gathering.cells(gathered(paths, evidence))
+    assert sender == ""
+    return table
+
+
 def write_network(folder, network, **changes):
     """What is known of a network, as a study keeps it."""
     architecture, recipe, seed = network.split("_")

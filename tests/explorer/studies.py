@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from modelstitch.analysis import cells, networks, tables
+from modelstitch.analysis import networks, tables
+from modelstitch.analysis.cells import COLUMNS
 from modelstitch.analysis.evidence import Evidence
 from modelstitch.analysis.self_consistency import measure as self_consistency
 from modelstitch.analysis.uncertainty import uncertainty
@@ -16,7 +17,7 @@ from modelstitch.explorer import write
 from modelstitch.explorer.details import FIRST
 from modelstitch.explorer.study import gather
 from modelstitch.explorer.writing import assemble, packed
-from tests.analysis.written import write_network
+from tests.analysis.written import cells, write_network
 from tests.records import made
 
 HOSTILE = ("<img src=x onerror=alert(1)>", "</script><script>alert(2)</script>", "<b>bold</b> & 'quoted'")
@@ -61,7 +62,7 @@ def write_small(folder: Path, limit: int | None = None) -> Path:
             )
         about = ABOUT | {"objective": objective, "dataset_digest": evidence.digest}
         paths.append(made.write(folder / "stitches", made.record(columns, sender, receiver, **about)))
-    table = cells.cells(paths, evidence)
+    table = cells(paths, evidence)
     tables.write_parquet(table, folder / "tables/cells.parquet")
     tables.write_csv(networks.networks(abouts), folder / "tables/networks.csv")
     tables.write_csv(uncertainty(table), folder / "tables/uncertainty.csv")
@@ -105,10 +106,10 @@ def write_large(folder: Path) -> Path:
     table = pd.concat(rows, ignore_index=True)
     lower = np.minimum(0, table.sender_depth - table.receiver_depth)
     table["accuracy"] = (0.9 + 0.6 * lower + generator.normal(0, 0.01, len(table))).clip(0.1, 1).round(4)
-    for name in sorted(cells.COLUMNS.keys() - set(table)):
+    for name in sorted(COLUMNS.keys() - set(table)):
         filled = {"bool": False, "str": "", "int64": 10_000, "float64": generator.random(len(table)).round(4)}
-        table[name] = filled[cells.COLUMNS[name]]
-    table = table[list(cells.COLUMNS)]
+        table[name] = filled[COLUMNS[name]]
+    table = table[list(COLUMNS)]
     found = {"cells": table, "networks": networks.networks(abouts), "uncertainty": uncertainty(table)}
     page = folder / "report/index.html"
     assemble(page, gather("large", found, {"task": ABOUT}, list("0123456789"), "viridis"), details)

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from modelstitch.analysis import cells, networks
+from modelstitch.analysis import networks
 from modelstitch.explorer import details, measures, orders
 from modelstitch.explorer.numbers import rounded
 from modelstitch.explorer.study import gather
-from tests.analysis.written import write_network, write_record
+from tests.analysis.written import cells, write_network, write_record
 from tests.records import made
 
 A, B = "R1111_trained_s0", "R1112_trained_s0"
@@ -18,7 +18,7 @@ A, B = "R1111_trained_s0", "R1112_trained_s0"
 def tables(tmp_path):
     paths = [write_record(tmp_path, A, B, diverged=[(1, 0)]), write_record(tmp_path, B, B)]
     found = networks.networks([write_network(tmp_path, name) for name in (A, B)])
-    return {"cells": cells.cells(paths, made.EVIDENCE), "networks": found}
+    return {"cells": cells(paths, made.EVIDENCE), "networks": found}
 
 
 def told(tables):

@@ -11,11 +11,11 @@ from matplotlib.image import imread
 from matplotlib.patches import Circle
 
 from modelstitch import records
-from modelstitch.analysis import cells as cells_table
 from modelstitch.analysis.controls import with_excess
 from modelstitch.errors import ModelstitchError
 from modelstitch.figures import pair
 from modelstitch.figures.paper import save
+from tests.analysis.written import cells as cells_table
 from tests.figures.drawn import NAMES, boxes, colours, make_tables, texts
 from tests.records import made
 
@@ -196,7 +196,7 @@ def test_a_record_shows_what_the_table_of_its_cells_shows(tmp_path):
     path = made.write(tmp_path, record)
     _, networks = make_tables(["R1111", "R1112"])
     pairs = ("task", "R1111_trained_s0", "R1112_trained_s0")
-    of_table = pair.draw_pair(cells_table.cells([path], made.EVIDENCE), networks, *pairs, "viridis")
+    of_table = pair.draw_pair(cells_table([path], made.EVIDENCE), networks, *pairs, "viridis")
     of_record = pair.draw_record(records.read(path), "viridis")
     assert texts(of_record)[1:] == [text for text in texts(of_table)[1:] if "chance" not in text]
     assert list(colours(of_record).values()) == list(colours(of_table).values())

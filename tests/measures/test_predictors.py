@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import Ridge
 
-from modelstitch.analysis.cells import cells as cells_table
 from modelstitch.figures import predictors as figures
 from modelstitch.fitting.pair import train_pair
 from modelstitch.measures import predictors
+from tests.analysis.written import cells as cells_table
 from tests.records import made
 from tests.settings import stitch_settings
 

@@ -8,7 +8,6 @@ from sklearn.covariance import LedoitWolf
 
 from modelstitch import records
 from modelstitch.analysis import tables
-from modelstitch.analysis.cells import cells
 from modelstitch.config.measures import Hacking
 from modelstitch.data.images import DeviceImages
 from modelstitch.data.images import drawn as draw
@@ -22,6 +21,7 @@ from modelstitch.networks.frozen import FrozenNetwork
 from modelstitch.records import images
 from modelstitch.seeds import seed_of
 from modelstitch.stitches.geometry import Geometry
+from tests.analysis.written import cells
 from tests.measures import pairs
 from tests.records import made
 from tests.settings import stitch_settings

@@ -9,7 +9,7 @@ from modelstitch.records import Column, Layers, PairRecord
 # Of the test images of records that are made by hand: the first images are those that a cell gets right.
 LABELS = np.zeros(1000, np.int64)
 DIGEST = "0123abcd"
-EVIDENCE = Evidence(LABELS, 10, DIGEST, "made", 0)
+EVIDENCE = Evidence(LABELS, tuple("0123456789"), DIGEST, "made", 0)
 
 
 def layers(count):
