@@ -57,7 +57,9 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, object]:
     result["plan"] = timed(folder, "-n", "--quiet", "rules")
     write_results(folder / "results" / study["study"], networks, arguments.images)
     # What is there is as if the study had made it.
-    result["touch"] = timed(folder, "--touch", "--until", "stitch_pair", "--quiet", "all")
+    result["touch"] = timed(
+        folder, "--touch", "--forceall", "--until", "stitch_pair", "describe_network", "--quiet", "all"
+    )
     for rule in arguments.until:
         result[rule] = timed(folder, "--until", rule, "--cores", str(arguments.cores), "--quiet", "all")
     result["plan_again"] = timed(folder, "-n", "--quiet", "rules")
