@@ -222,9 +222,13 @@ class Engine:
 
     def step(self) -> Tensor:
         """Losses (cells,) of a step, which has then ended on the device too."""
+        return self.losses().cpu()
+
+    def losses(self) -> Tensor:
+        """As `step`, on the device, which may still be at work."""
         tally = Tally(list(self.pair.stitches), self.images.device.type)
         take_step(self.pair, self.optimiser, self.images, self.labels, tally)
-        return torch.from_numpy(tally.means()[0])
+        return tally.loss / tally.images
 
 
 def timed(call: Callable[[], Any], device: str) -> tuple[float, Any]:

@@ -38,6 +38,11 @@ STEPS = 3
 def main() -> None:
     arguments = parse()
     device = begin(arguments)
+    show(machine(device) | {"images": arguments.images}, rows=measure(arguments, device))
+
+
+def measure(arguments: argparse.Namespace, device: str) -> list[dict[str, Any]]:
+    """The rows of the table."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         dataset = Path(folder) / "dataset.h5"
@@ -67,10 +72,10 @@ def main() -> None:
                     "share": round(peak["resident_mb"] / asked, 3),
                 }
             )
-    show(machine(device) | {"images": arguments.images}, rows=rows)
+    return rows
 
 
-def parse() -> argparse.Namespace:
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     options = parser(__doc__)
     add_architectures(options)
     options.add_argument("--width", nargs="+", type=int, default=[8, 16], help="of a Small ResNet's first stage")
@@ -79,7 +84,7 @@ def parse() -> argparse.Namespace:
     options.add_argument("--batch", type=int, help="images per step; the protocol's own by default, 64 and 256")
     options.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
     options.add_argument("--images", type=int, default=60_000, help="of the data set (CIFAR-10: 60,000)")
-    return options.parse_args()
+    return options.parse_args(arguments)
 
 
 def study_of(models: list[str], width: int | None, protocol: str, arguments: argparse.Namespace, device: str) -> Study:

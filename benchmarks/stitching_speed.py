@@ -2,9 +2,9 @@
 
     python benchmarks/stitching_speed.py --width 8 16 --batch 32 256 --precision float32 bfloat16
 
-The loop trains each stitch alone: sender prefix, stitch, receiver suffix, frozen weights, float32, the whole batch at
-once. Both sides take the same steps on the same images, in turn. In turn with them, each distinct convolution of the
-suffix runs alone, on maps as large as the engine's groups, forward and back to its input, and counts as often as the
+The loop trains each stitch alone: sender prefix, stitch, receiver suffix, frozen weights, the whole batch at once, in
+float32, and in the engine's precision where that is another. All sides take the same steps on the same images, in turn.
+In turn with them, each distinct convolution of the suffix runs alone, on maps as large as the engine's groups, forward and back to its input, and counts as often as the
 engine runs it; the peak is that of square matrix products in the same precision.
 
 A row for each combination: median seconds; rates by counted operations, a multiplication and an addition being two,
@@ -16,6 +16,7 @@ line is JSON.
 import functools
 import statistics
 from collections import Counter
+from copy import deepcopy
 from typing import NamedTuple
 
 import torch
@@ -52,16 +53,21 @@ def measure(combination: Combination, device: str, repeats: int) -> dict:
     frozen = freeze(networks, torch.float32, device)
     alone = Loop(networks, fresh_stitches(frozen, device), images, labels)
     exact = together = Engine(frozen, images, labels)
+    alike = alone  # the loop in the engine's precision
     if combination.dtype != torch.float32:
-        together = Engine(freeze(networks, combination.dtype, device), images, labels)
+        rounded = freeze(networks, combination.dtype, device)
+        together = Engine(rounded, images, labels)
+        alike = Loop(networks, fresh_stitches(rounded, device), images, labels, combination.dtype)
         exact.step()
+        alike.step()
     alone.step()  # the first step of each side allocates: it is not counted
     convolutions = Convolutions(together, device)  # takes one step
 
-    loop_seconds, engine_seconds, convolution_seconds, differences = [], [], [], []
+    loop_seconds, alike_seconds, engine_seconds, convolution_seconds, differences = [], [], [], [], []
     for _ in range(repeats):
         seconds, loop_losses = timed(alone.step, device)
         loop_seconds.append(seconds)
+        alike_seconds.append(seconds if alike is alone else timed(alike.step, device)[0])
         seconds, losses = timed(together.step, device)
         engine_seconds.append(seconds)
         convolution_seconds.append(convolutions.seconds())
@@ -74,7 +80,7 @@ def measure(combination: Combination, device: str, repeats: int) -> dict:
         for one, other in zip(stitch.parameters, same.parameters, strict=True)
     ]
 
-    loop, engine = statistics.median(loop_seconds), statistics.median(engine_seconds)
+    loop, same, engine = map(statistics.median, (loop_seconds, alike_seconds, engine_seconds))
     forward, both = map(statistics.median, zip(*convolution_seconds, strict=True))
     cells = len(alone.stitches)
     flops = batch * step_operations(list(map(described, networks)))
@@ -83,8 +89,10 @@ def measure(combination: Combination, device: str, repeats: int) -> dict:
     return combination._asdict() | {
         "cells": cells,
         "loop_seconds": significant(loop),
+        "loop_in_precision_seconds": significant(same),
         "engine_seconds": significant(engine),
         "ratio": round(loop / engine, 3),
+        "ratio_in_precision": round(same / engine, 3),
         "images_cells_per_second": round(batch * cells / engine, 1),
         "gflops": significant(flops / 1e9),
         "convolutions_gflops": significant(2 * convolutions.flops / 1e9),
@@ -99,11 +107,21 @@ def measure(combination: Combination, device: str, repeats: int) -> dict:
 
 
 class Loop:
-    """Every stitch alone, one after the other."""
+    """Every stitch alone, one after the other, between networks of a precision."""
 
-    def __init__(self, networks: list[Network], stitches: Stitches, images: Tensor, labels: Tensor) -> None:
-        self.sender, self.receiver = (pieces_of(network).to(images.device) for network in networks)
-        self.images, self.labels = networks[0].prepared(images).contiguous(), labels
+    def __init__(
+        self,
+        networks: list[Network],
+        stitches: Stitches,
+        images: Tensor,
+        labels: Tensor,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        # A copy, since `to` changes a module in place.
+        self.sender, self.receiver = (deepcopy(pieces_of(network)).to(images.device, dtype) for network in networks)
+        # As everybody has them: float32 in rows and columns, bfloat16 in the layout that its kernels want.
+        layout = torch.contiguous_format if dtype == torch.float32 else torch.channels_last
+        self.images, self.labels = networks[0].prepared(images).to(dtype, memory_format=layout), labels
         settings = {"lr": RATE, "momentum": MOMENTUM, "weight_decay": WEIGHT_DECAY}
         self.stitches = [
             (cell, stitch, torch.optim.SGD(stitch.parameters, **settings)) for cell, stitch in stitches.items()
@@ -114,7 +132,7 @@ class Loop:
         for (i, j), stitch, optimiser in self.stitches:
             with torch.no_grad():
                 sent = self.sender[: i + 1](self.images)
-            loss = F.cross_entropy(self.receiver[j + 1 :](stitch(sent)), self.labels)
+            loss = F.cross_entropy(self.receiver[j + 1 :](stitch(sent)).float(), self.labels)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
