@@ -56,7 +56,6 @@ from modelstitch import hardware
 from modelstitch.config.stitches import FastStitches, PaperStitches
 from modelstitch.config.study import load_study
 from modelstitch.data import datasets, sources
-from modelstitch.errors import ModelstitchError
 from modelstitch.fitting.pair import train_pair
 from modelstitch.identifiers import NetworkId
 from modelstitch.networks import training
@@ -230,7 +229,7 @@ def network(arguments: argparse.Namespace, device: str) -> dict[str, Any]:
         device=device,
     )
     seconds = time.perf_counter() - begun
-    accuracies = json.loads(found.about["curves"])["test_accuracy"]
+    accuracies = found.about["curves"]["test_accuracy"]
     reached = next((epoch for epoch, accuracy in enumerate(accuracies, start=1) if accuracy >= GOAL), None)
     return {
         "epochs": len(accuracies),

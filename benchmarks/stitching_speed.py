@@ -4,8 +4,9 @@
 
 The loop trains each stitch alone: sender prefix, stitch, receiver suffix, frozen weights, the whole batch at once, in
 float32, and in the engine's precision where that is another. All sides take the same steps on the same images, in turn.
-In turn with them, each distinct convolution of the suffix runs alone, on maps as large as the engine's groups, forward and back to its input, and counts as often as the
-engine runs it; the peak is that of square matrix products in the same precision.
+In turn with them, each distinct convolution of the suffix runs alone, on maps as large as the engine's groups, forward
+and back to its input, and counts as often as the engine runs it; the peak is that of square matrix products in the same
+precision.
 
 A row for each combination: median seconds; rates by counted operations, a multiplication and an addition being two,
 whatever algorithm does them; the engine's share of the other two rates, none where the suffix calls no convolution as a
