@@ -228,7 +228,7 @@ class Engine:
         """As `step`, on the device, which may still be at work."""
         tally = Tally(list(self.pair.stitches), self.images.device.type)
         take_step(self.pair, self.optimiser, self.images, self.labels, tally)
-        return tally.loss / tally.images
+        return tally.loss / len(self.images)
 
 
 def timed(call: Callable[[], Any], device: str) -> tuple[float, Any]:

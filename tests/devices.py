@@ -43,10 +43,12 @@ def train_watched(pair, optimiser, images, settings, watch):
     teacher = Teacher(pair.sender, pair.receiver, (0.5, 0.5), len(pair.stitches), images.device)
     _, _, *first = next(taken)
     take_step(pair, optimiser, *first, tally, teacher)
+    tally.images += len(first[1])
     with watch:
         for _, rate, batch, labels in taken:
             optimiser.rate = rate
             take_step(pair, optimiser, batch, labels, tally, teacher)
+            tally.images += len(labels)
     return tally
 
 

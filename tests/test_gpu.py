@@ -12,10 +12,12 @@ import modelstitch
 from modelstitch.data.images import DeviceImages
 from modelstitch.engine.evaluation import Tally
 from modelstitch.engine.pair import StitchedPair
+from modelstitch.fitting import repeating
 from modelstitch.fitting.inputs import FitInputs
 from modelstitch.fitting.pair import train_pair
 from modelstitch.fitting.protocols import protocol_of
-from modelstitch.fitting.training import take_step
+from modelstitch.fitting.repeating import RepeatedStep
+from modelstitch.fitting.training import take_step, train
 from modelstitch.hardware import in_batches, prepare
 from modelstitch.measures import distances, generated_images, hacking, probes
 from modelstitch.networks import training
@@ -78,6 +80,45 @@ def test_an_epoch_of_a_network_never_waits_for_the_gpu(few_digits, optimiser):
     with never_waits():
         for images, labels in batches:
             training.take_step(network, optimiser, images, labels, torch.bfloat16)
+
+
+@pytest.mark.parametrize("settings", [STITCHES, FAST])
+def test_steps_that_are_recorded_train_as_those_that_are_not(few_digits, monkeypatch, caplog, settings):
+    caplog.set_level("INFO")
+    prepare("cuda")
+    images = DeviceImages(few_digits, few_digits.train, "cuda")
+    settings = settings.model_copy(update={"epochs": 2.5, "augmentation": AUGMENTATION})
+    begin, trained = protocol_of(settings.protocol).begin, []
+    for first in (repeating.FIRST_STEPS, 10**9):
+        monkeypatch.setattr(repeating, "FIRST_STEPS", first)
+        pair, cells = new_pair("cuda")
+        stitches, optimiser, _ = begin(FitInputs(pair.sender, pair.receiver, cells, images, settings, ("seed",)))
+        pair = StitchedPair(pair.sender, pair.receiver, stitches)
+        teacher = Teacher(pair.sender, pair.receiver, (0.5, 0.5), len(stitches), "cuda")
+        loss, _ = train(pair, images, settings, optimiser, ("order",), teacher=teacher)
+        trained.append(
+            (loss, torch.cat([each.flatten() for stitch in stitches.values() for each in stitch.parameters]))
+        )
+    assert "not recorded" not in caplog.text and len(trained[0][0]) == 3
+    np.testing.assert_allclose(trained[0][0], trained[1][0], rtol=0.02)
+    assert (trained[0][1] - trained[1][1]).norm() <= 0.05 * trained[1][1].norm()
+
+
+def test_a_step_that_waits_is_taken_kernel_by_kernel(caplog):
+    caplog.set_level("INFO")
+    weight = torch.zeros(3, device="cuda", requires_grad=True)
+    optimiser = SGD([weight])
+
+    def step(images, labels):
+        optimiser.zero_grad()
+        (weight * images.mean().item()).sum().backward()
+        optimiser.step()
+
+    repeated = RepeatedStep(step, optimiser, "cuda")
+    for number in range(6):
+        repeated(torch.full((2,), float(number), device="cuda"), torch.zeros(2, device="cuda"), 0.1)
+    assert caplog.text.count("a step is not recorded") == 1
+    torch.testing.assert_close(weight.detach().cpu(), torch.full((3,), -1.5))
 
 
 def test_exhausted_memory_halves_the_groups_and_changes_no_gradient(caplog):

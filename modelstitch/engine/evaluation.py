@@ -1,5 +1,6 @@
 """How often every cell is right, and its loss: counted in training and on the whole test set."""
 
+import copy
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -52,6 +53,15 @@ class Tally:
         cells = self.rows(column, group)
         self.loss[cells] += losses.detach().sum(dim=1, dtype=torch.float64)
         self.correct[cells] += correct(predictions, labels).sum(dim=1)
+
+    def taken(self) -> "Tally":
+        """What was counted so far, as another tally; this one begins anew, in the same tensors."""
+        other = copy.copy(self)
+        other.loss, other.correct = self.loss.clone(), self.correct.clone()
+        self.loss.zero_()
+        self.correct.zero_()
+        self.images = 0
+        return other
 
     def means(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean loss and accuracy of every cell, float64 (cells,)."""

@@ -12,6 +12,7 @@ from modelstitch.engine.evaluation import Tally, cross_entropies
 from modelstitch.engine.pair import GroupOutput, StitchedPair
 from modelstitch.fitting.alignment import Alignment
 from modelstitch.fitting.distillation import ReceiverTeacher, Teacher
+from modelstitch.fitting.repeating import RepeatedStep
 from modelstitch.fitting.steps import steps
 from modelstitch.hardware import enough_memory
 from modelstitch.optimisers import Optimiser
@@ -46,13 +47,19 @@ def train(
     Raises:
         ModelstitchError: if there are fewer training images than one batch, or the device has too little memory.
     """
-    tallies: list[Tally] = []
+    tally = Tally(list(pair.stitches), images.device)
+    repeated = RepeatedStep(
+        lambda batch, labels: take_step(pair, optimiser, batch, labels, tally, teacher, alignment),
+        optimiser,
+        images.device,
+    )
+    finished: list[Tally] = []
     for epoch, rate, batch, labels in steps(images, settings, order, label):
-        if epoch == len(tallies):
-            tallies.append(Tally(list(pair.stitches), images.device))
-        optimiser.rate = rate
-        take_step(pair, optimiser, batch, labels, tallies[-1], teacher, alignment)
-    losses, accuracies = zip(*(tally.means() for tally in tallies), strict=True)
+        if epoch > len(finished):
+            finished.append(tally.taken())
+        repeated(batch, labels, rate)
+        tally.images += len(labels)
+    losses, accuracies = zip(*(each.means() for each in (*finished, tally)), strict=True)
     return np.stack(losses), np.stack(accuracies)
 
 
@@ -69,7 +76,7 @@ def take_step(
     """Move every stitch once, by the mean cross-entropy of its own logits with labels (N,), on images (N, C, H, W).
 
     A cell that a `teacher` teaches moves by that with its soft targets, and with an `alignment` all move by its errors;
-    the tally's losses are of the labels.
+    the tally's losses are of the labels, and its count of images is the caller's.
 
     Raises:
         ModelstitchError: if the device has too little memory.
@@ -98,6 +105,5 @@ def take_step(
     before = tally.correct.clone() if teacher else None
     for j, group, losses, classes in pair.within_memory(step, images, labels):
         tally.add(j, group, losses, classes, labels[group.images])
-    tally.images += len(labels)
     if teacher:
         teacher.update(soft, (tally.correct - before) / len(labels))
