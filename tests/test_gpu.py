@@ -13,6 +13,7 @@ from modelstitch.data.images import DeviceImages
 from modelstitch.engine.evaluation import Tally
 from modelstitch.engine.pair import StitchedPair
 from modelstitch.fitting import repeating
+from modelstitch.fitting.distillation import Teacher
 from modelstitch.fitting.inputs import FitInputs
 from modelstitch.fitting.pair import train_pair
 from modelstitch.fitting.protocols import protocol_of
