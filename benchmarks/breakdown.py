@@ -18,8 +18,8 @@ from torch.profiler import ProfilerActivity, profile, record_function
 
 KINDS = {
     "sender_pass": ("sender",),
-    "convolutions_forward": ("aten::conv2d", "_Winograd"),
-    "convolutions_backward": ("aten::convolution_backward", "_WinogradBackward"),
+    "convolutions_forward": ("aten::conv2d", "_Fused", "_Winograd"),
+    "convolutions_backward": ("aten::convolution_backward", "_FusedBackward", "_WinogradBackward"),
     "matrix_products": (
         *("aten::linear", "aten::addmm", "aten::mm", "aten::matmul", "aten::bmm", "aten::scaled_dot_product_attention"),
         "aten::_scaled_dot_product_flash_attention_for_cpu_backward",

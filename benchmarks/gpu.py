@@ -20,6 +20,7 @@ digits on photographs where none is named; only `network` learns from them. The 
 """
 
 import argparse
+import importlib.util
 import json
 import multiprocessing
 import re
@@ -328,6 +329,8 @@ def exhausted(arguments: argparse.Namespace, device: str) -> dict[str, Any]:
 
 def tests(arguments: argparse.Namespace, device: str) -> dict[str, Any]:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_gpu.py"]
+    if importlib.util.find_spec("xdist"):
+        command += ["--numprocesses", "3"]
     process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     lines = process.stdout.strip().splitlines()
     return {"summary": lines[-1:], "failed": [line for line in lines if line.startswith(("FAILED", "ERROR"))]}

@@ -40,6 +40,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from modelstitch.fitting.beginning import Stitches
+from modelstitch.networks.fused import FusedConvolution
 from modelstitch.networks.network import Network
 from modelstitch.networks.winograd import WinogradConvolution
 from modelstitch.planning.description_of import described
@@ -169,6 +170,8 @@ class Convolutions:
         self.flops = 0
         dtype = engine.pair.receiver.dtype
         for (convolution, size), times in count_runs(engine).items():
+            if isinstance(convolution, FusedConvolution):
+                convolution = direct(convolution)
             maps = torch.randn(size, device=device).to(dtype, memory_format=torch.channels_last).requires_grad_()
             with FlopCounterMode(display=False) as counter:
                 gradient = torch.randn_like(direct(convolution)(maps))
@@ -196,8 +199,8 @@ def count_runs(engine: Engine) -> Counter[tuple[nn.Module, torch.Size]]:
     runs: Counter[tuple[nn.Module, torch.Size]] = Counter()
     alike: dict[tuple, nn.Module] = {}
 
-    def count(convolution: nn.Module, inputs: tuple[Tensor]) -> None:
-        (maps,) = inputs
+    def count(convolution: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        maps = inputs[0]
         runs[alike.setdefault(form_of(convolution), convolution), maps.shape] += 1
 
     hooks = [convolution.register_forward_pre_hook(count) for convolution in convolutions_of(engine)]
@@ -210,9 +213,9 @@ def count_runs(engine: Engine) -> Counter[tuple[nn.Module, torch.Size]]:
 def convolutions_of(engine: Engine) -> list[nn.Module]:
     """The receiver's convolutions, as its pieces call them."""
     parts = list(engine.pair.receiver.modules())
-    winograd = [part for part in parts if isinstance(part, WinogradConvolution)]
-    within = {part.direct for part in winograd}
-    return winograd + [part for part in parts if isinstance(part, nn.Conv2d) and part not in within]
+    outer = [part for part in parts if isinstance(part, WinogradConvolution | FusedConvolution)]
+    within = {direct(part) for part in outer}
+    return outer + [part for part in parts if isinstance(part, nn.Conv2d) and part not in within]
 
 
 def form_of(convolution: nn.Module) -> tuple:
@@ -222,7 +225,9 @@ def form_of(convolution: nn.Module) -> tuple:
 
 
 def direct(convolution: nn.Module) -> nn.Conv2d:
-    """The convolution itself of one that may take fewer multiplications."""
+    """The convolution itself of one that may take fewer multiplications, or do more in one call."""
+    if isinstance(convolution, FusedConvolution):
+        return convolution.convolution
     return convolution.direct if isinstance(convolution, WinogradConvolution) else convolution
 
 

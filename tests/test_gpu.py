@@ -22,6 +22,7 @@ from modelstitch.fitting.training import take_step, train
 from modelstitch.hardware import in_batches, prepare
 from modelstitch.measures import distances, generated_images, hacking, probes
 from modelstitch.networks import training
+from modelstitch.networks.fused import FusedConvolution
 from modelstitch.optimisers import SGD, AdamW
 from tests.devices import Still, new_pair, train_watched
 from tests.measures.test_hacking import SETTINGS
@@ -120,6 +121,26 @@ def test_a_step_that_waits_is_taken_kernel_by_kernel(caplog):
         repeated(torch.full((2,), float(number), device="cuda"), torch.zeros(2, device="cuda"), 0.1)
     assert caplog.text.count("a step is not recorded") == 1
     torch.testing.assert_close(weight.detach().cpu(), torch.full((3,), -1.5))
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("summed", [False, True])
+@pytest.mark.parametrize("options", [{"padding": 1}, {"padding": 1, "stride": 2}, {"padding": 1, "groups": 16}])
+def test_fused_convolutions_are_the_convolution_the_sum_and_the_relu(caplog, precision, summed, options):
+    torch.manual_seed(0)
+    one = torch.nn.Conv2d(16, 32, 3, **options, device="cuda", dtype=precision).requires_grad_(False)
+    one.to(memory_format=torch.channels_last)
+    maps = torch.randn(50, 16, 16, 16, device="cuda", dtype=precision)
+    others = [torch.randn_like(one(maps))] if summed else []
+    found = []
+    for call in (FusedConvolution(one), lambda maps, *others: sum(others, one(maps)).relu()):
+        given = [
+            each.to(memory_format=torch.channels_last, copy=True).detach().requires_grad_() for each in (maps, *others)
+        ]
+        result = call(*given)
+        found.append((result, *torch.autograd.grad(result, given, torch.ones_like(result))))
+    for fused, apart in zip(*found, strict=True):
+        assert (fused - apart).norm() <= 0.01 * apart.norm()
 
 
 def test_exhausted_memory_halves_the_groups_and_changes_no_gradient(caplog):

@@ -14,6 +14,7 @@ from torch.nn.utils import fuse_conv_bn_weights
 
 from modelstitch.errors import ModelstitchError
 from modelstitch.hardware import choose_precision
+from modelstitch.networks.fused import FusedConvolution
 from modelstitch.networks.graphs import operation_of
 from modelstitch.networks.network import INPUT, Network
 from modelstitch.networks.representations import Representation
@@ -63,6 +64,8 @@ class FrozenNetwork(nn.Module):
             fold(piece)
             if dtype == torch.float32 and device == "cpu":
                 use_winograd(piece)
+            if device == "cuda" and dtype in (torch.float32, torch.bfloat16):
+                fuse(piece)
             overwrite(piece)
             piece.delete_all_unused_submodules()
             piece.recompile()
@@ -224,6 +227,50 @@ def _convolution(piece: fx.GraphModule, node: fx.Node) -> nn.Module | None:
     convolution = nn.Conv2d(*sizes, bias=bias is not None, device="meta", **given)
     convolution.weight, convolution.bias = weight, bias
     return convolution
+
+
+def fuse(piece: fx.GraphModule) -> None:
+    """A convolution, what is added to its maps, and the ReLU after them become one, where nothing else sees between."""
+    for node in list(piece.graph.nodes):
+        if not _is_relu(piece, node):
+            continue
+        before, *others = _summands(piece, node.args[0]) or (node.args[0],)
+        if not _only_fused(piece, before):
+            continue
+        convolution, maps = _convolution(piece, before), _arguments(before, CONVOLUTION_ARGUMENTS)["input"]
+        node.op, node.target, node.args, node.kwargs = "call_module", f"fused_{node.name}", (maps, *others), {}
+        piece.add_submodule(node.target, FusedConvolution(convolution))
+    piece.graph.eliminate_dead_code()
+
+
+def _summands(piece: fx.GraphModule, node: fx.Node) -> tuple[fx.Node, fx.Node] | None:
+    """What a node adds, if it adds two maps of one shape for a single user: first one that a convolution gives."""
+    if _module(piece, node) is not None or operation_of(node) not in ("add", "add_", "iadd"):
+        return None
+    if len(node.users) > 1 or len(node.args) != 2 or node.kwargs:
+        return None
+    if not all(isinstance(given, fx.Node) for given in node.args):
+        return None
+    shapes = [given.meta.get("image_shape") for given in node.args]
+    if shapes[0] is None or shapes[0] != shapes[1]:
+        return None
+    for given, other in (node.args, node.args[::-1]):
+        if _only_fused(piece, given):
+            return given, other
+    return None
+
+
+def _only_fused(piece: fx.GraphModule, node: fx.Node) -> bool:
+    """Whether a node is a convolution whose maps go to one other node."""
+    return len(node.users) == 1 and FusedConvolution.suits(_convolution(piece, node))
+
+
+def _is_relu(piece: fx.GraphModule, node: fx.Node) -> bool:
+    """Whether a node is a ReLU of one other."""
+    module = _module(piece, node)
+    if type(module) is nn.ReLU:
+        return True
+    return module is None and operation_of(node) in ("relu", "relu_") and isinstance(node.args[0], fx.Node)
 
 
 def _kept(weight: fx.Node | None, bias: fx.Node | None) -> bool:

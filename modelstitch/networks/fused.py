@@ -1,0 +1,78 @@
+"""Frozen convolutions that give the ReLU of their maps, or of a sum with others, in one call of cuDNN.
+
+Not asked for more, cuDNN leaves even a bias to a pass of its own: at width 64 on an H100, biases, sums and ReLUs were a
+quarter of a training step (docs/performance.md). A processor gains nothing: oneDNN's call gives the same bits in the
+same time.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from modelstitch.errors import first_line
+from modelstitch.progress import say
+
+
+class FusedConvolution(nn.Module):
+    """The ReLU of a frozen convolution's maps, or of their sum with others; its weights get no gradient.
+
+    Args:
+        convolution: as `suits` says.
+    """
+
+    def __init__(self, convolution: nn.Conv2d) -> None:
+        super().__init__()
+        self.convolution = convolution
+        self.apart = False  # where cuDNN has no such call for it
+
+    @staticmethod
+    def suits(convolution: nn.Module | None) -> bool:
+        """Whether it is a plain convolution of maps (N, C, H, W), with zeros around them."""
+        plain = type(convolution) is nn.Conv2d and convolution.padding_mode == "zeros"
+        return plain and not isinstance(convolution.padding, str)
+
+    def forward(self, maps: Tensor, others: Tensor | None = None) -> Tensor:
+        """Maps (N, C_out, H', W') of maps (N, C_in, H, W), and of others like what they give, which are added."""
+        if not self.apart and maps.device.type == "cuda":
+            try:
+                return _Fused.apply(maps, others, self.convolution)
+            except torch.OutOfMemoryError:
+                raise
+            except RuntimeError as error:
+                say(f"{self.convolution}: its ReLU is taken in a call of its own: {first_line(error)}")
+                self.apart = True
+        given = self.convolution(maps)
+        return torch.relu_(given if others is None else given.add_(others))
+
+
+class _Fused(torch.autograd.Function):
+    @staticmethod
+    def forward(context: Any, maps: Tensor, others: Tensor | None, convolution: nn.Conv2d) -> Tensor:
+        weight, bias = convolution.weight, convolution.bias
+        sizes = (convolution.stride, convolution.padding, convolution.dilation, convolution.groups)
+        if others is None:
+            result = torch.cudnn_convolution_relu(maps, weight, bias, *sizes)
+        else:
+            result = torch.cudnn_convolution_add_relu(maps, weight, others, 1.0, bias, *sizes)
+        context.convolution = convolution
+        context.save_for_backward(maps, result)
+        return result
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        maps, result = context.saved_tensors
+        of_maps, of_others, _ = context.needs_input_grad
+        gradient = torch.ops.aten.threshold_backward(gradient, result, 0)
+        before = _before(gradient, maps, context.convolution) if of_maps else None
+        return before, gradient if of_others else None, None
+
+
+def _before(gradient: Tensor, maps: Tensor, convolution: nn.Conv2d) -> Tensor:
+    """The gradient of maps, from that of what a convolution gives."""
+    sizes = (convolution.stride, convolution.padding, convolution.dilation)
+    weight, groups = convolution.weight, convolution.groups
+    found = torch.ops.aten.convolution_backward(
+        gradient, maps, weight, None, *sizes, False, [0, 0], groups, [True, False, False]
+    )
+    return found[0]
