@@ -65,7 +65,7 @@ from modelstitch.planning.operations import network as network_operations
 from modelstitch.planning.speed import measure as measure_speed
 
 GOAL = 0.94
-SHARED_SECONDS = 10.0  # that processes work together
+SHARED_SECONDS = 5.0  # that processes work together
 Rows = list[dict[str, Any]]
 
 
@@ -99,7 +99,7 @@ def parse() -> argparse.Namespace:
     options.add_argument("--sections", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="all by default")
     options.add_argument("--small", action="store_true", help="narrow networks and few steps, to try the benchmark")
     options.add_argument("--limit", type=float, default=150, help="seconds after which a section is stopped")
-    options.add_argument("--epochs", type=int, default=16, help="of the network's training")
+    options.add_argument("--epochs", type=int, default=24, help="of the network's training")
     options.add_argument("--only", choices=SECTIONS, help=argparse.SUPPRESS)
     options.add_argument("--dataset", type=Path, help=argparse.SUPPRESS)
     return options.parse_args()

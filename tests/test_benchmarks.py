@@ -60,6 +60,21 @@ def test_planning_and_gathering_end_with_the_tables_of_all_pairs(tmp_path):
     assert len(cells) == (5 + 6) ** 2 and (cells.test_images == 20).all()
 
 
+def test_the_gpus_sections_run_in_miniature():
+    sections = ["engine", "pairs", "network", "sharing", "exhausted"]
+    found = printed("gpu.py", "--small", "--device", "cpu", "--epochs", "1", "--sections", *sections)
+    assert not any("failed" in found[section] for section in sections)
+    (row,) = found["engine"]
+    assert row["cells"] == 36 and row["ratio_in_precision"] > 0 and row["max_difference"] < 1e-4
+    assert [row["train_images"] for row in found["pairs"]] == [48, 16]
+    assert found["network"]["epochs"] == 1 and [row["processes"] for row in found["sharing"]] == [1, 2]
+
+
+def test_a_section_that_fails_says_so_and_the_others_run():
+    found = printed("gpu.py", "--small", "--device", "cpu", "--limit", "0.01", "--sections", "exhausted")
+    assert found["exhausted"] == {"failed": "stopped after 0.01 s"}
+
+
 def printed(script: str, *arguments: str) -> dict:
     """What the last line of a benchmark says."""
     run = subprocess.run(

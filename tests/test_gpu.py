@@ -1,5 +1,6 @@
 """What a GPU may change: nothing that matters. docs/results.md states the tolerance."""
 
+import copy
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -126,21 +127,30 @@ def test_a_step_that_waits_is_taken_kernel_by_kernel(caplog):
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("summed", [False, True])
 @pytest.mark.parametrize("options", [{"padding": 1}, {"padding": 1, "stride": 2}, {"padding": 1, "groups": 16}])
-def test_fused_convolutions_are_the_convolution_the_sum_and_the_relu(caplog, precision, summed, options):
+def test_fused_convolutions_are_the_convolution_the_sum_and_the_relu(precision, summed, options):
+    """By their distance to the same in float64; the gradient for the maps that they gave, whose zeros are their own."""
     torch.manual_seed(0)
     one = torch.nn.Conv2d(16, 32, 3, **options, device="cuda", dtype=precision).requires_grad_(False)
     one.to(memory_format=torch.channels_last)
+    exact = copy.deepcopy(one).double()
     maps = torch.randn(50, 16, 16, 16, device="cuda", dtype=precision)
-    others = [torch.randn_like(one(maps))] if summed else []
-    found = []
-    for call in (FusedConvolution(one), lambda maps, *others: sum(others, one(maps)).relu()):
-        given = [
-            each.to(memory_format=torch.channels_last, copy=True).detach().requires_grad_() for each in (maps, *others)
-        ]
-        result = call(*given)
-        found.append((result, *torch.autograd.grad(result, given, torch.ones_like(result))))
-    for fused, apart in zip(*found, strict=True):
-        assert (fused - apart).norm() <= 0.01 * apart.norm()
+    maps = maps.to(memory_format=torch.channels_last).requires_grad_()
+    others = [torch.randn_like(one(maps)).requires_grad_()] if summed else []
+    fused = FusedConvolution(one)
+    found = fused(maps, *others)
+    doubles = [each.detach().double().requires_grad_() for each in (maps, *others)]
+    expected = sum(doubles[1:], exact(doubles[0]))
+    apart = sum(others, one(maps)).relu()
+    assert distance(found, expected.relu()) <= 1.2 * distance(apart, expected.relu())
+    gradients = torch.autograd.grad(found, [maps, *others], torch.ones_like(found))
+    wanted = torch.autograd.grad(expected, doubles, (found > 0).double())
+    for gradient, exactly in zip(gradients, wanted, strict=True):
+        assert distance(gradient, exactly) <= 0.01
+
+
+def distance(found, expected):
+    """Of tensors, as a share of the second's norm."""
+    return ((found.double() - expected).norm() / expected.norm()).item()
 
 
 def test_exhausted_memory_halves_the_groups_and_changes_no_gradient(caplog):
@@ -151,7 +161,7 @@ def test_exhausted_memory_halves_the_groups_and_changes_no_gradient(caplog):
     images = torch.rand(256, 1, 32, 32, device="cuda")
     labels = torch.arange(256, device="cuda") % 10
     gradients, limits, fraction = [], [], 1.0
-    for _ in range(2):
+    for searched in (False, True, True):  # cuDNN's search for kernels takes memory of its own
         pair, _ = new_pair("cuda", width=64)
         parameters = [tensor for stitch in pair.stitches.values() for tensor in stitch.parameters]
         torch.cuda.empty_cache()
@@ -162,6 +172,8 @@ def test_exhausted_memory_halves_the_groups_and_changes_no_gradient(caplog):
             take_step(pair, Still(parameters), images, labels, Tally(list(pair.stitches), "cuda"))
         finally:
             torch.cuda.set_per_process_memory_fraction(1.0)
+        if not searched:
+            continue
         taken = torch.cuda.max_memory_allocated() - before
         fraction = (before + 0.6 * taken) / torch.cuda.get_device_properties(0).total_memory
         limits.append(pair.limit)

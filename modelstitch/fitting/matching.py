@@ -13,6 +13,7 @@ from torch import Tensor
 
 from modelstitch.config.stitches import TrainedStitches
 from modelstitch.data.images import DeviceImages
+from modelstitch.fitting.repeating import RepeatedStep
 from modelstitch.fitting.steps import steps
 from modelstitch.networks.frozen import FrozenNetwork
 from modelstitch.optimisers import Optimiser
@@ -39,18 +40,24 @@ def train(
         ModelstitchError: if there are fewer training images than one batch.
     """
     last_sender, last_receiver = (max(layers) for layers in zip(*stitches, strict=True))
-    epochs: list[list[Tensor]] = []
-    for epoch, rate, batch, _ in steps(images, settings, order, label):
-        if epoch == len(epochs):
-            epochs.append([])
+    of_step = torch.zeros(len(stitches), device=images.device)
+
+    def step(batch: Tensor, labels: Tensor) -> None:
         sent = sender.representations(batch, last_sender)
         received = receiver.representations(batch, last_receiver)
-        optimiser.rate = rate
         optimiser.zero_grad()
         errors = torch.stack([error(stitches[i, j], sent[i], received[j]) for i, j in stitches])
         errors.sum().backward()
         optimiser.step()
-        epochs[-1].append(errors.detach())
+        of_step.copy_(errors.detach())
+
+    repeated = RepeatedStep(step, optimiser, images.device)
+    epochs: list[list[Tensor]] = []
+    for epoch, rate, batch, labels in steps(images, settings, order, label):
+        if epoch == len(epochs):
+            epochs.append([])
+        repeated(batch, labels, rate)
+        epochs[-1].append(of_step.clone())
     loss = np.stack([torch.stack(errors).mean(dim=0).double().cpu().numpy() for errors in epochs])
     return loss, np.full_like(loss, np.nan)
 

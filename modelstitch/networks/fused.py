@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from modelstitch.errors import first_line
 from modelstitch.progress import say
 
+HAVING = ("cuda",)  # devices that have such a call
+
 
 class FusedConvolution(nn.Module):
     """The ReLU of a frozen convolution's maps, or of their sum with others; its weights get no gradient.
@@ -34,7 +36,7 @@ class FusedConvolution(nn.Module):
 
     def forward(self, maps: Tensor, others: Tensor | None = None) -> Tensor:
         """Maps (N, C_out, H', W') of maps (N, C_in, H, W), and of others like what they give, which are added."""
-        if not self.apart and maps.device.type == "cuda":
+        if not self.apart and maps.device.type in HAVING:
             try:
                 return _Fused.apply(maps, others, self.convolution)
             except torch.OutOfMemoryError:
