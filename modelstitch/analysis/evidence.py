@@ -85,18 +85,17 @@ class Evidence:
         return record
 
     def _check(self, path: Path | str, column: records.Column) -> None:
-        place = f"layer_{column.receiver_layer:02d}"
-        agree(path, f"{place}/test_images", column.test_images, len(self.labels))
+        agree(path, "test_images", column.test_images, len(self.labels))
         failed = np.isnan(column.test_accuracy)
-        if (column.predictions[~failed] >= len(self.classes)).any():
-            raise ModelstitchError(
-                f"{path}: {place}/predictions: {column.predictions[~failed].max()}: expected a class, 0 to "
-                f"{len(self.classes) - 1}: {AGAIN}"
-            )
+        highest, last = column.predictions[~failed].max(initial=0), len(self.classes) - 1
+        if highest > last:
+            place = f"predictions into layer {column.receiver_layer}"
+            raise ModelstitchError(f"{path}: {place}: {highest}: expected a class, 0 to {last}: {AGAIN}")
         counted = accuracy(column.predictions, self.labels)
         for row in np.flatnonzero(~failed & (np.abs(counted - column.test_accuracy) > ROUNDING)):
             found, expected = (values[row].item() for values in (column.test_accuracy, counted))
-            agree(path, f"{place}/test_accuracy[{row}]", found, expected, "by its predictions")
+            cell = (column.sender_layers[row], column.receiver_layer)
+            agree(path, f"test_accuracy of cell {cell}", found, expected, "by its predictions")
 
 
 def check_place(path: Path | str, record: PairRecord, folders: int = 0) -> None:

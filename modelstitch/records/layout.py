@@ -9,7 +9,7 @@ from typing import Annotated, Any, NamedTuple, get_origin, get_type_hints
 
 import numpy as np
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 JSON_ATTRIBUTES = ("settings", "versions")
 IDENTITY = (
     "study",
@@ -34,7 +34,7 @@ class Array(NamedTuple):
     """How a file holds a field that is an array.
 
     Attributes:
-        dimensions: along which of `cells`, `epochs` and `images` it goes.
+        dimensions: along which of `cells`, `epochs` and `images` it goes in a column.
         dtype: of its numbers, or `text`; `classes` is the smallest that holds a class and the mark of a failed cell.
         highest: of a number that can't be below 0, or None of one that can be anything.
         known: whether every cell with a result has a finite number.
@@ -97,6 +97,11 @@ class Column:
                     f"cell ({layer}, {self.receiver_layer}): accuracy {accuracy}, diverged {bool(diverged)}, "
                     f"reason {reason!r}: a failed cell has a NaN accuracy and a reason, any other has neither"
                 )
+
+    @property
+    def epochs(self) -> int:
+        """Of how many epochs there are losses."""
+        return self.train_loss.shape[1]
 
 
 # The arrays of a column, by name.

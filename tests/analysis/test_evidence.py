@@ -61,7 +61,7 @@ def test_an_accuracy_is_that_of_the_predictions(tmp_path):
     column = made.column(0, [0.1, 0.2, 0.4])
     column.test_accuracy[1] = 0.201
     path = made.write(tmp_path, record(columns=[column]))
-    told = r"layer_00/test_accuracy\[1\]: 0\.201: expected 0\.2, by its predictions"
+    told = r"test_accuracy of cell \(1, 0\): 0\.201: expected 0\.2, by its predictions"
     with pytest.raises(ModelstitchError, match=told):
         cells([path], EVIDENCE)
 
@@ -73,9 +73,9 @@ def test_predictions_are_classes_of_the_data_set_and_as_many_as_its_test_images(
     cells([path], EVIDENCE)
     column.predictions[0, -1] = 10
     records.write(path, record(columns=[column]))
-    with pytest.raises(ModelstitchError, match="layer_00/predictions: 10: expected a class, 0 to 9"):
+    with pytest.raises(ModelstitchError, match="predictions into layer 0: 10: expected a class, 0 to 9"):
         cells([path], EVIDENCE)
-    with pytest.raises(ModelstitchError, match="layer_00/test_images: 1000: expected 999"):
+    with pytest.raises(ModelstitchError, match="test_images: 1000: expected 999"):
         cells([path], dataclasses.replace(EVIDENCE, labels=made.LABELS[:-1]))
 
 
