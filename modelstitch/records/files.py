@@ -177,10 +177,10 @@ def join(paths: Sequence[Path | str], path: Path | str) -> None:
                     f"{paths[0]}: expected blocks of one run: delete both and run the study again"
                 )
         for role in ("sender", "receiver"):
-            if not getattr(block, role).equals(getattr(first, role)):
+            if field := getattr(block, role).difference(getattr(first, role)):
                 raise ModelstitchError(
-                    f"{source}: the {role}'s layers are not those in {paths[0]}: expected blocks of one run: delete "
-                    "both and run the study again"
+                    f"{source}: {role}/{field}: the layers are not those in {paths[0]}: expected blocks of one run: "
+                    "delete both and run the study again"
                 )
         for column in block.columns:
             if column.receiver_layer in origin:

@@ -154,9 +154,12 @@ class Layers:
     def __len__(self) -> int:
         return len(self.names)
 
-    def equals(self, other: "Layers") -> bool:
-        """Whether they are the same in all."""
-        return all(np.array_equal(getattr(self, each.name), getattr(other, each.name)) for each in fields(self))
+    def difference(self, other: "Layers") -> str:
+        """The name of the first field in which others are not the same; "" where they are."""
+        unlike = (
+            one.name for one in fields(self) if not np.array_equal(getattr(self, one.name), getattr(other, one.name))
+        )
+        return next(unlike, "")
 
     def name(self, layer: int) -> str:
         """Of a layer; `image` of layer -1."""
