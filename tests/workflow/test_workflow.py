@@ -530,6 +530,12 @@ def test_jobs_that_take_a_gpu_run_one_at_a_time_unless_more_are_allowed(tmp_path
         assert (run.returncode == 0) == torch.cuda.is_available()
 
 
+def test_images_with_other_times_run_nothing(finished):
+    for image in (finished / "images").rglob("*.png"):
+        os.utime(image)
+    assert planned(finished) == {}
+
+
 def test_a_changed_image_runs_everything(finished):
     image = finished / "images/train/3/05.png"
     times, content = image.stat(), image.read_bytes()
