@@ -59,9 +59,11 @@ def check_seed(told, given):
 def say_what_the_run_will_say():
     """Of a GPU that is not here; not on a cluster, whose nodes may have one, and not in its jobs."""
     if workflow.is_main_process and LOCAL and DEVICE == "cuda":
-        from modelstitch.hardware import choose_device
-
         try:
+            if not devices.may_have_gpu():
+                raise ModelstitchError(devices.NO_GPU)
+            from modelstitch.hardware import choose_device  # torch, whose import takes seconds
+
             choose_device(DEVICE)
         except ModelstitchError as error:
             print(f"{STUDY_NAME}: jobs.device: {error}", file=sys.stderr)
