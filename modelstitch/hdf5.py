@@ -21,8 +21,9 @@ from modelstitch.files import parse_json, replacing
 
 BLOCK = 512  # the smallest user block
 MARK = b"modelstitch sha256 "
-# Of a text, and of all texts of a field: longer ones are no names, settings or reasons.
+# Of all texts of a field, in bytes: longer ones are no names or reasons.
 LONGEST = 2**20
+IN_MEMORY = 2**24  # bytes of a file that is read at once, which is faster than in parts by HDF5
 # deflate makes at most 1,032 bytes of one.
 COMPRESSION = 1100
 
@@ -53,6 +54,12 @@ def write_large(path: Path | str, fill: Callable[[h5py.File], None]) -> None:
         with h5py.File(temporary, "w", userblock_size=BLOCK, locking=False) as file:
             fill(file)
         seal(temporary)
+
+
+def texts(values: Sequence[str]) -> np.ndarray:
+    """Texts as `Fields.texts` reads them: UTF-8, each as long as the longest."""
+    encoded = [value.encode() for value in values]
+    return np.array(encoded, h5py.string_dtype("utf-8", max(map(len, encoded), default=0) or 1))
 
 
 def seal(path: Path | str) -> None:
@@ -88,15 +95,16 @@ def opened(path: Path | str, what: str, advice: str, verified: bool = True) -> I
     """
     with files.opened(path, what) as raw:
         try:
-            block = raw.read(BLOCK)
+            block, size = raw.read(BLOCK), os.fstat(raw.fileno()).st_size
             if not block.startswith(MARK):
                 raise ModelstitchError(f"{path}: is no {what}, or a damaged one: {advice}")
-            if verified and block != _block(_digest(raw)):
+            image = raw.read() if verified and size <= IN_MEMORY else None
+            if verified and block != _block(_digest(raw) if image is None else hashlib.sha256(image)):
                 raise ModelstitchError(
                     f"{path}: is no {what}, or a damaged one (its SHA-256 is not the one it was written with): {advice}"
                 )
-            with h5py.File(raw, "r") as file:
-                yield Fields(file, path, os.fstat(raw.fileno()).st_size, advice)
+            with h5py.File(raw, "r") if image is None else h5py.File(h5py.h5f.open_file_image(image)) as file:
+                yield Fields(file, path, size, advice)
         except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, MemoryError) as error:
             raise ModelstitchError(f"{path}: is no {what}, or a damaged one ({first_line(error)}): {advice}") from error
 
@@ -151,15 +159,16 @@ class Fields:
         if wrong.size:
             raise self.error(name, f"{wrong.flat[0]}: expected {low} to {high}")
 
-    def texts(self, name: str, shape: Sequence[int | None]) -> tuple[str, ...]:
-        """An array of text, of one dimension."""
+    def texts(self, name: str, shape: Sequence[int | None]) -> np.ndarray:
+        """An array of text, as Python has it. It is of a fixed length: any other may name one long text many times."""
         array = self._array(name, None, shape)
-        if h5py.check_string_dtype(array.dtype) is None:
-            raise self.error(name, f"is of type {array.dtype}: expected text")
-        values = tuple(self._read(name, array.asstr()).tolist())
-        if sum(map(len, values)) > LONGEST:
-            raise self.error(name, f"is longer than {LONGEST} letters: expected names")
-        return values
+        kind = h5py.check_string_dtype(array.dtype)
+        if kind is None or kind.length is None:
+            found = array.dtype if kind is None else "text of variable length"
+            raise self.error(name, f"is of type {found}: expected text of a fixed length")
+        if array.size * kind.length > LONGEST:
+            raise self.error(name, f"is longer than {LONGEST} bytes: expected names")
+        return self._read(name, array.asstr())
 
     def attribute(self, name: str, kind: type | tuple[type, ...]) -> Any:
         """An attribute: a number or a text, as Python has them."""
@@ -168,6 +177,8 @@ class Fields:
         attribute = self._group.attrs.get_id(name)
         if attribute.shape != ():
             raise self.error(name, f"has shape {attribute.shape}: expected a single value")
+        if attribute.dtype.kind not in "biuf" and h5py.check_string_dtype(attribute.dtype) is None:
+            raise self.error(name, f"is of type {attribute.dtype}: expected a number or a text")
         value = self._group.attrs[name]
         value = value.item() if isinstance(value, np.generic) else value
         wanted = kind if isinstance(kind, tuple) else (kind,)

@@ -1,6 +1,7 @@
 """Names of architectures, networks and pairs, as they stand in file names, tables and wildcards."""
 
 import re
+from pathlib import Path
 from typing import NamedTuple
 
 from modelstitch.errors import ModelstitchError
@@ -46,3 +47,14 @@ class PairIds(NamedTuple):
 
     sender: NetworkId
     receiver: NetworkId
+
+
+def place_of(path: Path | str, folders: int = 0) -> dict[str, str]:
+    """The objective, sender and receiver that a path `.../<objective>/<sender>/<receiver>.<suffix>` names.
+
+    Args:
+        path: of a file of a pair.
+        folders: how many there are between those of objective and sender.
+    """
+    parts = Path(path).parts
+    return {"objective": parts[-3 - folders], "sender": parts[-2], "receiver": Path(path).stem}

@@ -53,6 +53,8 @@ rule make_tables:
         networks=digest_of(NETWORKS_NEEDED),
         study=STUDY.study,
         seed=STUDY.seed,
+        settings={objective: settings_of_objective(objective) for objective in OBJECTIVES},
+        layers={name: list(network.names) for name, network in PLAN.descriptions.items()},
         code=code_of("make_tables.py"),
     script:
         "../workflow_scripts/make_tables.py"

@@ -28,7 +28,7 @@ from modelstitch.fitting.protocols import module_name as protocol_module
 from modelstitch.identifiers import ARCHITECTURE, NETWORK, RECIPES, NetworkId
 from modelstitch.networks.sources import module_name as source_module
 from modelstitch.planning import devices
-from modelstitch.planning.contents import digest_of_file
+from modelstitch.planning.contents import digest_of_file, digest_of_folder
 from modelstitch.planning.describe import describe_all
 from modelstitch.planning.fingerprint import fingerprint
 from modelstitch.planning.study import SIZES, PlannedStudy
@@ -59,9 +59,11 @@ def check_seed(told, given):
 def say_what_the_run_will_say():
     """Of a GPU that is not here; not on a cluster, whose nodes may have one, and not in its jobs."""
     if workflow.is_main_process and LOCAL and DEVICE == "cuda":
-        from modelstitch.hardware import choose_device
-
         try:
+            if not devices.may_have_gpu():
+                raise ModelstitchError(devices.NO_GPU)
+            from modelstitch.hardware import choose_device  # torch, whose import takes seconds
+
             choose_device(DEVICE)
         except ModelstitchError as error:
             print(f"{STUDY_NAME}: jobs.device: {error}", file=sys.stderr)
@@ -84,16 +86,16 @@ def read_study(source, files):
 
 
 def known_sizes():
-    """Of the images, where they are known; a data set that can't be read stops everything."""
+    """Of the images, and whether all are known, or assumed; a data set that can't be read stops everything."""
     try:
-        return read_sizes(DATASET) or sources.glance(SOURCE)
+        sizes = read_sizes(DATASET)
+        return (sizes, True) if sizes else sources.glance(SOURCE) or (SIZES[SOURCE["source"]], False)
     except ModelstitchError as error:
         sys.exit(str(error))
 
 
 def plan_study(source):
     """The study with its networks described, or what is wrong with them on standard error and exit code 1."""
-    sizes = KNOWN_SIZES or SIZES[SOURCE["source"]]
     networks = STUDY.networks
     places = {
         f"{source}: networks.architectures[{index}]": networks.complete(architecture.name)
@@ -105,7 +107,7 @@ def plan_study(source):
     try:
         if not DATASET.is_file():
             sources.check(SOURCE)
-        plan = PlannedStudy(STUDY, sizes, describe_all(places, sizes, DESCRIPTIONS, code))
+        plan = PlannedStudy(STUDY, IMAGE_SIZES, describe_all(places, IMAGE_SIZES, DESCRIPTIONS, code))
         plan.check_layers(source)
     except ModelstitchError as error:
         sys.exit(str(error))
@@ -120,7 +122,7 @@ RESULTS = Path("results") / STUDY.study
 DATASET = RESULTS / "data/dataset.h5"
 NETWORKS = RESULTS / "networks"
 DESCRIPTIONS = Path(".snakemake/modelstitch")
-KNOWN_SIZES = known_sizes()
+IMAGE_SIZES, SIZES_ARE_KNOWN = known_sizes()
 # Of inputs whose times tell nothing: what results owe to them stands in `params` (`origin_of`).
 IMAGES = ancient(DATASET)
 PLAN = plan_study(STUDY_NAME)
@@ -297,8 +299,13 @@ def origin_of_images():
     if origin := origin_without_images():
         return origin
     archives = sources.input_files(SOURCE) if SOURCE["source"] == "imagefolder" else []
-    contents = [digest_of_file(file, DESCRIPTIONS) for file in archives]
-    return digest_of([SOURCE, sources.fingerprint(SOURCE), *contents, code_of("prepare_dataset.py")])
+    try:
+        contents = [digest_of_file(file, DESCRIPTIONS) for file in archives]
+        if names := sources.files_of_folder(SOURCE):
+            contents.append(digest_of_folder(SOURCE["path"], names, DESCRIPTIONS))
+    except ModelstitchError as error:
+        sys.exit(str(error))
+    return digest_of([SOURCE, *contents, code_of("prepare_dataset.py")])
 
 
 @cache

@@ -22,7 +22,7 @@ rule forecast:
         sizes=list(PLAN.sizes),
         descriptions={name: description.as_json() for name, description in PLAN.descriptions.items()},
         circumstances=dict(
-            known=KNOWN_SIZES is not None,
+            known=SIZES_ARE_KNOWN,
             at_once=JOBS_AT_ONCE,
             dataset_jobs=len([name for name in ONE_JOB_RULES if name in DATASET_RULES]),
             table_jobs=len([name for name in ONE_JOB_RULES if name not in DATASET_RULES])

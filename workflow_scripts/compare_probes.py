@@ -6,5 +6,5 @@ from modelstitch.analysis import tables
 from modelstitch.measures import probes
 
 job.begin(snakemake)
-compared = probes.compare(tables.read_all(snakemake.input.probes), tables.read(snakemake.input.cells))
+compared = probes.compare(tables.read_measured(snakemake.input.probes), tables.read(snakemake.input.cells))
 tables.write_csv(compared, snakemake.output[0])

@@ -8,7 +8,8 @@ from modelstitch.analysis.networks import networks
 
 job.begin(snakemake)
 paths, output, params = snakemake.input, snakemake.output, snakemake.params
-evidence = Evidence.of(paths.dataset, params.study, params.seed, paths.networks)
+known = {"settings": params.settings, "layers": params.layers}
+evidence = Evidence.of(paths.dataset, params.study, params.seed, paths.networks, **known)
 gathering.gather(paths.records, evidence, output.outcomes, processes=snakemake.threads)
 tables.write_parts(gathering.cells(output.outcomes, params.by_sender), *output.cells)
 tables.write_csv(networks(paths.networks), output.networks)

@@ -8,4 +8,5 @@ from modelstitch.measures import capacity
 
 job.begin(snakemake)
 evidence = Evidence.of(snakemake.input.dataset, snakemake.params.study, snakemake.params.seed)
-tables.write_csv(capacity.cells(snakemake.input.records, evidence), snakemake.output.cells)
+cells = capacity.cells(snakemake.input.records, evidence, snakemake.params.settings)
+tables.write_csv(cells, snakemake.output.cells)

@@ -4,18 +4,18 @@ import job
 
 from modelstitch import hardware
 from modelstitch.analysis import tables
-from modelstitch.analysis.evidence import Evidence
 from modelstitch.data import datasets
-from modelstitch.measures import generated_images
+from modelstitch.measures import generated_images, running
 from modelstitch.records import images
-from modelstitch.stitches import files
 
 job.begin(snakemake)
+networks, dataset = job.load_pair(snakemake), datasets.read(snakemake.input.dataset)
+read_made = running.reader(networks, dataset)
 table, shown = generated_images.measure_pair(
-    *job.load_pair(snakemake),
-    datasets.read(snakemake.input.dataset),
-    files.read(snakemake.input.stitches),
-    Evidence.of(snakemake.input.dataset).read(snakemake.input.record),
+    *networks,
+    dataset,
+    read_made(snakemake.input.stitches),
+    read_made(snakemake.input.record),
     images=snakemake.params.images,
     shown=snakemake.params.shown,
     precision=snakemake.params.precision,

@@ -7,10 +7,11 @@ from modelstitch.analysis.evidence import Evidence
 from modelstitch.measures import predictors
 
 job.begin(snakemake)
-evidence = Evidence.of(snakemake.input.dataset, snakemake.params.study, snakemake.params.seed)
+params = snakemake.params
+evidence = Evidence.of(snakemake.input.dataset, params.study, params.seed, settings=params.settings)
 observed = predictors.observations(
     tables.read(snakemake.input.cells),
     predictors.capacities(snakemake.input.records, evidence),
     **{name: tables.read(path) for name, path in snakemake.input.items() if name in ("probes", "distances")},
 )
-tables.write_csv(predictors.measure(observed, snakemake.params.folds), snakemake.output.table)
+tables.write_csv(predictors.measure(observed, params.folds), snakemake.output.table)

@@ -7,7 +7,8 @@ from modelstitch.analysis.evidence import Evidence
 from modelstitch.measures import training_budget
 
 job.begin(snakemake)
-evidence = Evidence.of(snakemake.input.dataset, snakemake.params.study, snakemake.params.seed)
+params = snakemake.params
+evidence = Evidence.of(snakemake.input.dataset, params.study, params.seed, settings=params.settings)
 cells = training_budget.cells(snakemake.input.records, evidence)
 tables.write_csv(cells, snakemake.output.cells)
 tables.write_csv(training_budget.measure(cells), snakemake.output.summary)

@@ -22,5 +22,5 @@ result = train_pair(
     receiver_layers=params.receiver_layers,
     device=hardware.choose_device(snakemake.resources.device),
 )
-files.write(snakemake.output.stitches, result.stitches, settings.family.name)
+files.write(snakemake.output.stitches, result.stitches, settings.family.name, result.record.attributes)
 records.write(snakemake.output.record, result.record)

@@ -5,7 +5,7 @@ import job
 from modelstitch.analysis import agreement, tables
 
 job.begin(snakemake)
-similarities, cells = tables.read_all(snakemake.input.similarities), tables.read(snakemake.input.cells)
+similarities, cells = tables.read_measured(snakemake.input.similarities), tables.read(snakemake.input.cells)
 tables.write_csv(similarities, snakemake.output.similarities)
 tables.write_csv(agreement.agreement(similarities, cells), snakemake.output.agreement)
 tables.write_csv(agreement.disagreement(similarities, cells), snakemake.output.disagreement)

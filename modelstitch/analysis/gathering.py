@@ -21,14 +21,16 @@ from modelstitch.analysis import outcomes
 from modelstitch.analysis.cells import COLUMNS, ORDER, RECORDED, rows_of
 from modelstitch.analysis.controls import excesses, over_remapped
 from modelstitch.analysis.evidence import Evidence
-from modelstitch.analysis.tables import in_order
+from modelstitch.analysis.tables import hold, in_order
 from modelstitch.errors import ModelstitchError
 from modelstitch.files import replacing
 from modelstitch.identifiers import RECIPES, NetworkId
+from modelstitch.records import Layers
 
 FIRST_LOSS = "first_train_loss"
 GATHERED = RECORDED | {FIRST_LOSS: "float64"}
 RIGHT = "right"
+Known = dict[str, tuple[Layers, str]]  # a network's layers, and the place where they are said
 
 
 @dataclass(frozen=True)
@@ -60,18 +62,22 @@ def gather(paths: Sequence[Path | str], evidence: Evidence, folder: Path | str, 
         processes: that read at once.
 
     Raises:
-        ModelstitchError: as `Evidence.read`, or if a file can't be written.
+        ModelstitchError: as `Evidence.read`, if two records say other things of a network's layers, or if a file can't
+            be written.
     """
     folders: dict[str, list[Path]] = {}
     for path in map(Path, paths):
         folders.setdefault(path.parent.name, []).append(path)
+    known: Known = {}
     if processes == 1:
         for found in folders.values():
-            _gather(found, evidence, Path(folder))
+            _hold(known, _gather(found, evidence, Path(folder)))
         return
     # Forked, so that Snakemake's script is not run again.
     with ProcessPoolExecutor(processes, multiprocessing.get_context("fork")) as pool, _told_of_memory():
-        list(pool.map(_gather, folders.values(), [evidence] * len(folders), [Path(folder)] * len(folders)))
+        senders = [evidence] * len(folders), [Path(folder)] * len(folders)
+        for layers in pool.map(_gather, folders.values(), *senders):
+            _hold(known, layers)
 
 
 @contextmanager
@@ -82,11 +88,14 @@ def _told_of_memory() -> Iterator[None]:
         raise ModelstitchError("a process that reads records was killed: give the job more memory (mem_mb)") from error
 
 
-def _gather(paths: Sequence[Path], evidence: Evidence, folder: Path) -> None:
-    """The files of the senders of some records."""
+def _gather(paths: Sequence[Path], evidence: Evidence, folder: Path) -> Known:
+    """Write the files of the senders of some records; what these say of networks' layers."""
+    known: Known = {}
     found: dict[str, list[tuple[tuple, list[dict], np.ndarray]]] = {}
     for path in paths:
         record, right = outcomes.read(path, evidence)
+        for role in ("sender", "receiver"):
+            _hold(known, {record.attributes[role]: (getattr(record, role), f"{path}: {role}")})
         receiver = NetworkId.parse(record.attributes["receiver"])
         place = record.attributes["objective"], RECIPES.index(receiver.recipe), receiver.architecture, receiver.seed
         pair = place, list(rows_of(record)), outcomes.pack(right)
@@ -96,6 +105,17 @@ def _gather(paths: Sequence[Path], evidence: Evidence, folder: Path) -> None:
         rows = [row for _, cells, _ in pairs for row in cells]
         table = pd.DataFrame(rows, columns=list(GATHERED)).astype(GATHERED)
         _write(folder / f"{sender}.parquet", table, np.concatenate([bits for *_, bits in pairs]))
+    return known
+
+
+def _hold(known: Known, found: Known) -> None:
+    """Hold what is found of networks' layers against what is known, and know it from then on."""
+    for network, (layers, place) in found.items():
+        other, source = known.setdefault(network, (layers, place))
+        if field := layers.difference(other):
+            raise ModelstitchError(
+                f"{place}/{field}: not those of {network} in {source}: run the study again with --forcerun and both"
+            )
 
 
 def _write(path: Path, table: pd.DataFrame, right: np.ndarray) -> None:
@@ -126,10 +146,13 @@ def read(path: Path, columns: Sequence[str] = tuple(GATHERED)) -> pd.DataFrame:
     """Columns of a sender's cells.
 
     Raises:
-        ModelstitchError: if the file is damaged, naming it.
+        ModelstitchError: if the file is damaged, or `sender` is among the columns and not that of its name.
     """
     with _reading(path):
-        return _read(path, columns).to_pandas()
+        table = _read(path, columns).to_pandas()
+    if "sender" in columns:
+        hold(path, table, "sender", path.stem)
+    return table
 
 
 def read_right(path: Path) -> np.ndarray:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from modelstitch.errors import ModelstitchError
 from modelstitch.files import replacing
-from modelstitch.identifiers import RECIPES
+from modelstitch.identifiers import NETWORK, RECIPES
 
 # Columns whose text may look like numbers: a layer called "2".
 TEXT = "(sender|receiver)(_architecture|_layer_name)?|network|architecture|model|layer_name|reason"
@@ -70,7 +70,10 @@ def parts(path: Path | str, one: Callable[[str], object] = str) -> Iterator[pd.D
     for file in sorted(Path(path).glob("*.parquet")):
         found.setdefault(one(file.stem), []).append(file)
     for together in found.values():
-        yield read_all(together)
+        tables = {file: read(file) for file in together}
+        for file, table in tables.items():
+            hold(file, table, "sender", file.stem)
+        yield pd.concat(tables.values(), ignore_index=True)
 
 
 def select(path: Path | str, condition: Callable[[pd.DataFrame], pd.Series]) -> pd.DataFrame:
@@ -112,15 +115,59 @@ def read_all(paths: Sequence[Path | str]) -> pd.DataFrame:
     return pd.concat([read(path) for path in paths], ignore_index=True)
 
 
-def gather(parts: Mapping[str, Sequence[Path | str]], wholes: Mapping[str, Path | str]) -> None:
-    """Write tables of one kind, one after the other, as one table for each kind.
+def read_measured(paths: Sequence[Path | str]) -> pd.DataFrame:
+    """Tables of a measure, one after the other, each held against its path.
 
     Args:
-        parts: paths of the tables by kind.
+        paths: `.../measures/<measure>/<network>.csv`, `<sender>/<receiver>.csv` there, or with a folder for each
+            objective; a table of another kind beside it ends in `.<kind>.csv`.
+
+    Raises:
+        ModelstitchError: as `read`, or if a table has rows of something else than its path says.
+    """
+    found = []
+    for path in paths:
+        found.append(read(path))
+        for name, expected in _named(path, found[-1]).items():
+            hold(path, found[-1], name, expected)
+    return pd.concat(found, ignore_index=True)
+
+
+def hold(path: Path | str, table: pd.DataFrame, name: str, expected: str) -> None:
+    """Refuse a table which has rows of something else than its path says.
+
+    Raises:
+        ModelstitchError: if it has, naming one.
+    """
+    if name not in table:
+        raise ModelstitchError(f"{path}: no column {name!r}: delete it and run the study again")
+    others = table.loc[table[name] != expected, name]
+    if len(others):
+        raise ModelstitchError(
+            f"{path}: {name}: {str(others.iloc[0])!r}: expected {expected!r}, by its path: delete it and run "
+            "the study again"
+        )
+
+
+def _named(path: Path | str, table: pd.DataFrame) -> dict[str, str]:
+    """What the path of a measure's table says, by the table's columns."""
+    *folders, file = Path(path).parts
+    below = folders[len(folders) - folders[::-1].index("measures") + 1 :]
+    network = re.match(NETWORK, file)[0]
+    if not below:
+        return {"network" if "network" in table else "receiver": network}
+    return {"receiver": network, "sender": below[-1]} | dict(zip(["objective"], below[:-1], strict=False))
+
+
+def gather(parts: Mapping[str, Sequence[Path | str]], wholes: Mapping[str, Path | str]) -> None:
+    """Write tables of a measure, one after the other, as one table for each kind.
+
+    Args:
+        parts: paths of the tables by kind, as `read_measured` takes them.
         wholes: where each kind's table goes.
 
     Raises:
-        ModelstitchError: as `read` and `write_csv`.
+        ModelstitchError: as `read_measured` and `write_csv`.
     """
     for kind, path in wholes.items():
-        write_csv(read_all(parts[kind]), path)
+        write_csv(read_measured(parts[kind]), path)

@@ -1,6 +1,7 @@
 """How stitches are made: a section for each objective, in the variant of its protocol."""
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
@@ -219,6 +220,11 @@ def objective_settings(objective: str, values: Any) -> StitchSettings:
     """The settings of one objective from plain values, as a job gets them."""
     section = section_of(objective)
     return getattr(read(Stitches, {section: values}), section)
+
+
+def chosen_layers(layers: str | Sequence[int], count: int) -> list[int]:
+    """The layers that a study names of a network with so many, in ascending order."""
+    return list(range(count)) if layers == "all" else sorted(layers)
 
 
 def kind_of(objective: str) -> str:

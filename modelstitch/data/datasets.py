@@ -12,7 +12,7 @@ from modelstitch import hdf5
 from modelstitch.errors import ModelstitchError
 from modelstitch.hdf5 import Fields
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 WHAT, AGAIN = "data set of modelstitch", "delete it, and it is made anew"
 MOST_CLASSES = 2**16 - 1  # a record's predictions are of two bytes, with one value for a cell without any
 
@@ -92,7 +92,7 @@ def write(path: Path | str, name: str, train: Split, test: Split, classes: tuple
         for split_name, split in splits.items():
             file[f"{split_name}/images"] = split.images
             file[f"{split_name}/labels"] = split.labels.astype(np.int64)
-        file.create_dataset("classes", data=list(classes), dtype=h5py.string_dtype())
+        file["classes"] = hdf5.texts(classes)
         file["mean"], file["std"] = mean, std
         file.attrs.update(format_version=FORMAT_VERSION, name=name, digest=digest)
 
@@ -115,7 +115,7 @@ def read(path: Path | str) -> Dataset:
         return Dataset(
             file.attribute("name", str),
             *splits,
-            classes=file.texts("classes", (classes,)),
+            classes=tuple(file.texts("classes", (classes,))),
             mean=_statistics(file, "mean", image[0]),
             std=_statistics(file, "std", image[0]),
             digest=file.attribute("digest", str),
@@ -131,7 +131,7 @@ def read_test_labels(path: Path | str) -> TestLabels:
     with hdf5.opened(path, WHAT, AGAIN) as file:
         *_, test_images, classes = _sizes(file)
         labels = file.group("test").integers("labels", (test_images,), 0, classes - 1)
-        return TestLabels(labels, file.texts("classes", (classes,)), file.attribute("digest", str))
+        return TestLabels(labels, tuple(file.texts("classes", (classes,))), file.attribute("digest", str))
 
 
 def read_sizes(path: Path | str) -> Sizes | None:

@@ -244,20 +244,22 @@ def generated() -> pd.DataFrame:
     return pd.DataFrame(rows).assign(**recipes, **own)
 
 
-def write_images(path: Path | str) -> Path:
+def write_images(path: Path | str, objective: str) -> Path:
     """A file of images as `measures.generated_images` leaves it: stripes, and what is left of them by layer."""
     across = np.linspace(0, 1, 32)
     waves = [np.sin(2 * np.pi * (k % 4 + 1) * (across[:, None] * (k % 3) + across * (1 + k % 2))) for k in range(10)]
     originals = np.stack([127.5 * (1 + np.stack([wave, wave.T, -wave])) for wave in waves])
     noise = np.random.default_rng(4).uniform(0, 255, originals.shape)
     made = np.stack([originals * (1 - layer / 5) + noise * layer / 5 for layer in range(5)])
-    images.write(path, images.Shown(tuple(range(5)), originals.astype(np.uint8), made.astype(np.uint8)))
+    images.write(
+        path, images.Shown((objective, *PAIR), tuple(range(5)), originals.astype(np.uint8), made.astype(np.uint8))
+    )
     return Path(path)
 
 
 def _draw_images(colormap: str, **paper: object) -> Page:
     with tempfile.TemporaryDirectory() as folder:
-        files = dict.fromkeys(("task", "similarity"), write_images(Path(folder, "images.h5")))
+        files = {one: write_images(Path(folder, f"{one}.h5"), one) for one in ("task", "similarity")}
         return generated_images.draw_images(generated(), files, *PAIR, **paper)
 
 

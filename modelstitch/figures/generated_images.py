@@ -77,7 +77,7 @@ def draw_images(
     table = rows_with(table, sender=sender, receiver=receiver)
     blocks = {objective: rows for objective, rows in table.groupby("objective", sort=False)}  # noqa: C416
     own = table.iloc[0]
-    originals = read_images(images[own.objective]).originals
+    originals = read_images(images[own.objective], (own.objective, sender, receiver)).originals
     (_, _, height, width) = originals.shape
     names = dict(zip(table.sender_layer, table.sender_layer_name, strict=True))
     labels = {layer: f"{short_name(layer, names)}  {layer}".strip() for layer in names}
@@ -102,7 +102,7 @@ def draw_images(
         y += heading
         middle = y + (len(rows) * step - GAP) / 2
         axes.text(MARGIN + 0.02, middle, "sender layer", size=LABEL, color=SOFT, rotation=90, ha="center", va="center")
-        shown = read_images(images[objective])
+        shown = read_images(images[objective], (objective, sender, receiver))
         generated = dict(zip(shown.sender_layers, shown.generated, strict=True))
         for row in rows.itertuples():
             failed = math.isnan(row.psnr)

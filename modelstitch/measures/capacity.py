@@ -5,7 +5,7 @@ what the suffix needs of anything. Accuracy on remapped labels tells the two apa
 does what of the task's accuracy is no evidence of similarity.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,9 @@ COLUMNS = {
 }
 
 
-def cells(paths: Sequence[Path | str], evidence: Evidence) -> pd.DataFrame:
+def cells(
+    paths: Sequence[Path | str], evidence: Evidence, settings: Mapping[str, Mapping[str, Any]] | None = None
+) -> pd.DataFrame:
     """One row per cell of each record: `COLUMNS`, the accuracy NaN without a result.
 
     `capacity` is the dimension of what a stitch can express, at most its number of weights: another basis between the
@@ -41,15 +43,17 @@ def cells(paths: Sequence[Path | str], evidence: Evidence) -> pd.DataFrame:
     Args:
         paths: `<objective>/<family>/<sender>/<receiver>.h5`.
         evidence: what the records are held against.
+        settings: by which the stitches of each family are trained, by its label; None where they are not known.
 
     Raises:
         ModelstitchError: as `Evidence.read`.
     """
     rows = []
     for path in paths:
-        record = evidence.read(path, folders=1)
+        named = Path(path).parts[-3]
+        record = evidence.read(path, folders=1, settings=(settings or {}).get(named))
         family = read(Family, record.attributes["settings"].get("family"))
-        agree(path, "settings.family", label(family), Path(path).parts[-3])
+        agree(path, "settings.family", label(family), named)
         rows += _rows(record, family)
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 

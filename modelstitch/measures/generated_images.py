@@ -124,7 +124,8 @@ def measure_pair(
     recipes = {f"{role}_recipe": NetworkId.parse(known[role]).recipe for role in ("sender", "receiver")}
     named = {"sender_layer_name": list(map(record.sender.name, layers)), "sender_layer_count": len(record.sender)}
     table = table.assign(**recipes, **named)
-    return table[list(COLUMNS)], Shown(layers, originals, generated)
+    pair = known["objective"], known["sender"], known["receiver"]
+    return table[list(COLUMNS)], Shown(pair, layers, originals, generated)
 
 
 def classes_of(network: FrozenNetwork, images: Tensor) -> Tensor:

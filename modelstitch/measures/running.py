@@ -1,7 +1,7 @@
 """A measure of an ordered pair, found by its name, from the files of a study to its tables."""
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,10 @@ import pandas as pd
 from modelstitch.analysis import tables
 from modelstitch.analysis.evidence import Evidence
 from modelstitch.config.measures import section_of
-from modelstitch.config.section import read
+from modelstitch.config.section import read as read_section
 from modelstitch.data import datasets
+from modelstitch.data.datasets import Dataset
+from modelstitch.identifiers import place_of
 from modelstitch.networks.network import Network
 from modelstitch.stitches import files
 
@@ -43,17 +45,31 @@ def measure_pair(
     Raises:
         ModelstitchError: if a file can't be read or written, or the measure can't be taken.
     """
-    readers = {".h5": Evidence.of(inputs["dataset"]).read, ".safetensors": files.read}
-    arguments = {
-        name: readers[Path(path).suffix](path) for name, path in inputs.items() if name not in ("dataset", *NETWORKS)
-    }
+    dataset = datasets.read(inputs["dataset"])
+    read_made = reader(networks, dataset)
+    arguments = {name: read_made(path) for name, path in inputs.items() if name not in ("dataset", *NETWORKS)}
     if settings is not None:
-        arguments["settings"] = read(section_of(measure), settings)
+        arguments["settings"] = read_section(section_of(measure), settings)
     if study_seed is not None:
         arguments["study_seed"] = study_seed
     module = importlib.import_module(f"modelstitch.measures.{measure}")
-    dataset = datasets.read(inputs["dataset"])
     found = module.measure_pair(*networks, dataset, **arguments, precision=precision, device=device)
     made = {"cells": found} if isinstance(found, pd.DataFrame) else found._asdict()
     for name, table in made.items():
         tables.write_csv(table, outputs[name])
+
+
+def reader(networks: tuple[Network, Network], dataset: Dataset) -> Callable[[Path | str], Any]:
+    """A reader of records and stitches of a pair, which refuses those of another, by path, networks or images."""
+    digests = {network.name: network.digest for network in networks}
+    abouts = {network.name: {**network.about, "weights": digests[network.name]} for network in networks}
+    evidence = Evidence(dataset.test.labels, dataset.classes, dataset.digest, networks=abouts)
+    made_of = {f"{role}_digest": digests[network.name] for role, network in zip(NETWORKS, networks, strict=True)}
+    made_of["dataset_digest"] = dataset.digest
+
+    def read_made(path: Path | str) -> Any:
+        if Path(path).suffix == ".h5":
+            return evidence.read(path)
+        return files.read(path, place_of(path) | made_of)
+
+    return read_made

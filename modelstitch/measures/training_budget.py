@@ -46,9 +46,10 @@ def cells(paths: Sequence[Path | str], evidence: Evidence) -> pd.DataFrame:
     """
     rows = []
     for path in paths:
-        record = evidence.read(path, folders=2)
+        objective, epochs, start = Path(path).parts[-5:-2]
+        known = (evidence.settings or {}).get(objective)
+        record = evidence.read(path, 2, known and {**known, "epochs": float(epochs), "start": start})
         about, settings = record.attributes, record.attributes["settings"]
-        epochs, start = Path(path).parts[-4:-2]
         agree(path, "settings.epochs", settings.get("epochs"), float(epochs))
         agree(path, "settings.start", settings.get("start"), start)
         pair = {

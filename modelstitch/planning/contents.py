@@ -1,8 +1,12 @@
 """What files hold, as digests that are kept, so that a large file is read once and not at every command."""
 
 import hashlib
+import json
+import os
+from collections.abc import Iterable
 from pathlib import Path
 
+from modelstitch.errors import ModelstitchError, printable
 from modelstitch.files import replacing
 
 
@@ -29,3 +33,45 @@ def digest_of_file(file: Path | str, kept: Path) -> str:
     with replacing(place) as temporary:
         temporary.write_text(digest)
     return digest
+
+
+def digest_of_folder(folder: Path | str, names: Iterable[str], kept: Path) -> str:
+    """SHA-256 of the names and contents of a folder's files; read again are those of which size or time changed.
+
+    Args:
+        folder: whose files count.
+        names: of the files, as they lie in it.
+        kept: folder where digests are kept.
+
+    Raises:
+        ModelstitchError: if a file can't be read, or the digests can't be kept.
+    """
+    folder = Path(folder).absolute()
+    place = kept / f"{hashlib.sha256(os.fsencode(folder)).hexdigest()[:32]}.json"
+    known, found = _known(place), {}
+    for name in sorted(names):
+        path = os.path.join(folder, name)
+        try:
+            status = os.stat(path)
+            state = [status.st_size, status.st_mtime_ns]
+            *before, digest = known.get(name, [""])
+            if before != state:
+                with open(path, "rb") as opened:
+                    digest = hashlib.file_digest(opened, "sha256").hexdigest()
+        except OSError as error:
+            raise ModelstitchError(f"{printable(path)}: can't be read: {error.strerror}") from error
+        found[name] = [*state, digest]
+    if found != known:
+        with replacing(place) as temporary:
+            temporary.write_text(json.dumps(found))
+    lines = (f"{name}\0{digest}\n" for name, (*_, digest) in found.items())
+    return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
+
+
+def _known(place: Path) -> dict[str, list]:
+    """What `digest_of_folder` kept; nothing where that can't be read."""
+    try:
+        known = json.loads(place.read_text())
+        return {name: [int(size), int(time), str(digest)] for name, (size, time, digest) in known.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}

@@ -4,6 +4,7 @@ import os
 from importlib import metadata
 from pathlib import Path
 
+NO_GPU = "device cuda: torch finds no GPU here: expected cpu or auto"  # as `hardware.choose_device` says it
 # Of NVIDIA's driver, of AMD's, and of Windows beneath Linux.
 FILES = ("/dev/nvidia0", "/dev/kfd", "/dev/dxg")
 

@@ -7,9 +7,9 @@ from modelstitch.config.families import LINEAR, Family
 from modelstitch.identifiers import NetworkId
 from modelstitch.planning.study import PlannedStudy
 
-# What a tensor, a stitch's header, a record, and a record's column take beside their numbers. A prediction takes some
+# What a tensor, a stitch's header, a record, and a record's cell take beside their predictions. A prediction takes some
 # nine tenths of its bits once it is compressed (CIFAR-10, trained pairs; random ones less).
-TENSOR_BYTES, STITCH_BYTES, RECORD_BYTES, COLUMN_BYTES, COMPRESSED = 100, 400, 13_000, 6300, 0.9
+TENSOR_BYTES, STITCH_BYTES, RECORD_BYTES, CELL_BYTES, COMPRESSED = 100, 400, 18_000, 105, 0.9
 # Tables and matrices: a cell; figures: a pair's heat map and its share of the others, in one format.
 CELL_TABLE_BYTES, FIGURE_BYTES = 1000, 60_000
 
@@ -30,8 +30,7 @@ def record(plan: PlannedStudy, sender_layers: Sequence[int], receiver_layers: Se
     """The record of a pair: above all its predictions, compressed."""
     cells = len(sender_layers) * len(receiver_layers)
     prediction = COMPRESSED * math.log2(plan.sizes.classes) / 8
-    columns = RECORD_BYTES + COLUMN_BYTES * len(receiver_layers)
-    return round(columns + cells * plan.sizes.test_images * prediction)
+    return round(RECORD_BYTES + cells * (CELL_BYTES + plan.sizes.test_images * prediction))
 
 
 def stitches(

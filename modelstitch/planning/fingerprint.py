@@ -29,7 +29,7 @@ def fingerprint(*scripts: Path | str, modules: Iterable[str] = ()) -> str:
     found = sorted(_closure(sources, modules))
     digest = hashlib.sha256()
     for path in [*sources, *(_file(module) for module in found)]:
-        digest.update(f"{path.name}\0{_normalised(path)}\0".encode())
+        digest.update(f"{path.name}\0{_read(path)[1]}\0".encode())
     return digest.hexdigest()[:16]
 
 
@@ -57,11 +57,11 @@ def _excluded(module: str) -> bool:
 
 @cache
 def _imports(path: Path) -> tuple[str, ...]:
-    return tuple(module for name in _named_imports(path) for module in _modules_of(name))
+    return tuple(module for name in _read(path)[0] for module in _modules_of(name))
 
 
-def _named_imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(_tree(path)):
+def _named_imports(path: Path, tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -91,13 +91,11 @@ def _file(module: str) -> Path:
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
-def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-
-
 @cache
-def _normalised(path: Path) -> str:
-    return ast.unparse(_Bare().visit(_tree(path)))
+def _read(path: Path) -> tuple[tuple[str, ...], str]:
+    """What a file imports, and its code without what does not count."""
+    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    return tuple(_named_imports(path, tree)), ast.unparse(_Bare().visit(tree))
 
 
 class _Bare(ast.NodeTransformer):

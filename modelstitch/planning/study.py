@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from modelstitch.config.families import LINEAR, Family
-from modelstitch.config.stitches import IMAGE, StitchSettings, section_of
+from modelstitch.config.stitches import IMAGE, StitchSettings, chosen_layers, section_of
 from modelstitch.config.study import Study
 from modelstitch.data.datasets import Sizes
 from modelstitch.errors import ModelstitchError
@@ -58,11 +58,11 @@ class PlannedStudy:
         """Layers of the sender that are stitched, in ascending order: the rows of its matrices."""
         if objective == IMAGE:
             return [-1]
-        return self._chosen(self.settings[objective].sender_layers, sender)
+        return chosen_layers(self.settings[objective].sender_layers, self.layers(sender))
 
     def receiver_layers(self, objective: str, receiver: str | NetworkId) -> list[int]:
         """Layers of the receiver that stitches stand for, in ascending order: the columns of its matrices."""
-        return self._chosen(self.settings[objective].receiver_layers, receiver)
+        return chosen_layers(self.settings[objective].receiver_layers, self.layers(receiver))
 
     def work(
         self,
@@ -105,6 +105,3 @@ class PlannedStudy:
         ]
         if problems:
             raise ModelstitchError("\n".join(problems))
-
-    def _chosen(self, layers: str | Sequence[int], network: str | NetworkId) -> list[int]:
-        return list(range(self.layers(network))) if layers == "all" else sorted(layers)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, NamedTuple, get_origin, get_type_hints
 
 import numpy as np
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 JSON_ATTRIBUTES = ("settings", "versions")
 IDENTITY = (
     "study",
@@ -34,7 +34,7 @@ class Array(NamedTuple):
     """How a file holds a field that is an array.
 
     Attributes:
-        dimensions: along which of `cells`, `epochs` and `images` it goes.
+        dimensions: along which of `cells`, `epochs` and `images` it goes in a column.
         dtype: of its numbers, or `text`; `classes` is the smallest that holds a class and the mark of a failed cell.
         highest: of a number that can't be below 0, or None of one that can be anything.
         known: whether every cell with a result has a finite number.
@@ -98,6 +98,11 @@ class Column:
                     f"reason {reason!r}: a failed cell has a NaN accuracy and a reason, any other has neither"
                 )
 
+    @property
+    def epochs(self) -> int:
+        """Of how many epochs there are losses."""
+        return self.train_loss.shape[1]
+
 
 # The arrays of a column, by name.
 ARRAYS: dict[str, Array] = {
@@ -149,9 +154,12 @@ class Layers:
     def __len__(self) -> int:
         return len(self.names)
 
-    def equals(self, other: "Layers") -> bool:
-        """Whether they are the same in all."""
-        return all(np.array_equal(getattr(self, each.name), getattr(other, each.name)) for each in fields(self))
+    def difference(self, other: "Layers") -> str:
+        """The name of the first field in which others are not the same; "" where they are."""
+        unlike = (
+            one.name for one in fields(self) if not np.array_equal(getattr(self, one.name), getattr(other, one.name))
+        )
+        return next(unlike, "")
 
     def name(self, layer: int) -> str:
         """Of a layer; `image` of layer -1."""

@@ -75,6 +75,7 @@ if WIDENING:
             records=digest_of(CAPACITY_RECORDS),
             study=STUDY.study,
             seed=STUDY.seed,
+            settings={label(one): WIDENING.training(STUDY.stitches.task, one).plain() for one in WIDENING.families},
             code=lambda wildcards: code_of(
                 "measure_capacity.py",
                 modules=tuple(map(family_module, sorted({one.name for one in WIDENING.families}))),

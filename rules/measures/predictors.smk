@@ -48,6 +48,7 @@ if PREDICTING:
             records=digest_each(task_records),
             study=STUDY.study,
             seed=STUDY.seed,
+            settings={"task": settings_of_objective("task")},
             code=code_of("measure_predictors.py"),
         script:
             "../../workflow_scripts/measure_predictors.py"

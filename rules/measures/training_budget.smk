@@ -87,6 +87,7 @@ if GROWING:
             records=digest_of(BUDGET_RECORDS),
             study=STUDY.study,
             seed=STUDY.seed,
+            settings=dict.fromkeys(("task", REMAPPED), settings_of_objective("task")),
             code=code_of("measure_training_budget.py"),
         script:
             "../../workflow_scripts/measure_training_budget.py"

@@ -1,6 +1,7 @@
 """Tables of a large study, made sender by sender, hold what those of a small one do, made at once."""
 
 import itertools
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -135,6 +136,19 @@ def test_a_damaged_file_is_named(outcomes, tmp_path):
         triangle.measure(tmp_path, 0)
     with pytest.raises(ModelstitchError, match="empty: no outcomes of a study"):
         triangle.measure(tmp_path / "empty", 0)
+
+
+def test_a_file_of_another_sender_is_refused(outcomes, parts, tmp_path):
+    one, other = (f"{name}.parquet" for name in NETWORKS[:2])
+    for source in (outcomes, parts):
+        folder = tmp_path / source.name
+        shutil.copytree(source, folder)
+        shutil.copy(source / one, folder / other)
+    told = rf"{other}: sender: '{NETWORKS[0]}': expected '{NETWORKS[1]}', by its path"
+    with pytest.raises(ModelstitchError, match=told):
+        triangle.measure(tmp_path / outcomes.name, 0)
+    with pytest.raises(ModelstitchError, match=told):
+        list(tables.parts(tmp_path / parts.name))
 
 
 def test_no_flipped_bit_of_outcomes_or_tables_gives_other_values(outcomes, parts, tmp_path):

@@ -1,5 +1,7 @@
 """Tables as files: the same bytes from the same results, types kept."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
@@ -38,3 +40,36 @@ def test_a_damaged_file_is_named(tmp_path):
         tables.read(tmp_path / "cells.parquet")
     with pytest.raises(ModelstitchError, match=r"none\.csv: not a whole table"):
         tables.read(tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize(
+    ("path", "pair"),
+    [
+        ("measures/probes/b.1_trained_s0.csv", {"network": "b.1_trained_s0"}),
+        ("measures/clustered_noise/b_trained_s0.csv", {"receiver": "b_trained_s0"}),
+        (
+            "measures/distances/a_trained_s0/b.1_trained_s0.csv",
+            {"sender": "a_trained_s0", "receiver": "b.1_trained_s0"},
+        ),
+        (
+            "measures/hacking/task/a_trained_s0/b_trained_s0.suffix.csv",
+            {"objective": "task", "sender": "a_trained_s0", "receiver": "b_trained_s0"},
+        ),
+    ],
+)
+def test_a_measures_table_is_of_what_its_path_says(tmp_path, path, pair):
+    table = pd.DataFrame([pair | {"layer": layer} for layer in range(3)])
+    tables.write_csv(table, tmp_path / path)
+    tables.gather({"cells": [tmp_path / path] * 2}, {"cells": tmp_path / "whole.csv"})
+    assert len(tables.read(tmp_path / "whole.csv")) == 6
+    for name in pair:
+        table.loc[1, name] = "other_trained_s1"
+        tables.write_csv(table, tmp_path / path)
+        told = rf"{Path(path).name}: {name}: 'other_trained_s1': expected '{pair[name]}', by its path"
+        with pytest.raises(ModelstitchError, match=told) as caught:
+            tables.gather({"cells": [tmp_path / path]}, {"cells": tmp_path / "whole.csv"})
+        assert "\n" not in str(caught.value)
+        table.loc[1, name] = pair[name]
+    tables.write_csv(table.drop(columns=name), tmp_path / path)
+    with pytest.raises(ModelstitchError, match=f"no column '{name}'|no column 'receiver'"):
+        tables.gather({"cells": [tmp_path / path]}, {"cells": tmp_path / "whole.csv"})

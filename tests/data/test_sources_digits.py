@@ -36,4 +36,4 @@ def test_no_test_digit_is_a_training_digit():
 
 def test_digits_need_no_file():
     assert sources.input_files({"source": "digits"}) == []
-    assert sources.fingerprint({"source": "digits"}) == ""
+    assert sources.files_of_folder({"source": "digits"}) == []

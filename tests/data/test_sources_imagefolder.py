@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import tarfile
+import tracemalloc
 import unicodedata
 import zipfile
 import zlib
@@ -234,11 +235,9 @@ def test_links_in_a_folder_of_ones_own_are_followed(tmp_path):
     for path in (tmp_path / "cats/train/bird").iterdir():
         (linked / "train/bird" / path.name).symlink_to(path)
     (linked / "train/cat").symlink_to("../../cats/train/cat")
-    before = sources.fingerprint({"source": "imagefolder", "path": str(linked)})
     assert convert(linked, tmp_path).digest == digest
-    assert imagefolder.glance(linked) == ((3, 6, 5), 6, 4, 2)
-    os.utime(tmp_path / "cats/train/bird/0.png", (1, 1))
-    assert sources.fingerprint({"source": "imagefolder", "path": str(linked)}) != before
+    assert imagefolder.glance(linked) == (((3, 6, 5), 6, 4, 2), True)
+    assert sorted(imagefolder.files(linked)) == sorted(["README.md", *pictures()])
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a folder to another user")
@@ -450,18 +449,12 @@ def test_a_refused_source_leaves_the_data_set_that_was_there(tmp_path):
     assert datasets.read(tmp_path / "out/dataset.h5").digest == digest
 
 
-def test_an_archive_is_an_input_and_a_folder_has_a_fingerprint(tmp_path):
+def test_an_archive_is_an_input_and_a_folder_has_files(tmp_path):
     archive = {"source": "imagefolder", "path": str(make_archive(tmp_path / "cats.tar", pictures()))}
     folder = {"source": "imagefolder", "path": str(make_folder(tmp_path / "cats", pictures()))}
-    assert (sources.input_files(archive), sources.fingerprint(archive)) == ([tmp_path / "cats.tar"], "")
-    assert sources.input_files(folder) == []
-    before = sources.fingerprint(folder)
+    assert (sources.input_files(archive), sources.files_of_folder(archive)) == ([tmp_path / "cats.tar"], [])
     (tmp_path / "cats/.DS_Store").write_bytes(b"")
-    assert sources.fingerprint(folder) == before
-    os.utime(tmp_path / "cats/train/bird/0.png", (1, 1))
-    touched = sources.fingerprint(folder)
-    (tmp_path / "cats/train/bird/1.png").rename(tmp_path / "cats/train/bird/9.png")
-    assert len({before, touched, sources.fingerprint(folder)}) == 3
+    assert (sources.input_files(folder), sorted(sources.files_of_folder(folder))) == ([], sorted(pictures()))
 
 
 def test_a_glance_at_a_folder_tells_all_its_sizes(tmp_path):
@@ -473,21 +466,28 @@ def test_a_glance_at_a_folder_tells_all_its_sizes(tmp_path):
     folder = make_folder(tmp_path / "cats", files)
     for source in (folder, make_folder(tmp_path / "outer/top", files).parent):
         dataset = convert(source, tmp_path)
-        sizes = sources.glance({"source": "imagefolder", "path": str(source)})
+        sizes, counted = sources.glance({"source": "imagefolder", "path": str(source)})
+        assert counted
         assert sizes == datasets.read_sizes(tmp_path / "out/dataset.h5") == ((3, 6, 5), 7, 4, 2)
         assert sizes == (dataset.train.images.shape[1:], len(dataset.train.labels), len(dataset.test.labels), 2)
     grey = make_folder(tmp_path / "grey", pictures(shape=(6, 5)))
-    assert imagefolder.glance(grey) == ((1, 6, 5), 6, 4, 2)
+    assert imagefolder.glance(grey) == (((1, 6, 5), 6, 4, 2), True)
 
 
 @pytest.mark.parametrize("suffix", ARCHIVES)
-def test_a_glance_at_an_archive_tells_its_image_and_reads_no_further(tmp_path, suffix):
+def test_a_glance_at_an_archive_tells_its_image_and_counts_what_is_listed(tmp_path, suffix, monkeypatch):
+    """The members of a zip, and of a tar that is not compressed, are known without reading more than one image."""
     path = make_archive(tmp_path / f"cats{suffix}", {"README.md": b"not an image"} | pictures())
-    expected = ((3, 6, 5), 50_000, 10_000, 10)
-    assert imagefolder.glance(path) == expected
-    if suffix == ".tar":
-        path.write_bytes(path.read_bytes()[: 4 * 1024])
-        assert imagefolder.glance(path) == expected
+    read = []
+    monkeypatch.setattr(imagefolder, "content", lambda source, member: read.append(member.name) or member.read())
+    found = imagefolder.glance(path)
+    assert len(read) == 1
+    if suffix in (".tar", ".zip"):
+        assert found == (((3, 6, 5), 6, 4, 2), True)
+        path.write_bytes(path.read_bytes()[:1024])
+        assert imagefolder.glance(path) is None
+    else:
+        assert found == (((3, 6, 5), 50_000, 10_000, 10), False)
 
 
 @pytest.mark.parametrize("content", [b"", b"not an image", png_header(2**14, 2**14)])
@@ -528,7 +528,7 @@ def test_the_folder_of_test_images_may_have_another_name(tmp_path, name):
     digest = convert(make_folder(tmp_path / "cats", files), tmp_path).digest
     for source in (make_folder(tmp_path / "renamed", renamed), make_archive(tmp_path / "renamed.tar", renamed)):
         assert convert(source, tmp_path).digest == digest
-    assert imagefolder.glance(tmp_path / "renamed") == ((3, 6, 5), 6, 4, 2)
+    assert imagefolder.glance(tmp_path / "renamed") == (((3, 6, 5), 6, 4, 2), True)
     (tmp_path / "renamed" / name / "owl").mkdir()
     expected = rf"renamed: {name}/owl/ has no image"
     with pytest.raises(ModelstitchError, match=expected):
@@ -578,7 +578,7 @@ def test_images_of_any_sizes_are_resized(tmp_path):
         assert dataset.train.images.shape == (6, 3, 7, 7) and dataset.test.images.shape == (6, 3, 7, 7)
         expected = pixels.resized(pixels_of(9, (30, 12, 3)).transpose(2, 0, 1), 7)
         np.testing.assert_array_equal(dataset.test.images[-1], expected)
-        assert sources.glance({"source": "imagefolder", "path": str(source), "resize": 7}).image == (3, 7, 7)
+        assert sources.glance({"source": "imagefolder", "path": str(source), "resize": 7}).sizes.image == (3, 7, 7)
     assert convert(tmp_path / "cats", tmp_path, resize=7).digest == dataset.digest
     grey = make_folder(tmp_path / "grey", pictures(shape=(6, 5)))
     assert convert(grey, tmp_path, resize=4).train.images.shape == (6, 1, 4, 4)
@@ -645,7 +645,7 @@ def test_folders_may_be_called_as_people_call_them(tmp_path, names):
         for name, content in pictures().items()
     }
     assert convert(make_folder(tmp_path / "renamed", renamed), tmp_path).digest == digest
-    assert imagefolder.glance(tmp_path / "renamed") == ((3, 6, 5), 6, 4, 2)
+    assert imagefolder.glance(tmp_path / "renamed") == (((3, 6, 5), 6, 4, 2), True)
     both = make_archive(tmp_path / "both.tar", renamed | {"train/bird/9.png": encode(pixels_of(9))})
     if names[0] != "train":
         assert f"stands beside {names[0]}/, expected one folder of training" in str(refusal_of(both, tmp_path))
@@ -676,7 +676,7 @@ def test_tiny_imagenet_is_read_as_it_is_published(tmp_path, first):
     prefixed = {f"tiny-imagenet-200/{name}": tiny[name] for name in order}
     for source in (make_archive(tmp_path / "tiny.zip", prefixed), make_folder(tmp_path / "tiny", prefixed)):
         assert convert(source, tmp_path).digest == digest
-    assert imagefolder.glance(tmp_path / "tiny") == ((3, 6, 5), 6, 4, 2)
+    assert imagefolder.glance(tmp_path / "tiny") == (((3, 6, 5), 6, 4, 2), True)
     shutil.rmtree(tmp_path / "out")
     path = make_archive(tmp_path / "more.zip", prefixed | {"tiny-imagenet-200/val/images/x.png": encode(pixels_of(0))})
     assert refusal(path, tmp_path).startswith(
@@ -737,6 +737,23 @@ def test_images_of_16_bits_are_read_as_the_bits_that_they_fill(tmp_path, bits, s
     assert (f"read as {bits} bits" in said()) == (bits < 16)
 
 
+def test_images_of_12_bits_take_the_memory_of_the_data_set_once(tmp_path):
+    """They are read twice: the second time it is known how many bits they fill."""
+    files = {
+        f"{split}/{label}/{place}.png": encode(pixels_of(place, (256, 256)).astype(np.uint16) << 4)
+        for split in ("train", "test")
+        for label in ("cat", "owl")
+        for place in range(10)
+    }
+    source = make_folder(tmp_path / "deep", files)
+    tracemalloc.start()
+    train, test, _ = imagefolder.read(source)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    channels_of_three = 3 * (train.images.nbytes + test.images.nbytes)
+    assert train.images.shape == (20, 1, 256, 256) and peak < 1.5 * channels_of_three
+
+
 def test_coloured_images_of_16_bits_that_would_be_nearly_black_are_refused(tmp_path):
     files = pictures()
     for name in files:
@@ -787,7 +804,7 @@ def test_what_systems_and_people_leave_beside_images_is_passed_over(tmp_path, sa
         assert convert(source, tmp_path).digest == digest
         words = said()
         assert "labels.csv" in words and "and 1 more" in words and "@eaDir" not in words
-    assert imagefolder.glance(tmp_path / "left") == ((3, 6, 5), 6, 4, 2)
+    assert imagefolder.glance(tmp_path / "left") == (((3, 6, 5), 6, 4, 2), True)
 
 
 def test_a_majority_and_a_single_class_are_told_beside_chance(tmp_path, said):

@@ -87,7 +87,7 @@ def test_bytes_of_a_record_are_those_of_its_file(plan, networks, tmp_path):
 def test_bytes_of_stitches_are_those_of_their_file(plan, networks, tmp_path):
     shapes = [dict(enumerate(layer.representation for layer in network.layers)) for network in networks]
     stitches = {cell: initialise(geometry, seed=0) for cell, geometry in geometries(*shapes, *LAYERS).items()}
-    files.write(tmp_path / "stitches", stitches, "linear")
+    files.write(tmp_path / "stitches", stitches, "linear", dict.fromkeys(files.PAIR, "x" * 32))
     near(disk.stitches(plan, *PAIR, *LAYERS), tmp_path / "stitches")
 
 
@@ -97,7 +97,7 @@ def test_bytes_of_stitches_are_those_of_their_file_whatever_the_family(plan, net
     shapes = [dict(enumerate(layer.representation for layer in network.layers)) for network in networks]
     cells = geometries(*shapes, *LAYERS, geometry_of(family))
     begun = {cell: family_of(family.name).initialise(geometry, 0, family) for cell, geometry in cells.items()}
-    files.write(tmp_path / "stitches", begun, family.name)
+    files.write(tmp_path / "stitches", begun, family.name, dict.fromkeys(files.PAIR, "x" * 32))
     near(disk.stitches(plan, *PAIR, *LAYERS, family), tmp_path / "stitches")
 
 

@@ -1,6 +1,7 @@
 """Records: what is written is what any HDF5 reader finds, and damage is told by name."""
 
 import dataclasses
+import tracemalloc
 
 import h5py
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from modelstitch import records
 from modelstitch.errors import ModelstitchError
 from modelstitch.fitting.pair import layers_of
+from modelstitch.hdf5 import texts
 from modelstitch.records import PairRecord
 from modelstitch.records.layout import FORMAT_VERSION
 from tests.damage import edit, flipped, put
@@ -80,21 +82,25 @@ def assert_same(left, right):
 
 
 def test_plain_h5py_finds_every_array_and_attribute(tmp_path):
-    column = make_column(3)
-    records.write(tmp_path / "pair.h5", make_record([column]))
+    columns = [make_column(3), make_column(1, diverged=(2,))]
+    records.write(tmp_path / "pair.h5", make_record(columns))
     with h5py.File(tmp_path / "pair.h5") as file:
-        assert list(file) == ["layer_03", "receiver", "sender"]
+        assert {"receiver", "sender", "receiver_layers"} < set(file)
         assert file.attrs["format_version"] == FORMAT_VERSION
         assert file.attrs["receiver_accuracy"] == 0.96
         assert '"epochs": 0.25' in file.attrs["settings"]
-        group = file["layer_03"]
-        assert group.attrs["test_images"] == IMAGES
-        assert group["sender_layers"][()].tolist() == list(SENDER_LAYERS)
-        assert group["test_accuracy"].dtype == np.float64 and group["test_accuracy"].shape == (5,)
-        assert group["train_loss"].shape == (5, 4)
-        assert group["diverged"].dtype == bool
-        np.testing.assert_array_equal(group["test_accuracy"][()], column.test_accuracy)
-        np.testing.assert_array_equal(group["predictions"][()], column.predictions)
+        assert file.attrs["test_images"] == IMAGES
+        assert file["sender_layers"][()].tolist() == list(SENDER_LAYERS)
+        assert file["receiver_layers"][()].tolist() == [3, 1]
+        assert file["test_accuracy"].dtype == np.float64 and file["test_accuracy"].shape == (5, 2)
+        assert file["train_loss"].shape == (5, 2, 4)
+        assert file["diverged"].dtype == bool and file["diverged"][2].tolist() == [False, True]
+        assert file["reason"].asstr()[1:3, 1].tolist() == ["", "loss not finite in epoch 2"]
+        for place, column in enumerate(columns):
+            np.testing.assert_array_equal(file["test_accuracy"][:, place], column.test_accuracy)
+            np.testing.assert_array_equal(file["train_loss"][:, place], column.train_loss)
+            kept = ~column.diverged
+            np.testing.assert_array_equal(file["predictions"][kept, place], column.predictions[kept])
 
 
 def test_plain_h5py_finds_the_layers_of_both_networks(tmp_path):
@@ -104,8 +110,7 @@ def test_plain_h5py_finds_the_layers_of_both_networks(tmp_path):
             group = file[role]
             assert group["names"].asstr()[()].tolist() == list(layers.names)
             assert group["layouts"].asstr()[()].tolist() == list(layers.layouts)
-            for place, name in enumerate(("channels", "height", "width", "extra")):
-                np.testing.assert_array_equal(group[name][()], layers.shapes[:, place])
+            np.testing.assert_array_equal(group["shapes"][()], layers.shapes)
             np.testing.assert_array_equal(group["operations"][()], layers.operations)
             assert group.attrs["operations"] == layers.total_operations
 
@@ -144,9 +149,9 @@ def test_the_layers_of_a_network_are_those_that_it_has_with_what_leads_to_them()
 def test_predictions_are_bytes_and_compressed(tmp_path):
     records.write(tmp_path / "pair.h5", make_record([make_column(0)]))
     with h5py.File(tmp_path / "pair.h5") as file:
-        predictions = file["layer_00/predictions"]
+        predictions = file["predictions"]
         assert predictions.dtype == np.uint8
-        assert predictions.compression == "gzip"
+        assert predictions.compression == "gzip" and predictions.chunks == (1, 1, IMAGES)
         assert predictions.id.get_storage_size() < predictions.size
 
 
@@ -167,6 +172,16 @@ def test_a_column_into_the_input_comes_before_all_others(tmp_path):
 def test_a_column_of_one_layer_twice_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"receiver layers \[0, 1, 0\]"):
         records.write(tmp_path / "pair.h5", make_record([make_column(layer) for layer in (0, 1, 0)]))
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("other", [{"sender_layers": (0, 1, 2, 3, 5)}, {"train_loss": np.ones((5, 3))}])
+def test_columns_of_other_sender_layers_or_epochs_are_refused(tmp_path, other):
+    if "train_loss" in other:
+        other |= {"train_accuracy": other["train_loss"]}
+    columns = [make_column(0), dataclasses.replace(make_column(1), **other)]
+    with pytest.raises(ValueError, match="expected columns alike"):
+        records.write(tmp_path / "pair.h5", make_record(columns, (made.layers(6), made.layers(6))))
     assert not any(tmp_path.iterdir())
 
 
@@ -241,7 +256,8 @@ def test_blocks_of_other_sender_layers_are_refused(tmp_path):
     records.write(tmp_path / "a.h5", make_record([make_column(0)], layers))
     column = dataclasses.replace(make_column(1), sender_layers=(0, 1, 2, 3, 5))
     records.write(tmp_path / "b.h5", make_record([column], layers))
-    with pytest.raises(ModelstitchError, match=r"b\.h5: sender layers \[0, 1, 2, 3, 5\] differ from \[0, 1, 2, 3, 4\]"):
+    told = r"b\.h5: sender layers \[0, 1, 2, 3, 5\], epochs 4: expected sender layers \[0, 1, 2, 3, 4\], epochs 4 as in"
+    with pytest.raises(ModelstitchError, match=told):
         records.join([tmp_path / "a.h5", tmp_path / "b.h5"], tmp_path / "joined.h5")
     assert not (tmp_path / "joined.h5").exists()
 
@@ -309,46 +325,51 @@ def test_no_flipped_bit_passes(tmp_path):
 
 
 def _cyclic(file):
-    file["layer_00/again"] = file["layer_00"]
-    del file["layer_00/test_loss"]
-    file["layer_00/test_loss"] = h5py.SoftLink("/layer_00/again/again/test_loss")
+    file["sender/again"] = file["sender"]
+    del file["sender/operations"]
+    file["sender/operations"] = h5py.SoftLink("/sender/again/again/operations")
 
 
 def _soft(file):
-    file["layer_00/loss"] = file["layer_00/test_loss"]
-    del file["layer_00/test_loss"]
-    file["layer_00/test_loss"] = h5py.SoftLink("/layer_00/loss")
+    file["loss"] = file["test_loss"]
+    del file["test_loss"]
+    file["test_loss"] = h5py.SoftLink("/loss")
 
 
 def _external_link(file):
-    del file["layer_00"]
-    file["layer_00"] = h5py.ExternalLink("other.h5", "/layer_00")
+    del file["sender"]
+    file["sender"] = h5py.ExternalLink("other.h5", "/sender")
 
 
 def _raw_storage(file):
-    del file["layer_00/test_loss"]
-    file["layer_00"].create_dataset("test_loss", (5,), float, external=[("/etc/passwd", 0, 40)])
+    del file["test_loss"]
+    file.create_dataset("test_loss", (5, 2), float, external=[("/etc/passwd", 0, 80)])
 
 
 def _virtual(file):
-    layout = h5py.VirtualLayout((5,), float)
-    layout[:] = h5py.VirtualSource("other.h5", "numbers", (5,))
-    del file["layer_00/test_loss"]
-    file["layer_00"].create_virtual_dataset("test_loss", layout)
+    layout = h5py.VirtualLayout((5, 2), float)
+    layout[:] = h5py.VirtualSource("other.h5", "numbers", (5, 2))
+    del file["test_loss"]
+    file.create_virtual_dataset("test_loss", layout)
 
 
 def _group_for_array(file):
-    del file["layer_00/test_accuracy"]
-    file.create_group("layer_00/test_accuracy")
+    del file["test_accuracy"]
+    file.create_group("test_accuracy")
 
 
 def _huge(**how):
     def change(file):
-        del file["layer_00/predictions"]
-        file["layer_00"].create_dataset("predictions", (5, 10**15), np.uint8, **how)
-        file["layer_00"].attrs["test_images"] = 10**15
+        del file["predictions"]
+        file.create_dataset("predictions", (5, 2, 10**15), np.uint8, **how)
+        file.attrs["test_images"] = 10**15
 
     return change
+
+
+def _many_texts_in_an_attribute(file):
+    kind = np.dtype([(f"text{place}", h5py.string_dtype()) for place in range(100)])
+    file.attrs.create("seed", np.array(("x" * 1000,) * 100, kind), dtype=kind)
 
 
 def _array(name, values, **how):
@@ -359,37 +380,48 @@ def _attribute(name, value, group="/"):
     return lambda file: file[group].attrs.__setitem__(name, value)
 
 
+def _cell(value, expected=0.1):
+    values = np.full((5, 2), expected)
+    values[1, 1] = value
+    return values
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (_cyclic, "layer_00/test_loss: is a link to elsewhere"),
-        (_soft, "layer_00/test_loss: is a link to elsewhere"),
-        (_external_link, "layer_00: is a link to elsewhere"),
-        (_raw_storage, "layer_00/test_loss: is stored in another file"),
-        (_virtual, "layer_00/test_loss: is stored in another file"),
-        (_group_for_array, "layer_00/test_accuracy: is something else: expected an array"),
+        (_cyclic, "sender/operations: is a link to elsewhere"),
+        (_soft, "test_loss: is a link to elsewhere"),
+        (_external_link, "sender: is a link to elsewhere"),
+        (_raw_storage, "test_loss: is stored in another file"),
+        (_virtual, "test_loss: is stored in another file"),
+        (_group_for_array, "test_accuracy: is something else: expected an array"),
         (_array("sender", 3), "sender: is something else: expected a group"),
-        (_huge(chunks=(1, 360), compression="gzip"), "layer_00/predictions: has shape .* can't hold"),
-        (_huge(chunks=(1, 360)), "layer_00/predictions: has shape .* can't hold"),
-        (_array("layer_00/test_accuracy", [0.1, 7, 0.2, 0.3, 0.4]), r"layer_00: test_accuracy 7\.0: expected 0 to 1"),
-        (_array("layer_00/agreement", [0.1, -1, 0.2, 0.3, 0.4]), r"layer_00: agreement -1\.0: expected 0 to 1"),
-        (_array("layer_00/agreement", [0.1, np.nan, 0.2, 0.3, 0.4]), "layer_00: agreement .* not finite"),
-        (_array("layer_00/test_loss", np.full(5, np.inf)), "layer_00: test_loss .* not finite"),
-        (_array("layer_00/train_accuracy", np.full((5, 4), 2.0)), r"layer_00: train_accuracy 2\.0: expected 0 to 1"),
-        (_array("layer_00/train_loss", np.zeros((5, 4), np.float32)), "layer_00/train_loss: is of type float32"),
+        (_huge(chunks=(1, 1, 360), compression="gzip"), "predictions: has shape .* can't hold"),
+        (_huge(chunks=(1, 1, 360)), "predictions: has shape .* can't hold"),
+        (_array("test_accuracy", _cell(7)), r"receiver layer 3: test_accuracy 7\.0: expected 0 to 1"),
+        (_array("agreement", _cell(-1)), r"receiver layer 3: agreement -1\.0: expected 0 to 1"),
+        (_array("agreement", _cell(np.nan)), "receiver layer 3: agreement .* not finite"),
+        (_array("test_loss", _cell(np.inf)), "receiver layer 3: test_loss .* not finite"),
+        (_array("train_accuracy", np.full((5, 2, 4), 2.0)), r"layer 0: train_accuracy 2\.0: expected 0 to 1"),
+        (_array("train_loss", np.zeros((5, 2, 4), np.float32)), "train_loss: is of type float32"),
+        (_array("train_loss", np.zeros((4, 2, 4))), r"train_loss: has shape \(4, 2, 4\): expected \(5, 2, any\)"),
+        (_array("predictions", np.zeros((5, 2, 360))), "predictions: is of type float64"),
+        (_array("reason", np.zeros((5, 2))), "reason: is of type float64: expected text"),
         (
-            _array("layer_00/train_loss", np.zeros((4, 4))),
-            r"layer_00/train_loss: has shape \(4, 4\): expected \(5, any\)",
+            _array("reason", np.full((5, 2), "", object), dtype=h5py.string_dtype()),
+            "reason: is of type text of variable length: expected text of a fixed length",
         ),
-        (_array("layer_00/predictions", np.zeros((5, 360))), "layer_00/predictions: is of type float64"),
-        (_array("layer_00/reason", np.zeros(5)), "layer_00/reason: is of type float64: expected text"),
-        (_array("layer_00/sender_layers", [0, 1, 2, 3, 99]), "sender layer 99: expected -1 to 4"),
-        (_attribute("receiver_layer", 99, "layer_00"), "receiver layer 99: expected -1 to 5"),
-        (_attribute("receiver_layer", "0", "layer_00"), "layer_00/receiver_layer: '0': expected int"),
         (
-            _attribute("test_images", 361, "layer_00"),
-            r"layer_00/predictions: has shape \(5, 360\): expected \(5, 361\)",
+            _array("reason", np.full((5, 2), b"x", h5py.string_dtype("utf-8", 200_000))),
+            "reason: is longer than 1048576 bytes",
         ),
+        (_array("reason", np.full((5, 2), b"\xff", h5py.string_dtype("utf-8", 1))), "reason: can't be read"),
+        (_many_texts_in_an_attribute, "seed: is of type .*: expected a number or a text"),
+        (_array("sender_layers", [0, 1, 2, 3, 99]), "sender layer 99: expected -1 to 4"),
+        (_array("receiver_layers", [0, 99]), "receiver layer 99: expected -1 to 5"),
+        (_array("receiver_layers", [3, 3]), "receiver_layers: two are the same"),
+        (_array("receiver_layers", ["0", "3"]), "receiver_layers: is of type object: expected int64"),
+        (_attribute("test_images", 361), r"predictions: has shape \(5, 2, 360\): expected \(5, 2, 361\)"),
         (_attribute("receiver_accuracy", 7.0), r"receiver_accuracy: 7\.0: expected 0 to 1"),
         (_attribute("receiver_accuracy", "0.9"), "receiver_accuracy: '0.9': expected int or float"),
         (_attribute("study", 3), "study: '3': expected str"),
@@ -399,16 +431,40 @@ def _attribute(name, value, group="/"):
         (_attribute("settings", "[" * 100_000), "settings: is no JSON"),
         (_attribute("settings", "[1]"), "settings: is a list: expected a mapping"),
         (lambda file: file.attrs.__delitem__("dataset_digest"), "dataset_digest: is missing"),
-        (lambda file: file.__delitem__("layer_00/diverged"), "layer_00/diverged: is missing"),
-        (lambda file: file.__delitem__("layer_00"), "holds no cells"),
-        (_array("receiver/layouts", ["map"] * 5 + ["heap"]), r"receiver: layouts \['heap'\]"),
-        (_array("receiver/channels", [-4] * 6), "receiver/channels: -4: expected 0"),
+        (lambda file: file.__delitem__("diverged"), "diverged: is missing"),
+        (_array("receiver_layers", np.zeros(0, np.int64)), r"test_accuracy: has shape \(5, 2\): expected \(5, 0\)"),
+        (_array("receiver/layouts", texts(["map"] * 5 + ["heap"])), r"\['heap'\]"),
+        (_array("receiver/shapes", np.full((6, 4), -4)), "receiver/shapes: -4: expected 0"),
     ],
 )
 def test_what_cannot_be_a_record_is_refused_by_file_and_field(tmp_path, change, told):
     path = tmp_path / "pair.h5"
-    records.write(path, make_record([make_column(0)]))
+    records.write(path, make_record([make_column(0), make_column(3)]))
     edit(path, change)
     with pytest.raises(ModelstitchError, match=rf"pair\.h5: .*{told}") as caught:
         records.read(path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_text_that_is_named_many_times_takes_no_memory(tmp_path):
+    """Texts of variable length name objects in a heap: 1,000 elements may all name one of 64 kB, 64 MB in all."""
+    path, count, long = tmp_path / "pair.h5", 1000, b"x" * 2**16
+    records.write(path, make_record([make_column(0)]))
+
+    def name_one(file):
+        put(file, "sender/names", np.array([long] + [b""] * (count - 1), object), dtype=h5py.string_dtype())
+        place = file["sender/names"].id.get_offset()
+        file.flush()
+        with open(path, "r+b") as raw:
+            raw.seek(place)
+            element = raw.read(16)
+            raw.seek(place)
+            raw.write(element * count)
+
+    edit(path, name_one)
+    tracemalloc.start()
+    with pytest.raises(ModelstitchError, match=r"pair\.h5: sender/names: is of type text of variable length"):
+        records.read(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**24

@@ -150,7 +150,7 @@ def test_a_file_gives_the_stitches_back(family, tmp_path):
     stitches = {
         (i, j): begun(family, shapes[i], shapes[j], seed=i) for i, j in itertools.product(range(len(KINDS)), repeat=2)
     }
-    files.write(path, stitches, family.name)
+    files.write(path, stitches, family.name, dict.fromkeys(files.PAIR, "x"))
     for cell, stitch in files.read(path).items():
         assert stitch.geometry == stitches[cell].geometry
         assert stitch.tensors.keys() == stitches[cell].tensors.keys()

@@ -24,6 +24,9 @@ def stitches_between(sender_layers, receiver_layers):
     return {cell: initialise(geometry, seed=index) for index, (cell, geometry) in enumerate(cells.items())}
 
 
+ABOUT = dict.fromkeys(files.PAIR, "x") | {"objective": "task", "sender": "a_trained_s0", "receiver": "b_trained_s0"}
+
+
 def assert_same(found, expected):
     assert sorted(found) == sorted(expected)
     for cell, stitch in expected.items():
@@ -34,12 +37,12 @@ def assert_same(found, expected):
 
 def test_stitches_are_read_back_without_a_guess(tmp_path):
     stitches = stitches_between([-1, 0, 1], [-1, 0, 1])
-    files.write(tmp_path / "stitches.safetensors", stitches, "linear")
+    files.write(tmp_path / "stitches.safetensors", stitches, "linear", ABOUT)
     assert_same(files.read(tmp_path / "stitches.safetensors"), stitches)
 
 
 def test_the_header_names_family_and_geometry_of_every_cell(tmp_path):
-    files.write(tmp_path / "stitches.safetensors", stitches_between([-1], [0]), "linear")
+    files.write(tmp_path / "stitches.safetensors", stitches_between([-1], [0]), "linear", ABOUT)
     with safe_open(tmp_path / "stitches.safetensors", framework="pt") as file:
         header = json.loads(file.metadata()["stitches"])
         names = set(file.keys())
@@ -51,9 +54,26 @@ def test_blocks_are_joined(tmp_path):
     whole = stitches_between([-1, 0], [-1, 0, 1])
     blocks = [tmp_path / "a.safetensors", tmp_path / "b.safetensors"]
     for path, columns in zip(blocks, ([-1, 0], [1]), strict=True):
-        files.write(path, {cell: stitch for cell, stitch in whole.items() if cell[1] in columns}, "linear")
+        files.write(path, {cell: stitch for cell, stitch in whole.items() if cell[1] in columns}, "linear", ABOUT)
     files.join(blocks, tmp_path / "joined.safetensors")
     assert_same(files.read(tmp_path / "joined.safetensors"), whole)
+
+
+@pytest.mark.parametrize("name", ["objective", "sender", "receiver", "sender_digest", "dataset_digest", "seed"])
+def test_stitches_of_another_pair_are_refused(tmp_path, name):
+    path, stitches = tmp_path / "stitches.safetensors", stitches_between([0], [1])
+    files.write(path, stitches, "linear", {**ABOUT, "threads": 3})
+    assert_same(files.read(path, ABOUT), stitches)
+    files.write(path, stitches, "linear", {**ABOUT, name: "another"})
+    with pytest.raises(
+        ModelstitchError, match=rf"stitches\.safetensors: pair\.{name}: 'another': expected '"
+    ) as caught:
+        files.read(path, ABOUT)
+    assert "\n" not in str(caught.value)
+    files.write(tmp_path / "block.safetensors", stitches, "linear", ABOUT)
+    with pytest.raises(ModelstitchError, match=r"stitches\.safetensors: pair: .*'another'.*: expected .*as in .*block"):
+        files.join([tmp_path / "block.safetensors", path], tmp_path / "joined.safetensors")
+    assert not (tmp_path / "joined.safetensors").exists()
 
 
 @pytest.mark.parametrize(
@@ -68,7 +88,7 @@ def test_blocks_are_joined(tmp_path):
 )
 def test_a_file_of_another_kind_is_refused_by_name(tmp_path, damage, told):
     path, stitches = tmp_path / "stitches.safetensors", stitches_between([0], [0])
-    files.write(path, stitches, "pseudolinear" if damage == "another family" else "linear")
+    files.write(path, stitches, "pseudolinear" if damage == "another family" else "linear", ABOUT)
     if damage == "cut":
         path.write_bytes(path.read_bytes()[:-10])
     elif damage == "missing":

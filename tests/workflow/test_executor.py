@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -118,3 +119,60 @@ def test_what_slurm_says_of_memory_is_understood(line):
     assert not executor.KILLED_FOR_MEMORY.search(
         "the device's room for a batch; slurmstepd: CANCELLED DUE TO TIME LIMIT"
     )
+
+
+def job(rule: str, *wildcards: str) -> SimpleNamespace:
+    """A job as an executor sees it."""
+    return SimpleNamespace(name=rule, is_group=lambda: False, wildcards=wildcards)
+
+
+def settle(folder: Path) -> None:
+    """What an executor does before its first job, of a run that plans two jobs of the study `digits`."""
+    run = SimpleNamespace(
+        dag=SimpleNamespace(needrun_jobs=lambda: [job("stitch_pair", "task", "A", "B"), job("make_tables")]),
+        workflow=SimpleNamespace(
+            executor_settings=SimpleNamespace(jobname_prefix="modelstitch-digits"), workdir_init=folder
+        ),
+        run_uuid="modelstitch-digits_new",
+        logger=LOG,
+    )
+    executor.Executor._settle_earlier_jobs(run)
+
+
+def test_waiting_jobs_of_a_killed_run_are_cancelled_and_what_it_runs_is_waited_for(answers, tmp_path, caplog):
+    """Of this study in this folder alone: not of another, nor of this run, nor of one whose jobs are none of ours."""
+    pair, tables = "rule_stitch_pair_wildcards_task_A_B", "rule_make_tables"
+    old, here = "modelstitch-digits_old", tmp_path
+    queue = [
+        ("1", old, "PENDING", here, pair),
+        ("2", old, "PENDING", here, "rule_stitch_pair_wildcards_task_C_D"),  # not planned now, of the same dead run
+        ("3", old, "RUNNING", here, tables),
+        ("4_[1-7]", old, "PENDING", here, pair),
+        ("5_1", old, "RUNNING", here, pair),  # of an array, whose comment is that of its first
+        ("6", "modelstitch-digits_new", "PENDING", here, pair),
+        ("7", "modelstitch-digits-2_old", "PENDING", here, pair),
+        ("8", old, "PENDING", here / "other", pair),
+        ("9", "modelstitch-digits_living", "PENDING", here, "rule_train_network_wildcards_E"),
+        ("10", "jupyter", "RUNNING", here, ""),
+    ]
+    answers("squeue", "\n".join("|".join(map(str, row)) for row in queue))
+    cancelled = tmp_path / "cancelled"
+    (tmp_path / "scancel").write_text(f'#!/bin/sh\necho "$@" >> {cancelled}\n')
+    (tmp_path / "scancel").chmod(0o755)
+    try:
+        settle(here)
+        assert cancelled.read_text().split() == ["1", "2", "4_[1-7]", "5_1"]
+        assert executor._earlier == {tables: "3"}
+    finally:
+        executor._earlier.clear()
+    told = [record.getMessage() for record in caplog.records]
+    assert told[0].endswith("still waited, cancelled: 1 2 4_[1-7] 5_1") and "that still run: 3. Their like" in told[1]
+
+
+def test_nothing_is_cancelled_where_squeue_does_not_answer(answers, tmp_path, caplog):
+    answers("squeue", "1|modelstitch-digits_old|PENDING|x|rule_make_tables", code=1)
+    answers("scancel", "")
+    (tmp_path / "scancel").write_text(f"#!/bin/sh\ntouch {tmp_path}/cancelled\n")
+    settle(tmp_path)
+    assert not (tmp_path / "cancelled").exists()
+    assert "jobs of an earlier run may still run" in caplog.text

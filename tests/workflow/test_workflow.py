@@ -530,6 +530,12 @@ def test_jobs_that_take_a_gpu_run_one_at_a_time_unless_more_are_allowed(tmp_path
         assert (run.returncode == 0) == torch.cuda.is_available()
 
 
+def test_images_with_other_times_run_nothing(finished):
+    for image in (finished / "images").rglob("*.png"):
+        os.utime(image)
+    assert planned(finished) == {}
+
+
 def test_a_changed_image_runs_everything(finished):
     image = finished / "images/train/3/05.png"
     times, content = image.stat(), image.read_bytes()
@@ -866,9 +872,17 @@ def test_what_would_fail_is_told_in_one_line_by_a_dry_run(finished, study, argum
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
 def test_a_dry_run_says_that_there_is_no_gpu_and_plans(finished):
-    result = snakemake(finished, "-n", study=changed(jobs={"device": "cuda"}))
+    study = changed(jobs={"device": "cuda"})
+    result = subprocess.run(
+        command(finished, "-n", study=study),
+        cwd=finished,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPROFILEIMPORTTIME": "1"},
+    )
     assert result.returncode == 0
     assert "study.yaml: jobs.device: device cuda: torch finds no GPU here: expected cpu or auto" in result.stderr
+    assert not re.search(r"\| +torch$", result.stderr, re.MULTILINE)  # whose import takes longer than such a plan
 
 
 def test_the_forecast_of_a_study_that_has_nothing_yet_counts_the_planned_jobs_and_makes_none(tmp_path):

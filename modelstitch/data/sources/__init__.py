@@ -6,7 +6,6 @@
 
 from pathlib import Path
 
-from modelstitch.data import datasets
 from modelstitch.data.sources import cifar, digits, download, imagefolder, members, mnist, photo_digits, stl10, svhn
 
 # Made of what ships with scikit-learn: each has `prepare`.
@@ -66,19 +65,19 @@ def fetch(settings: dict, file: Path | str) -> None:
 
 
 def input_files(settings: dict) -> list[Path]:
-    """Files that the data set is made of: archives; nothing for embedded ones and for a folder (see `fingerprint`)."""
+    """Files that the data set is made of: archives; nothing for embedded ones and for a folder (`files_of_folder`)."""
     if settings["source"] == "imagefolder" and not Path(settings["path"]).is_dir():
         return [Path(settings["path"])]
     return published_files(settings)
 
 
-def glance(settings: dict) -> datasets.Sizes | None:
+def glance(settings: dict) -> imagefolder.Glance | None:
     """Sizes of an image folder as far as they can be told at once; None for all other sources, and where they can't."""
     return imagefolder.glance(settings["path"], settings.get("resize")) if settings["source"] == "imagefolder" else None
 
 
-def fingerprint(settings: dict) -> str:
-    """Digest of a folder's file names, sizes and times, which changes when a file does; "" for all other sources."""
+def files_of_folder(settings: dict) -> list[str]:
+    """Names of the files in a folder of images; none for all other sources."""
     if settings["source"] == "imagefolder" and Path(settings["path"]).is_dir():
-        return imagefolder.fingerprint(settings["path"])
-    return ""
+        return imagefolder.files(settings["path"])
+    return []

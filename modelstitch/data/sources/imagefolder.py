@@ -4,11 +4,10 @@ The archive may come from anybody (`members`, `pixels`). What is not an image of
 silently wrong.
 """
 
-import hashlib
-import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -17,10 +16,17 @@ from modelstitch import memory, progress
 from modelstitch.data import datasets
 from modelstitch.data.sources import layout, pixels
 from modelstitch.data.sources.layout import SPLITS, content, depth_of, is_note, refuse
-from modelstitch.data.sources.members import Member, is_clutter, members, suffix_of
+from modelstitch.data.sources.members import Member, is_clutter, is_listed, members, suffix_of
 from modelstitch.errors import ModelstitchError, printable
 
 UNBALANCED = 1.5  # times the share that each class would have
+
+
+class Glance(NamedTuple):
+    """Sizes of a data set that is not made yet, and whether its images were counted; they were assumed, if not."""
+
+    sizes: datasets.Sizes
+    counted: bool
 
 
 def prepare(source: Path | str, path: Path | str, resize: int | None = None) -> None:
@@ -76,28 +82,23 @@ def read(source: Path | str, resize: int | None = None) -> tuple[datasets.Split,
     return train, test, tuple(classes)
 
 
-def fingerprint(folder: Path | str) -> str:
-    """Digest of the names, sizes and modification times of a directory's files, hidden ones left out; no file is read.
+def files(folder: Path | str) -> list[str]:
+    """Names of a directory's files, hidden ones left out.
 
     Raises:
         ModelstitchError: if the directory can't be listed.
     """
-    lines = []
-    for member in members(Path(folder)):
-        if member.kind == "file":
-            status = os.stat(os.path.join(folder, member.name))
-            lines.append(f"{member.name}\0{status.st_size}\0{status.st_mtime_ns}\n")
-    return hashlib.sha256("".join(sorted(lines)).encode(errors="surrogateescape")).hexdigest()
+    return [member.name for member in members(Path(folder)) if member.kind == "file"]
 
 
-def glance(source: Path | str, resize: int | None = None) -> datasets.Sizes | None:
-    """Sizes of the data set as far as they can be told at once: of a folder all of them, of an archive the image's.
+def glance(source: Path | str, resize: int | None = None) -> Glance | None:
+    """Sizes of the data set as far as they can be told at once: of a compressed tar the image's.
 
-    What an archive does not tell is taken for CIFAR's. None where there is no readable image; `read` tells why.
+    What that does not tell is taken for CIFAR's. None where there is no readable image; `read` tells why.
     """
     source = Path(source)
     try:
-        survey = layout.survey(source) if source.is_dir() else None
+        survey = layout.survey(source) if is_listed(source) else None
         for member in members(source):
             parts = PurePosixPath(member.name).parts
             if member.kind != "file" or is_clutter(parts) or is_note(parts) or depth_of(parts) is None:
@@ -106,9 +107,9 @@ def glance(source: Path | str, resize: int | None = None) -> datasets.Sizes | No
                 continue
             image = pixels.decode(content(source, member), pixels.DEPTHS[-1], resize).pixels.shape
             if survey is None:
-                return datasets.Sizes(image, 50_000, 10_000, 10)
+                return Glance(datasets.Sizes(image, 50_000, 10_000, 10), counted=False)
             train, test = (len(places) for places in survey.order().values())
-            return datasets.Sizes(image, train, test, len(survey.classes()))
+            return Glance(datasets.Sizes(image, train, test, len(survey.classes())), counted=True)
     except ModelstitchError:
         return None
     return None
@@ -141,8 +142,9 @@ def _decode_all(
             )
         depth = pixels.depth_of(largest)
         progress.say(f"{source}: images of 16 bits have values up to {largest:,}: read as {depth} bits")
+        del images  # the memory is for the data set once
         images, grayscale, *_ = _decode_at(source, survey, order, resize, depth)
-    return {split: images[split][:, :1].copy() for split in SPLITS} if grayscale else images
+    return {split: images.pop(split)[:, :1].copy() for split in SPLITS} if grayscale else images
 
 
 def _decode_at(

@@ -67,6 +67,11 @@ def check(source: Path) -> None:
         raise ModelstitchError(f"{source}: expected a folder, or an archive named {', '.join(SUFFIXES)}")
 
 
+def is_listed(source: Path) -> bool:
+    """Whether the members of a source are known without reading all of it: not those of a compressed tar."""
+    return source.is_dir() or suffix_of(source) in (".tar", ".zip")
+
+
 def suffix_of(source: Path) -> str:
     """The end of an archive's name that says how it is read, "" where none does."""
     return next((suffix for suffix in SUFFIXES if source.name.casefold().endswith(suffix)), "")
