@@ -16,11 +16,11 @@ from modelstitch.config.stitches import is_control, kind_of
 
 # Three standard errors of a guess among 10 classes on the 360 test digits, the smallest set that ships.
 NEAR_CHANCE = 0.05
-# In the default study the largest gap of 1,296 stitches is .07, on its 360 test images.
+# In a study of the digits the largest gap of 1,296 stitches was 0.07, on their 360 test images.
 OVERFITTED = 0.2
-# In nats. Two random networks of the default study, which leave a stitch nothing to learn, end within .04 of a guess.
+# In nats. In that study two random networks, which leave a stitch nothing to learn, ended within 0.04 of a guess.
 LOSS_MARGIN = 0.05
-# Three standard errors of the difference of two cells on 10,000 images at accuracy .5; a pair's mean has less.
+# Three standard errors of the difference of two cells on 10,000 images at accuracy 0.5; a pair's mean has less.
 BELOW_CONTROL = 0.02
 
 COLUMNS = {

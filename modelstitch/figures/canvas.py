@@ -239,8 +239,13 @@ def tick(value: float, _: int = 0) -> str:
 
 def pair_name(sender: str, receiver: str, seeds: bool) -> str:
     """An ordered pair of network ids in words, with their seeds where a study has several."""
-    ids = map(NetworkId.parse, (sender, receiver))
-    return " → ".join(f"{one.architecture} {f's{one.seed} ' * seeds}{one.recipe}" for one in ids)
+    return " → ".join(network_name(network, seeds) for network in (sender, receiver))
+
+
+def network_name(network: str, seeds: bool) -> str:
+    """A network id in words, with its seed where a study has several."""
+    one = NetworkId.parse(network)
+    return f"{one.architecture} {f's{one.seed} ' * seeds}{one.recipe}"
 
 
 def short_name(layer: int, names: Sequence[str] | dict[int, str]) -> str:
@@ -262,7 +267,7 @@ def short_name(layer: int, names: Sequence[str] | dict[int, str]) -> str:
 def ink_on(colour: np.ndarray) -> str:
     """White on dark colours (RGBA), ink on light ones, by the relative luminance of WCAG 2.
 
-    Ink has the higher ratio from .2 on, but on the saturated greens and reds up to .25 white reads better.
+    Ink has the higher ratio from 0.2 on, but on the saturated greens and reds up to 0.25 white reads better.
     """
     linear = np.where(colour[:3] <= 0.04045, colour[:3] / 12.92, ((colour[:3] + 0.055) / 1.055) ** 2.4)
     return INK if linear @ (0.2126, 0.7152, 0.0722) > 0.25 else "white"

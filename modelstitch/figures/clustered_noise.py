@@ -14,6 +14,7 @@ from modelstitch.figures.canvas import (
     chance_of,
     draw_references,
     key_rows,
+    network_name,
     open_panel,
     own_accuracy,
     panel,
@@ -60,16 +61,17 @@ def draw(cells: pd.DataFrame, networks: pd.DataFrame, paper: Paper = NATURAL) ->
             for column, style in (("accuracy", "-"), ("remapped_accuracy", "--")):
                 axes.plot(found.receiver_layer, found[column], style, color=colours[sigma], linewidth=1.4, marker=".")
         draw_references(axes, own_accuracy(networks, receiver), chance_of(networks))
-        _style(axes, receiver, first=place % across == 0)
+        name = network_name(receiver, networks.seed.nunique() > 1)
+        _style(axes, name, first=place % across == 0)
     return finish(page, paper)
 
 
-def _style(axes: Axes, receiver: str, first: bool) -> None:
+def _style(axes: Axes, title: str, first: bool) -> None:
     axes.set_ylim(0, 1.02)
     unit_axis(axes.yaxis)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     open_panel(axes, labelleft=first)
-    axes.set_title(receiver, size=LABEL, color=INK)
+    axes.set_title(title, size=LABEL, color=INK)
     axes.set_xlabel("receiver's layer", size=SMALL, color=SOFT)
     if first:
         axes.set_ylabel("test accuracy", size=SMALL, color=SOFT)

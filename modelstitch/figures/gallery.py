@@ -51,7 +51,7 @@ CAPACITIES = {
     "linear": 4160,
     "convolution-3": 36928,
 }
-CONTROLS = ("random_sender", "random_receiver", "remapped", "deranged", "clustered_noise", "another_seed")
+CONTROLS = ("random sender", "calibrated sender", "remapped labels", "deranged images", "noise 1", "another seed")
 MEASURES = ("accuracy", "agreement", OVER_REMAPPED, *INDICES, "mahalanobis", "precision", "recall", "kappa_receiver")
 
 
@@ -228,7 +228,7 @@ def areas() -> pd.DataFrame:
         for depth in DEPTHS
     ]
     table = pd.DataFrame(rows, columns=["measure", "control", "depth", "matched_auc", "verdict"])
-    return table.assign(expected=np.where(table.control == "another_seed", ALIKE, "tells apart"))
+    return table.assign(expected=np.where(table.control == "another seed", ALIKE, "tells apart"))
 
 
 def generated() -> pd.DataFrame:

@@ -204,7 +204,7 @@ def _draw_panels(
     order = sorted(panels, key=lambda key: [is_control(key[0]), *map(RECIPES.index, key[1:])])
     names = [(_heading(key, cells.objective.iloc[0]), _summary(panels[key])) for key in order]
     plan = _plan([panels[key] for key in order], names, networks, room, largest, paper)
-    title = "All pairs" if len(order) == 1 else "Trained networks and controls"
+    title = f"All pairs, {' → '.join(order[0][1:])}" if len(order) == 1 else "Trained networks and controls"
     subtitle = f"{stitches_of(cells.objective.iloc[0])} · grey: the network's own accuracy"
     top, start = 0.86, MARGIN + plan.left
     bottom = top + plan.height

@@ -24,6 +24,7 @@ from modelstitch.figures.paper import (
     text_width,
     write_title,
 )
+from modelstitch.figures.words import measure_words
 
 CELL, LEAST, HEIGHT = 0.46, 0.38, 0.27  # inches: of a cell, and of one that holds its number
 MAP = "PuOr"  # white where a measure tells nothing
@@ -41,7 +42,7 @@ def draw(verdicts: pd.DataFrame, paper: Paper = NATURAL) -> Page:
     """
     shown = verdicts[verdicts.depth == "all"].set_index(["control", "measure"])
     controls, measures = (list(dict.fromkeys(shown.index.get_level_values(name))) for name in shown.index.names)
-    names = {measure: measure.replace("_", " ") for measure in measures}
+    names = {measure: measure_words(measure) for measure in measures}
     alike = set(shown[shown.expected == ALIKE].index.get_level_values("control"))
     labels = {"control": {one: f"({one})" if one in alike else one for one in controls}, "measure": names}
     down, across = labels["control"], labels["measure"]
