@@ -1,6 +1,6 @@
 """A study as the page knows it: networks, pairs, every measure of every cell, and the tables that have no cells."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from modelstitch.explorer import measures, orders
 from modelstitch.explorer.numbers import rounded
 from modelstitch.figures import palette
 from modelstitch.figures.canvas import chance_of, short_name
+from modelstitch.figures.words import measure_words
 
 LONGEST = 2000  # rows of a table that the page shows; a longer one is named
 COLOURS = 33  # of a scale
@@ -40,6 +41,7 @@ def gather(
     others = {key: table for key, table in tables.items() if key not in ("cells", "networks")}
     of_cells = {key: table for key, table in others.items() if measures.has_cells(key, table)}
     pairs, places = _grids(cells)
+    found = _measures(measures.join(cells, of_cells), places)
     return {
         "study": name,
         "chance": chance_of(networks),
@@ -48,7 +50,8 @@ def gather(
         "objectives": objectives,
         "orders": {key: orders.of_objective(rows) for key, rows in cells.groupby("objective", sort=False)},
         "pairs": pairs,
-        "measures": _measures(measures.join(cells, of_cells), places),
+        "measures": found,
+        "words": _words([*found, *others.get("verdicts", {"measure": []})["measure"]]),
         "tables": {
             key: _table(table) for key, table in {"networks": networks, **others}.items() if key not in of_cells
         },
@@ -112,6 +115,12 @@ def _measures(joined: pd.DataFrame, places: np.ndarray) -> dict[str, Any]:
             values[places] = column.astype(float)
             found[name] = {"values": rounded(values)}
     return found
+
+
+def _words(names: Iterable[str]) -> dict[str, str]:
+    """Names of measures in words, where these are others than the names without underscores."""
+    named = {name: measure_words(name) for name in names}
+    return {name: words for name, words in named.items() if words != name.replace("_", " ")}
 
 
 def _table(table: pd.DataFrame) -> dict[str, Any]:
