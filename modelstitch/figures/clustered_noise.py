@@ -1,4 +1,4 @@
-"""Picture of how accurate stitches from noise are, by layer of the receiver."""
+"""Figure of the accuracy of stitches from noise, by layer of the receiver."""
 
 import pandas as pd
 from matplotlib import colormaps
@@ -29,7 +29,7 @@ LEFT, TOP = 0.7, 0.86
 
 @plain()
 def draw(cells: pd.DataFrame, networks: pd.DataFrame, paper: Paper = NATURAL) -> Page:
-    """A panel for each receiver, a line for each sigma: solid for its classes, dashed for remapped ones.
+    """Draw a panel for each receiver and a line for each sigma: solid for its own classes, dashed for remapped ones.
 
     Args:
         cells: as `measures.clustered_noise` gives them, of all receivers.

@@ -1,4 +1,4 @@
-"""Picture of all objectives side by side: the average matrix of each, of the same cells."""
+"""Figure of all objectives side by side: the average matrix of each, over the same cells."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -87,10 +87,10 @@ class _Arrangement(NamedTuple):
 
 @plain()
 def draw(cells: pd.DataFrame, networks: pd.DataFrame, colormap: str, paper: Paper = NATURAL) -> Page:
-    """Average matrices of each two recipes, a panel for each objective, of the cells that all of them have.
+    """Draw the average matrix of each objective for each two recipes, over the cells that all objectives have.
 
-    Each is on axes of relative depth, with its mean accuracy and how often it predicts what the receiver does. The
-    figure is wider than high; one column of a paper can be too narrow for that. Empty where no cell has all objectives.
+    Axes are relative depths. Above each matrix stand its mean accuracy and its mean agreement with the receiver. The
+    figure is wider than high, unless one column of a paper is too narrow. It is empty if no cell has all objectives.
 
     Args:
         cells, networks: the tables.
@@ -150,7 +150,7 @@ def _arrange(groups: Sequence[_Group], paper: Paper) -> _Arrangement:
 
 
 def _in_rows(groups: Sequence[_Group], across: int) -> list[list[_Part]]:
-    """Each group beside the one before where the row has room for it, and in rows of its own where it has too many."""
+    """Place each group beside the one before if the row has room, and else in new rows."""
     rows: list[list[_Part]] = []
     free = 0
     for heading, panels in groups:
@@ -179,7 +179,7 @@ def _heading(recipes: Sequence[str], cells: pd.DataFrame) -> str:
 
 
 def _place(objective: str) -> tuple[int, str]:
-    """By which panels are sorted: as the study's sections, what is over the control last."""
+    """Sorting key of panels: the order of the sections in a study file, and the excess over remapped labels last."""
     sections = list(Stitches.model_fields)
     return len(sections) if objective == OVER_REMAPPED else sections.index(kind_of(objective)), objective
 

@@ -1,4 +1,4 @@
-"""Picture of the verdicts: how well each measure tells each control from the real thing."""
+"""Figure of the verdicts: how well each measure tells each control from the real thing."""
 
 from collections.abc import Mapping
 from itertools import product
@@ -32,9 +32,9 @@ MAP = "PuOr"  # white where a measure tells nothing
 
 @plain()
 def draw(verdicts: pd.DataFrame, paper: Paper = NATURAL) -> Page:
-    """A row for each control and a column for each measure, of cells of the same layers, over all depths.
+    """Draw the area under the ROC curve by control (rows) and measure (columns), over cells of the same layers.
 
-    A number in brackets tells nothing apart; the name of a control that nothing should tell apart is in brackets too.
+    A number is in brackets if its interval includes 0.5. A control is in brackets if no measure should tell it apart.
 
     Args:
         verdicts: the table, in the order in which rows and columns are shown.

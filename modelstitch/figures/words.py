@@ -21,7 +21,7 @@ SUFFIXES = {"_calibrated": ", calibrated", "_expected": ", expected", "_over_var
 
 
 def measure_words(column: str) -> str:
-    """What a column of a table is called in figures and in the explorer; `<table>.<column>` names its table too."""
+    """The name of a measure in figures and in the explorer. `<table>.<column>` gives `<table>: <name>`."""
     table, _, name = column.rpartition(".")
     if table:
         return f"{table.replace('_', ' ')}: {measure_words(name)}"
