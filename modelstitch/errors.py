@@ -17,5 +17,5 @@ def first_line(error: BaseException) -> str:
 
 
 def printable(text: str) -> str:
-    """A text of others (a member's name, a key of a file) with its control characters spelled out: `\\x1b`."""
+    """A text from a file (a member's name, a key) with its control characters spelled out: `\\x1b`."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

@@ -56,7 +56,7 @@ def _read(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def join(paths: Sequence[Path | str], path: Path | str) -> None:
-    """Write the stitches of several files, of other cells each, as one file.
+    """Write the stitches of several files, which have different cells, as one file.
 
     Raises:
         ModelstitchError: as `read` and `write`.
