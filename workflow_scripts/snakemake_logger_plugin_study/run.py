@@ -1,4 +1,4 @@
-"""A run on one screen: a line for each finished job, and below them what is done, in cells too, and the time left."""
+"""A run on one screen: a line for each finished job, and below them jobs and cells done, and the time left."""
 
 import os
 import re
@@ -146,7 +146,7 @@ class Run:
                 )
 
     def end(self) -> None:
-        """Let go of the line of progress; of a run that failed, say where Snakemake's own output is."""
+        """Remove the line of progress; if the run failed, say where Snakemake's own output is."""
         self._stop.set()
         with self._lock:
             self._show("")
@@ -165,7 +165,7 @@ class Run:
             self._show(self.progress())
 
     def progress(self) -> str:
-        """What is done of what there is to do: jobs, cells, and how long it will still take."""
+        """The progress in jobs and cells, and the time left."""
         jobs = EXPECTED.jobs
         for one in self.running.values():
             one.look()
@@ -196,7 +196,7 @@ class Run:
         self._show(shown)
 
     def _show(self, line: str) -> None:
-        """The line of progress of a terminal, in place of the one before."""
+        """Write the line of progress on a terminal, in place of the one before."""
         if self.terminal and (line or self._shown):
             wide = shutil.get_terminal_size().columns - 1
             print(f"\r\x1b[2K{line[:wide]}", end="", file=sys.stderr, flush=True)
@@ -204,7 +204,7 @@ class Run:
 
 
 def failure(record: LogRecord) -> list[str]:
-    """What is told of a failed job beside its own error: its name, and where its log is."""
+    """Lines about a failed job beside its own error: its name, and where its log is."""
     logs = ", ".join(record.log or ())
     lines = [f"{record.rule_name} failed: {', '.join(record.output[:1])}" + (f" (log: {logs})" if logs else "")]
     return [*lines, *([f"    {record.rule_msg}"] if record.rule_msg else [])]
