@@ -1,4 +1,4 @@
-"""What is asked of a network or a study beside a run: `python -m modelstitch --help`."""
+"""The command line of the package, for what is no run of a study: `python -m modelstitch --help`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SIZES = ((3, 32, 32), (3, 224, 224))  # of images, tried one after the other whe
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; its exit code."""
+    """Run a command, and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m modelstitch", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="command")
     layers = commands.add_parser("layers", help="list where a network can be cut")
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def list_layers(given: argparse.Namespace) -> str:
-    """Every cut of a network, one per line, those that are layers by default with their index.
+    """Print every cut of a network, one per line; those that are layers by default have an index.
 
     Raises:
         ModelstitchError: if it can't be built or cut.
@@ -88,10 +88,10 @@ def list_layers(given: argparse.Namespace) -> str:
 
 
 def tell_provenance(given: argparse.Namespace) -> str:
-    """What made a file of a study.
+    """Print what made a file of a study.
 
     Raises:
-        ModelstitchError: if nothing tells it.
+        ModelstitchError: if it is not known.
     """
     from modelstitch.sharing import account
 
@@ -99,7 +99,7 @@ def tell_provenance(given: argparse.Namespace) -> str:
 
 
 def archive_study(given: argparse.Namespace) -> str:
-    """Make a study one zip.
+    """Pack a study into one zip.
 
     Raises:
         ModelstitchError: if it can't be archived, or the zip not written.
@@ -111,7 +111,7 @@ def archive_study(given: argparse.Namespace) -> str:
 
 
 def restore_study(given: argparse.Namespace) -> str:
-    """Bring a study back from its zip, below the working directory.
+    """Restore a study from its zip, below the working directory.
 
     Raises:
         ModelstitchError: if the zip is damaged or refused, or the study is there already.

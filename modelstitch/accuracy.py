@@ -1,4 +1,4 @@
-"""What counts as right: the one place where predictions are held against labels, of arrays and of tensors alike."""
+"""The only place where predictions are compared with labels, for arrays and for tensors."""
 
 from typing import Any
 

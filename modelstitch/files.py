@@ -1,4 +1,4 @@
-"""Files that are either whole or not there, and what can't be opened told from what is damaged; JSON of numbers."""
+"""Files that are written whole or not at all, errors of opening apart from damage, and JSON of numbers."""
 
 import fcntl
 import json
@@ -17,10 +17,10 @@ from modelstitch.errors import ModelstitchError
 
 @contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
-    """Yield a temporary path in the folder of `path`; move it over `path` once the block has written it.
+    """Yield a temporary path in the folder of `path`, and move it to `path` once the block has written it.
 
-    The folder is made where it is missing, and who may read the file is what the user's umask says, whoever writes it
-    (safetensors lets nobody else). If the block fails, or the process is killed, `path` is what it was before.
+    A missing folder is made. Permissions follow the user's umask, whichever library writes the file (safetensors alone
+    would let nobody else read it). If the block fails, or the process is killed, `path` is unchanged.
 
     Raises:
         ModelstitchError: if the file can't be written (full disk, read-only folder), naming `path`.
@@ -50,15 +50,15 @@ def replacing(path: Path | str) -> Iterator[Path]:
 
 @contextmanager
 def opened(path: Path | str, what: str) -> Iterator[BinaryIO]:
-    """A file that is read in the block: what keeps it from being opened is no damage, and is told as what it is.
+    """Open a file for reading; a reason why it can't be opened is told as such, and not as damage.
 
     Args:
-        path: of the file.
-        what: it is, for errors: `network`.
+        path: path of the file.
+        what: what the file is, for errors: `network`.
 
     Raises:
-        ModelstitchError: if the file is missing or a folder, can't be opened (another's, too many files, a disk that
-            fails), or another program has it open for writing and locked.
+        ModelstitchError: if the file is missing or a folder, can't be opened (permissions, too many open files, a disk
+            that fails), or is locked by a program that writes it.
     """
     try:
         raw = open(path, "rb")  # noqa: SIM115
@@ -82,7 +82,7 @@ def opened(path: Path | str, what: str) -> Iterator[BinaryIO]:
 
 
 def _owner(path: Path | str) -> str:
-    """Who may let the user read a file that is another's."""
+    """The owner of a file, who can permit others to read it."""
     try:
         owner = os.stat(path).st_uid
         if owner == os.geteuid():
@@ -95,10 +95,10 @@ def _owner(path: Path | str) -> str:
 
 
 def parse_json(text: str) -> Any:
-    """The value of a JSON text, numbers finite.
+    """The value of a JSON text with finite numbers.
 
     Raises:
-        ValueError: if it is none, has NaN or infinite numbers, or is nested too deeply.
+        ValueError: if it is no JSON, has NaN or infinite numbers, or is nested too deeply.
     """
 
     def number(word: str) -> float:
@@ -113,7 +113,7 @@ def parse_json(text: str) -> Any:
 
 
 def to_json(values: Any, **layout: Any) -> str:
-    """JSON that `parse_json` reads, with null for a number that is not finite."""
+    """JSON for `parse_json`, with null for numbers that are not finite."""
 
     def finite(value: Any) -> Any:
         if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""What the machine computes on, in which precision, and how much memory there is for it."""
+"""The device and the precision of computations, and the memory they have."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -18,10 +18,10 @@ NO_GPU = "torch finds no GPU here"
 
 
 def choose_device(device: str) -> str:
-    """`auto` is the GPU where there is one that torch can use; what torch says of another is passed on.
+    """The device to use: `auto` is a GPU if torch can use one. If it can't, its reason is passed on.
 
     Raises:
-        ModelstitchError: if `cuda` is asked for and there is none, or the device is no word of these.
+        ModelstitchError: if `cuda` is asked for and there is none, or the device is not `auto`, `cpu` or `cuda`.
     """
     if device not in ("auto", "cpu", "cuda"):
         raise ModelstitchError(f"device {device}: expected auto, cpu or cuda")
@@ -38,7 +38,7 @@ def choose_device(device: str) -> str:
 
 
 def _why_no_gpu() -> str | None:
-    """What keeps torch from the GPU: none there, or its own words of a driver or a card; None where nothing does."""
+    """Why torch can't use a GPU: there is none, or torch's own words about driver or card; None if it can."""
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         if not torch.cuda.is_available():
@@ -53,12 +53,12 @@ def _why_no_gpu() -> str | None:
 
 
 def prepare(device: str, dtype: torch.dtype = torch.float32) -> None:
-    """Let torch use the kernels that suit this work, in this precision.
+    """Set torch's options for this work in this precision.
 
-    cuDNN chooses among its kernels by a stopwatch, since the shapes of a job are few and come again and again. Products
-    of float32 matrices are exact ones, whatever the surroundings say: `muon` depends on it. In bfloat16 a processor
-    computes attention by plain products: the gradient of torch's fused kernel takes six times as long there as in
-    float32, and a whole step into a small ViT twice as long as by products.
+    cuDNN measures which of its kernels is fastest, which pays since a job has few shapes that come again and again.
+    Products of float32 matrices are computed in full float32, whatever environment variables say: `muon` depends on it.
+    In bfloat16 a processor computes attention by plain products, since the gradient of torch's fused kernel takes six
+    times as long as in float32, and a whole step into a small ViT twice as long as by products.
     """
     torch.set_float32_matmul_precision("highest")
     torch.backends.cuda.enable_flash_sdp(device == "cuda" or dtype != torch.bfloat16)
@@ -67,7 +67,7 @@ def prepare(device: str, dtype: torch.dtype = torch.float32) -> None:
 
 
 def free_memory(device: str) -> int | None:
-    """Bytes of a GPU that are free for this process, those that torch keeps for reuse included; None for a CPU."""
+    """Free bytes of a GPU, including those that torch keeps for reuse; None for a CPU."""
     if device != "cuda":
         return None
     free, _ = torch.cuda.mem_get_info()
@@ -75,20 +75,20 @@ def free_memory(device: str) -> int | None:
 
 
 def release_memory() -> None:
-    """Give back what torch keeps of a GPU's memory for reuse, where a GPU is in use."""
+    """Give back the GPU memory that torch keeps for reuse, if a GPU is in use."""
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
 
 
 @contextmanager
 def enough_memory(advice: str) -> Iterator[None]:
-    """Say in one line that the device's memory is exhausted, and what to do.
+    """A context that tells in one line if the device's memory is exhausted, and what to do.
 
     Args:
         advice: which keys of the config to lower.
 
     Raises:
-        ModelstitchError: in the place of torch's error.
+        ModelstitchError: instead of torch's error.
     """
     try:
         yield
@@ -97,12 +97,12 @@ def enough_memory(advice: str) -> Iterator[None]:
 
 
 def in_batches(work: Callable[[slice], Result], images: int, size: int) -> Iterator[Result]:
-    """What `work` gives of each batch of images, in order; a batch that exhausts the memory is halved and begun anew.
+    """Yield the results of `work` for batches of images; a batch that exhausts the memory is halved and repeated.
 
     Args:
-        work: is given which of the images are the batch's, and adds to nothing outside, since it may be begun twice.
-        images: how many there are.
-        size: images in a batch at first; those after a halved one are as small.
+        work: function of the slice of a batch. It must not change anything outside, since it may run twice.
+        images: number of images.
+        size: images in a batch at first; batches after a halved one stay as small.
 
     Raises:
         torch.OutOfMemoryError: if a single image exhausts the memory.
@@ -126,7 +126,7 @@ def in_batches(work: Callable[[slice], Result], images: int, size: int) -> Itera
 
 
 def has_bfloat16(device: str) -> bool:
-    """Whether the device has instructions for bfloat16: a processor without them is several times slower in it."""
+    """Whether the device has instructions for bfloat16, without which a processor is several times slower in it."""
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     # torch has no public names for these two.
@@ -136,9 +136,9 @@ def has_bfloat16(device: str) -> bool:
 def fast_bfloat16(device: str) -> bool:
     """Whether the device computes bfloat16 faster than float32.
 
-    Of processors, those with AMX, and AMD's with AVX512_BF16, whose products are twice as fast. Intel's with
-    AVX512_BF16 but without AMX, which a virtual machine may hide, ran it at half the rate of float32
-    (docs/notes/performance.md). Where no /proc/cpuinfo tells the maker, the presence of the instructions decides.
+    Processors that do are those with AMX, and AMD's with AVX512_BF16, whose products are twice as fast. Intel
+    processors with AVX512_BF16 but without AMX, which a virtual machine may hide, computed at half the rate of float32
+    (docs/notes/performance.md). If /proc/cpuinfo does not tell the vendor, the presence of the instructions decides.
     """
     if device == "cuda" or torch.cpu._is_amx_tile_supported() or not CPUINFO.exists():
         return has_bfloat16(device)
@@ -146,14 +146,14 @@ def fast_bfloat16(device: str) -> bool:
 
 
 def choose_precision(precision: str, device: str) -> torch.dtype:
-    """`auto` is bfloat16 where the device computes it faster than float32, and float32 elsewhere."""
+    """The type of numbers: `auto` is bfloat16 if the device computes it faster than float32, and else float32."""
     if precision == "auto":
         precision = "bfloat16" if fast_bfloat16(device) else "float32"
     return getattr(torch, precision)
 
 
 def device_name(device: str) -> str:
-    """Name of the device as its maker gives it, for records."""
+    """The vendor's name of the device, for records."""
     if device == "cuda":
         return torch.cuda.get_device_name()
     capability = torch.backends.cpu.get_cpu_capability()

@@ -13,7 +13,7 @@ LONGEST = 100_000_000  # bytes of a header, as safetensors allows
 
 
 def digest_of_header(texts: Mapping[str, str]) -> str:
-    """SHA-256 of a header's texts, its own aside."""
+    """SHA-256 of a header's texts, except the digest itself."""
     kept = {name: text for name, text in texts.items() if name != DIGEST}
     return hashlib.sha256(to_json(kept, sort_keys=True).encode()).hexdigest()
 
@@ -22,9 +22,9 @@ def read_header(path: Path | str, what: str, advice: str) -> dict[str, str]:
     """The texts in a header.
 
     Args:
-        path: of the file.
-        what: it is, for errors: `network`.
-        advice: what to do about a damaged one, for errors.
+        path: path of the file.
+        what: what the file is, for errors: `network`.
+        advice: what to do if it is damaged, for errors.
 
     Raises:
         ModelstitchError: if the file can't be opened, is no safetensors of modelstitch, or its header isn't what was

@@ -1,4 +1,4 @@
-"""Names of architectures, networks and pairs, as they stand in file names, tables and wildcards."""
+"""Names of architectures, networks and pairs, in file names, tables and wildcards."""
 
 import re
 from pathlib import Path
@@ -28,7 +28,7 @@ class NetworkId(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "NetworkId":
-        """Network id from its name.
+        """The network id with this name.
 
         Raises:
             ModelstitchError: if `text` is not `<architecture>_<recipe>_s<seed>`.

@@ -1,4 +1,4 @@
-"""Files that are kept for a job that would make them again: Snakemake deletes a job's outputs before it starts."""
+"""Keeps finished files for a job that would make them again, since Snakemake deletes outputs before a job starts."""
 
 import glob
 import hashlib
@@ -11,13 +11,13 @@ KEPT = ".kept"
 
 
 def keep(paths: Sequence[Path | str], maker: str) -> None:
-    """Give whole files a second, hidden name each, by which `bring_back` finds them after they were deleted.
+    """Give each file a second, hidden name (a hard link), by which `bring_back` finds it after it was deleted.
 
-    It takes no room while the file is there. A file system without hard links keeps nothing.
+    It takes no space while the file exists. On a file system without hard links nothing is kept.
 
     Args:
-        paths: what one job has made.
-        maker: what the job depends on, as a word for file names.
+        paths: all outputs of one job.
+        maker: digest of what the job depends on, for the hidden names.
     """
     for path in map(Path, paths):
         forget(path)
@@ -26,7 +26,7 @@ def keep(paths: Sequence[Path | str], maker: str) -> None:
 
 
 def bring_back(paths: Sequence[Path | str], maker: str) -> bool:
-    """Put files back that `keep` kept, if all are there and as they were; whether it did."""
+    """Restore the files that `keep` kept if all of them are there and unchanged; return whether it did."""
     found = {path: _kept(path, maker) for path in map(Path, paths)}
     if not found or not all(found.values()):
         return False
@@ -37,7 +37,7 @@ def bring_back(paths: Sequence[Path | str], maker: str) -> bool:
 
 
 def forget(path: Path | str) -> None:
-    """Remove what `keep` kept of a file."""
+    """Remove the hidden name that `keep` gave a file."""
     for kept in Path(path).parent.glob(f".{glob.escape(Path(path).name)}.*{KEPT}"):
         with suppress(OSError):
             kept.unlink()

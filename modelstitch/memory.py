@@ -1,4 +1,4 @@
-"""How much memory this process may still take: of the machine, of its control group, and by its own limit."""
+"""How much memory this process may still take, by the machine, by its control group, and by its own limit."""
 
 import resource
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ GIB = 2**30
 
 
 def free_bytes() -> int | None:
-    """Bytes that can still be had, the least of what the system tells; None where it tells nothing (not Linux)."""
+    """Bytes that are still available, the least of these limits; None where the system tells none (not Linux)."""
     return min(_limits(), default=None)
 
 
@@ -34,7 +34,7 @@ def _limits() -> Iterator[int]:
 
 
 def _limits_of_group(path: str, first_version: bool) -> Iterator[int]:
-    """Of a control group and of those that it is in; what is cached of files is given back when it is needed."""
+    """Available bytes of a control group and of those around it; cached files count as available."""
     top = CGROUPS / "memory" if first_version else CGROUPS
     limit, used = ("limit_in_bytes", "usage_in_bytes") if first_version else ("max", "current")
     group = top / path.strip("/")
@@ -47,6 +47,6 @@ def _limits_of_group(path: str, first_version: bool) -> Iterator[int]:
 
 
 def _numbers(file: Path) -> dict[str, int]:
-    """The lines `name number` or `name: number unit` of a file of the system."""
+    """The numbers in a system file with lines `name number` or `name: number unit`, by name."""
     pairs = (line.replace(":", " ").split() for line in file.read_text().splitlines())
     return {pair[0]: int(pair[1]) for pair in pairs if len(pair) > 1 and pair[1].isdigit()}

@@ -1,7 +1,7 @@
-"""What moves parameters: SGD and AdamW by torch's own fused steps, without its optimiser classes.
+"""Optimisers: SGD and AdamW by torch's own fused steps, without torch's optimiser classes.
 
-The first of those that a process makes imports torch's compiler, some nine hundred modules: a second of a processor, as
-long as a small pair's training. What they compute is the same to the last bit.
+Torch's classes import its compiler, some nine hundred modules, which takes a second of a processor: as long as the
+training of a small pair. The results are the same to the last bit.
 """
 
 from collections.abc import Iterable
@@ -13,30 +13,30 @@ from torch.optim.sgd import sgd
 
 
 class Optimiser:
-    """Moves parameters by their gradients, at a `rate` that may be set before each step."""
+    """Updates parameters by their gradients, with a learning `rate` that may be set before each step."""
 
     def __init__(self, parameters: Iterable[Tensor]) -> None:
         self.parameters = list(parameters)
         self.rate = 0.0
 
     def zero_grad(self) -> None:
-        """Forget all gradients."""
+        """Delete all gradients."""
         for parameter in self.parameters:
             parameter.grad = None
 
     def step(self) -> None:
-        """Move every parameter once."""
+        """Update every parameter once."""
         raise NotImplementedError
 
     def state(self) -> dict[str, list[Tensor | None]]:
-        """What it remembers of earlier steps: lists with an entry for each parameter, changed in place by `step`."""
+        """Memory of earlier steps: lists with an entry per parameter, which `step` changes in place."""
         raise NotImplementedError
 
     def gradients(self) -> list[Tensor]:
-        """Of every parameter.
+        """The gradients of all parameters.
 
         Raises:
-            RuntimeError: if one has none: the step would be another one.
+            RuntimeError: if one is missing, since the step would be a different one.
         """
         gradients = [parameter.grad for parameter in self.parameters]
         if any(gradient is None for gradient in gradients):

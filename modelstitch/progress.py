@@ -17,8 +17,8 @@ log = logging.getLogger("modelstitch")
 def track(items: Iterable[Item], label: str, total: int | None = None) -> Iterator[Item]:
     """Yield the items, and show how many are done.
 
-    A program that has set up logging (a job with a log file), or whose standard error is no terminal, gets a line at
-    most every 10 seconds; a terminal gets a bar.
+    On a terminal this is a bar. With logging set up (a job with a log file), or without a terminal, it is a line at
+    most every 10 seconds.
     """
     total = total if total is not None else len(items)  # type: ignore[arg-type]
     if sys.stderr.isatty() and not log.hasHandlers():

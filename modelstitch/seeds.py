@@ -10,16 +10,16 @@ from modelstitch.errors import ModelstitchError
 
 
 def seed_of(*parts: object) -> int:
-    """Seed, in `0 .. 2**63 - 1`, that only these parts (their `str`) determine: study seed, ids, layers, epoch, ..."""
+    """A seed in `0 .. 2**63 - 1` determined by these parts (their `str`) alone: study seed, ids, layers, epoch, ..."""
     text = "\0".join(str(part) for part in parts)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
 def derangement(count: int, seed: int) -> np.ndarray:
-    """A permutation of `0 .. count - 1` that leaves none in its place, int64 (count,): each as likely as any other.
+    """A random permutation of `0 .. count - 1` without fixed points, int64 (count,), all of them equally likely.
 
     Raises:
-        ModelstitchError: if there is only one to permute.
+        ModelstitchError: if `count` is 1.
     """
     if count < 2:
         raise ModelstitchError(f"{count} can't be exchanged: expected two classes, and two images, at least")
@@ -32,7 +32,7 @@ def derangement(count: int, seed: int) -> np.ndarray:
 
 @contextmanager
 def drawing(seed: int, device: str = "cpu") -> Iterator[None]:
-    """Within it the random numbers that modules draw come from a seed; torch's own state is left as it was."""
+    """A context in which modules draw random numbers from a seed; torch's global state is restored after it."""
     import torch
 
     with torch.random.fork_rng([] if device == "cpu" else [torch.cuda.current_device()]):

@@ -1,7 +1,7 @@
-"""Tensors as files: safetensors whose header says whether everything is as it was written.
+"""Tensors as files: safetensors with digests in the header, which show whether the file is as it was written.
 
-The header has a SHA-256 of the tensors (`tensors`), which tells weights apart, and one of the header's own texts with
-that (`digest`), so that a header can be trusted without reading what follows it.
+The header has a SHA-256 of the tensors (`tensors`), which identifies the weights, and one of all the header's texts
+(`digest`), so that a header can be trusted without reading the tensors.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ def write(path: Path | str, tensors: Mapping[str, Tensor], texts: Mapping[str, s
 
 
 def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """On the CPU, and those that two names share as two: safetensors wants each to have its own memory."""
+    """Tensors on the CPU, with copies of those that share memory, as safetensors demands."""
     seen: set[int] = set()
     found = {}
     for name, value in tensors.items():
@@ -42,7 +42,7 @@ def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 of tensors: of names, types, shapes and every bit."""
+    """SHA-256 of the names, types, shapes and bits of tensors."""
     found = hashlib.sha256()
     for name in sorted(tensors):
         value = tensors[name].detach().cpu().contiguous()
@@ -55,9 +55,9 @@ def read(path: Path | str, what: str, advice: str) -> tuple[dict[str, Tensor], d
     """The tensors and the header's texts of a file that `write` wrote.
 
     Args:
-        path: of the file.
-        what: it is, for errors: `network`.
-        advice: what to do about a damaged one, for errors.
+        path: path of the file.
+        what: what the file is, for errors: `network`.
+        advice: what to do if it is damaged, for errors.
 
     Raises:
         ModelstitchError: if the file can't be opened, is no safetensors or isn't what was written.

@@ -1,4 +1,4 @@
-"""Which releases a result was computed with."""
+"""The releases of packages that a result was computed with."""
 
 import platform
 from importlib import metadata

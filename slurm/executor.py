@@ -1,8 +1,8 @@
-"""Snakemake's executor for SLURM (snakemake-executor-plugin-slurm 2.8), and what it leaves undone.
+"""Snakemake's executor for SLURM (snakemake-executor-plugin-slurm 2.8), with what the plugin lacks.
 
 The plugin waits for ever for a job that somebody cancelled, that SLURM forgot, or that ran while `sacct` did not
-answer; tries everything again; guesses an account; and knows nothing of the jobs that a killed Snakemake left behind.
-`use` puts this class in the plugin's place, in the process that submits jobs; the jobs themselves never see it.
+answer. It retries every failure, guesses an account, and ignores jobs that a killed Snakemake left behind. `use`
+replaces the plugin by the class in this module, in the process that submits jobs; the jobs themselves never see it.
 """
 
 import functools
@@ -55,7 +55,7 @@ def use(study: str) -> None:
     """Let Snakemake submit by this executor.
 
     Args:
-        study: whose jobs they are; their names tell it.
+        study: name of the study, with which the names of its jobs begin.
     """
     Executor.study = study
     registry = ExecutorPluginRegistry()
@@ -68,15 +68,15 @@ def use(study: str) -> None:
 
 
 def times_ended(rule: str, wildcards: Sequence[str], *ends: str) -> int | None:
-    """How often a job ended in one of these ways; None if it never failed here."""
+    """How often a job ended in one of these ways; None if it never failed in this run."""
     ended = _ends.get((rule, *map(str, wildcards)))
     return ended and sum(ended[end] for end in ends)
 
 
 async def query_job_status(command: str, logger: Any) -> tuple[dict[str, str], float]:
-    """What `sacct` or `squeue` say of each job, in one word; nothing where they don't answer.
+    """The state of each job in one word, from `sacct` or `squeue`; nothing if they don't answer.
 
-    The plugin forgets all its jobs when it is given no answer, and knows no "CANCELLED by 1000".
+    The plugin forgets all its jobs if there is no answer, and does not understand "CANCELLED by 1000".
     """
     states, seconds = await _query(command, logger)
     _states.clear()
@@ -100,19 +100,19 @@ def has_accounting() -> bool:
 
 
 def is_query_tool_available(name: str) -> bool:
-    """Whether a command is there and answers."""
+    """Whether a command exists and answers."""
     return has_accounting() if name == "sacct" else _is_available(name)
 
 
 def get_submit_command(job: Any, params: dict[str, Any], *arguments: Any, **named: Any) -> str:
-    """The plugin's; what a killed run's job still makes is waited for."""
+    """The plugin's command, which first waits for a job of a killed run that makes the same."""
     call = _submit(job, params, *arguments, **named)
     earlier = _earlier.pop(params["comment_str"], None)
     return f"{call} --dependency=afterany:{earlier}" if earlier else call
 
 
 def set_gres_string(job: Any) -> str:
-    """The plugin's `--gpus`, or what the resource `gpu_option` says, for every job that needs a GPU and no other."""
+    """The plugin's `--gpus`, or the resource `gpu_option`, for jobs that need a GPU alone."""
     option = job.resources.get("gpu_option")
     if not option:
         return _ask_for_gpu(job)
@@ -120,7 +120,7 @@ def set_gres_string(job: Any) -> str:
 
 
 class Executor(plugin.Executor):
-    """The plugin's executor: notices each end of a job, says why, and tries again only what may succeed."""
+    """The plugin's executor, but it notices every end of a job, says why, and retries only what may succeed."""
 
     study = ""
 
@@ -134,28 +134,28 @@ class Executor(plugin.Executor):
         os.environ["MODELSTITCH_RUN"] = self.run_uuid  # jobs that see it keep what they make (workflow_scripts/job.py)
 
     def get_status_command(self) -> str:
-        """`sacct` where there is accounting, `squeue` elsewhere."""
+        """`sacct` if there is accounting, else `squeue`."""
         chosen = super().get_status_command()
         return chosen if chosen == "squeue" or has_accounting() else "squeue"
 
     def get_account_arg(self, job: Any) -> Iterator[str]:
-        """The account that was asked for; else none, for which SLURM has its own default."""
+        """The account that was asked for; otherwise none, so that SLURM takes its default."""
         if job.resources.get("slurm_account"):
             yield from super().get_account_arg(job)
         else:
             yield ""
 
     def run_jobs(self, jobs: Sequence[Any]) -> None:
-        """Submit jobs, after a look for those of an earlier run that was killed."""
+        """Submit jobs, after settling those of an earlier run that was killed."""
         if not self._looked:
             self._looked = True
             self._settle_earlier_jobs()
         super().run_jobs(jobs)
 
     def _settle_earlier_jobs(self) -> None:
-        """Cancel what a killed run of this study in this folder left waiting; let the like of what runs wait for it.
+        """Cancel waiting jobs of a killed run of this study and folder; let our jobs wait for its running ones.
 
-        A run that lives has locked the outputs of its jobs, so none of its jobs is among ours.
+        A living run has locked the outputs of its jobs, so none of its jobs can be among ours.
         """
         planned = {comment_of(job) for job in self.dag.needrun_jobs()}
         prefix = self.workflow.executor_settings.jobname_prefix + "_"
@@ -186,7 +186,7 @@ class Executor(plugin.Executor):
             )
 
     async def check_active_jobs(self, active_jobs: list[Any]) -> AsyncIterator[Any]:
-        """The plugin's; a job of which SLURM knows nothing any more has failed."""
+        """The plugin's check, but a job that SLURM no longer knows has failed."""
         async for job in super().check_active_jobs(active_jobs):
             if self._is_lost(job.external_jobid):
                 self.report_job_error(
@@ -204,7 +204,7 @@ class Executor(plugin.Executor):
         return now - since > LOST_AFTER and not is_queued(job)
 
     def report_job_success(self, job_info: Any) -> None:
-        """The plugin's; what the job kept for a successor is not needed."""
+        """The plugin's report; files that the job kept for a successor are removed."""
         if not job_info.job.is_group():
             for file in job_info.job.output:
                 forget(file)
@@ -212,7 +212,7 @@ class Executor(plugin.Executor):
         super().report_job_success(job_info)
 
     def report_job_error(self, job_info: Any, msg: str | None = None, **named: Any) -> None:
-        """Say which job failed, why, and what its log's last lines are; keep the log; end tries that can't succeed."""
+        """Report which job failed, why, and the last lines of its log; keep the log; end tries that can't succeed."""
         job = job_info.job
         if job.is_group():
             super().report_job_error(job_info, msg=msg, **named)
@@ -246,7 +246,7 @@ class Executor(plugin.Executor):
         super().report_job_error(job_info, msg="\n".join(shown) + "\n", **named)
 
     def _why_not_again(self, job: Any, end: str) -> str:
-        """Why another try of a job would end in the same way; "" if it may not."""
+        """Why another try of a job would fail in the same way; "" if it may succeed."""
         if end == "CANCELLED":
             return "run the same command again, if that was a mistake"
         most = self.workflow.global_resources
@@ -257,14 +257,14 @@ class Executor(plugin.Executor):
         return ""
 
     def shutdown(self) -> None:
-        """The plugin's, and at the end all that failed for good, a line each."""
+        """The plugin's shutdown, followed by a line for each job that failed for good."""
         super().shutdown()
         if self._failed:
             self.logger.error("\n".join(["Failed:", *self._failed.values()]))
 
 
 def name_of_jobs(prefix: str, study: str) -> str:
-    """What the names of a study's jobs begin with: at most 50 letters, digits, '-' and '_'."""
+    """The beginning of the names of a study's jobs: at most 50 letters, digits, '-' and '_'."""
     prefix = prefix or "modelstitch"
     if re.fullmatch(r"[A-Za-z0-9_-]+", study) and len(prefix) + len(study) < 50:
         return f"{prefix}-{study}"
@@ -278,7 +278,7 @@ def comment_of(job: Any) -> str:
 
 
 def is_queued(job: str) -> bool:
-    """Whether a job waits or runs, or may: where SLURM doesn't answer."""
+    """Whether a job waits or runs, or may do so because SLURM doesn't answer."""
     found = _run("squeue", "--noheader", f"--jobs={job}")
     return bool(found.stdout.strip()) or (found.returncode != 0 and "Invalid job id" not in found.stderr)
 
@@ -299,7 +299,7 @@ def _text_of_slurm(job_info: Any) -> str:
 
 
 def _keep_log(job: Any, job_id: str | None) -> None:
-    """A copy of a failed job's log: the next try begins its own in its place."""
+    """Copy a failed job's log, since the next try overwrites it."""
     for log in map(Path, job.log):
         if job_id and log.is_file():
             shutil.copy(log, log.with_name(f"{log.stem}.failed-{job_id}{log.suffix}"))

@@ -3,8 +3,10 @@
 import ast
 import itertools
 import json
+import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import warnings
@@ -12,15 +14,18 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 from markdown_it import MarkdownIt
+from PIL import Image
 
 from modelstitch.analysis import comparisons, gathering, matrices, tables
+from modelstitch.analysis.cells import COLUMNS
 from modelstitch.data import datasets
-from tests.checkout import ROOT
+from tests.checkout import ROOT, copy_checkout
 from tests.records import made
 
 SITE = sorted((ROOT / "docs").rglob("*.md"))
@@ -31,6 +36,7 @@ TARGETS = {*re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTIL
 SCHEMA = json.loads((ROOT / "config/schema.json").read_text())
 COMMAND = re.compile(r"(?<![\w/.-])(snakemake|make|python|pytest)(?= )")
 NOTEBOOK = ROOT / "docs/notebook.ipynb"
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
 def page_id(page: Path) -> str:
@@ -129,6 +135,70 @@ def test_commands_are_found_and_mistakes_in_them_too():
     assert missing("snakemake --cores all --config seeds=1 'figures={width: column}'") == ["seeds"]
 
 
+# Why a command is not dry-run, by what it asks for.
+NOT_PLANNED = {
+    "--report": "reads a finished study: tests/workflow/test_workflow.py makes one",
+    "--touch": "has nothing to touch before a study is run",
+    "--unlock": "takes a lock away: tests/workflow/test_locks.py",
+}
+# Of a study that takes a minute to plan, one result is planned.
+ONE_RESULT = {"config/paper.yaml": "results/paper/stitches/task/R1111_trained_s0/R1112_trained_s0.h5"}
+READERS_OWN = {" --configfile config/mine.yaml": "", " --configfile config/<study>.yaml": ""}  # as the default study
+
+
+def plans() -> list[str]:
+    """Dry runs of the pages' commands of Snakemake, each once."""
+    found = set()
+    for page in PAGES:
+        values = {f"${name}": value for name, value in re.findall(r"^ {4}(\w)=(\S+)$", page.read_text(), re.MULTILINE)}
+        for command in commands(page):
+            for name, value in (READERS_OWN | {"<study>": "photo-digits"} | values).items():
+                command = command.replace(name, value)
+            words = shlex.split(command, comments=True)
+            if words[0] == "snakemake" and not NOT_PLANNED.keys() & set(words):
+                found.add(shlex.join(plan(words)))
+    return sorted(found)
+
+
+def plan(words: list[str]) -> list[str]:
+    """A command of Snakemake as a dry run of one core."""
+    options = [word for word in words[1:] if word != "-n"]
+    if "--cores" in options:
+        place = options.index("--cores")
+        del options[place : place + 2]
+    targets = [ONE_RESULT[study] for study in after(options, "--configfile") if study in ONE_RESULT]
+    more = ["--", *targets] if targets and "--" not in options else []
+    return ["snakemake", "--dry-run", "--cores=1", *options, *more]
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory) -> Path:
+    """A copy of the checkout with two images of each class where studies expect a folder of images."""
+    folder = copy_checkout(tmp_path_factory.mktemp("checkout"))
+    for split, name in itertools.product(("train", "test"), range(10)):
+        images = folder / "data/cifar10-jpeg" / split / str(name)
+        images.mkdir(parents=True)
+        for place in range(2):
+            shade = np.full((32, 32, 3), 20 * name + place, np.uint8)
+            Image.fromarray(shade).save(images / f"{place}.png")
+    return folder
+
+
+@pytest.mark.parametrize("command", plans())
+def test_every_command_of_snakemake_can_be_planned(command, checkout):
+    done = subprocess.run(
+        [sys.executable, "-m", *shlex.split(command)], cwd=checkout, capture_output=True, text=True, env=ENVIRONMENT
+    )
+    assert done.returncode == 0, done.stderr
+    counted = re.search(r"^all +(\d+)", done.stdout, re.MULTILINE)
+    assert counted and int(counted[1]) > 0, done.stdout
+
+
+def test_every_reason_not_to_plan_a_command_is_needed():
+    words = {word for page in PAGES for command in commands(page) for word in command.split()}
+    assert len(plans()) > 10 and words >= NOT_PLANNED.keys()
+
+
 def test_every_study_of_the_checkout_is_in_the_pages_that_list_them():
     studies = {path.name for path in ROOT.glob("config/*.yaml")}
     text = (ROOT / "docs/configuration.md").read_text()
@@ -195,6 +265,44 @@ def test_python_that_reads_results_runs_on_a_study(page, studies, monkeypatch):
     assert blocks and all("results/" in block for block in blocks)
     for block in blocks:
         exec(compile(block, page, "exec"), {})
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return [token.content for token in tokens(ROOT / page) if token.type == "fence" and token.info == language]
+
+
+def test_polars_reads_the_parts_of_a_large_study(studies, tmp_path):
+    polars = pytest.importorskip("polars", reason="polars is not installed, and nothing else needs it")
+    cells = pd.read_parquet(studies / "results/photo-digits/tables/cells.parquet")
+    tables.write_parts(cells.groupby("sender"), tmp_path / "cells.parquet")
+    parts = f"{tmp_path}/cells.parquet/*.parquet"
+    assert polars.read_parquet(parts).shape == polars.scan_parquet(parts).collect().shape == cells.shape
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_the_query_of_the_page_finds_what_pandas_finds(large, studies, tmp_path, monkeypatch):
+    monkeypatch.chdir(studies)
+    (query,) = blocks("docs/results.md", "sql")
+    cells = pd.read_parquet("results/photo-digits/tables/cells.parquet")
+    if large:  # as the section on large studies says
+        folder = tmp_path / "tables/cells.parquet"
+        tables.write_parts(cells.groupby("sender"), folder)
+        query = query.replace("results/photo-digits/tables/cells.parquet", f"{folder}/*.parquet")
+    found = duckdb.sql(query).df().set_index(["sender", "receiver"]).iloc[:, 0].sort_index()
+    expected = cells[cells.objective == "task"].groupby(["sender", "receiver"]).accuracy.mean()
+    assert len(found) == 4 and np.allclose(found, expected)
+
+
+def test_the_lines_in_r_name_columns_of_the_table_and_run_where_r_is(studies):
+    (block,) = blocks("docs/results.md", "r")
+    (formula,) = re.findall(r"aggregate\((\w+) ~ (\w+) \+ (\w+), subset\(cells, (\w+) ==", block)
+    assert set(formula) <= set(COLUMNS)
+    if shutil.which("Rscript") is None:
+        pytest.skip("R is not installed: its columns alone were checked")
+    done = subprocess.run(["Rscript", "-e", block], cwd=studies, capture_output=True, text=True)
+    if "no package called" in done.stderr:
+        pytest.skip("R has no package arrow: the columns alone were checked")
+    assert done.returncode == 0 and "R1111_trained_s0" in done.stdout, done.stderr
 
 
 def test_the_bits_of_outcomes_are_read_as_the_page_says(studies, monkeypatch):

@@ -1,4 +1,4 @@
-"""What every script does first: find the package in the checkout, open the log, tell mistakes in one line."""
+"""The first steps of every script: find the package in the checkout, open the log, report mistakes in one line."""
 
 import atexit
 import hashlib
@@ -33,10 +33,10 @@ NO_MEMORY = ("failed to map segment", "annot allocate memory", "std::bad_alloc",
 
 
 def begin(snakemake: Any) -> None:
-    """Log to the job's log file and, each line under the job's name, to standard error; the log says first who writes.
+    """Log to the job's log file, which begins with its maker, and to standard error, each line under the job's name.
 
-    A ModelstitchError ends the job with one line; any other error too, with its traceback in the log file. On a cluster
-    a job whose like has finished after its Snakemake was killed takes what that one made, and ends.
+    A ModelstitchError ends the job with one line; any other error does too, with its traceback in the log file. On a
+    cluster, if the same job of a killed Snakemake has finished meanwhile, this one takes its results and ends.
     """
     keep_freed_memory()
     name = " ".join([snakemake.rule, *snakemake.wildcards])
@@ -77,9 +77,9 @@ def load_pair(snakemake: Any) -> tuple["Network", "Network"]:
 
 
 def _pass_on(snakemake: Any) -> None:
-    """Take what a job of a killed run has finished, or keep what this one makes: Snakemake deletes before it starts.
+    """Take the results of the same job of a killed run, or keep those of this one, since Snakemake deletes outputs.
 
-    Snakemake, when it sees a job's end, lets go of what the job kept (`slurm/executor.py`).
+    When Snakemake sees the end of a job, it removes what the job kept (`slurm/executor.py`).
     """
     inputs = [(str(path), os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in snakemake.input]
     maker = [snakemake.rule, list(snakemake.wildcards), dict(snakemake.params.items()), inputs]

@@ -1,1 +1,1 @@
-"""What records and tables say: no network is run here."""
+"""Everything that is computed from records and tables alone: no network is run here."""

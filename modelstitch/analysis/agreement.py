@@ -1,4 +1,4 @@
-"""Where statistical similarity agrees with functional similarity: indices of two layers beside a stitch's accuracy."""
+"""Where statistical and functional similarity agree: indices of two layers against the accuracy of their stitch."""
 
 import pandas as pd
 
@@ -35,16 +35,16 @@ DISAGREEMENT = (*GROUP, "measure", *CELL, "receiver_depth", "similarity", "accur
 
 
 def calibrated_column(index: str) -> str:
-    """The column of an index after calibration."""
+    """The column that holds an index after calibration."""
     return f"{index}_calibrated"
 
 
 def joined(similarities: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
-    """The cells that have an accuracy, each beside the indices of its layers.
+    """The cells that have an accuracy, joined with the indices of their layers.
 
     Args:
-        similarities: one row per cell, as `measures.statistical_similarity` gives them.
-        cells: the cells table; `excess_over_remapped` becomes NaN where it lacks it.
+        similarities: what `measures.statistical_similarity` returns, one row per cell.
+        cells: the cells table; without a column `excess_over_remapped` this becomes NaN.
     """
     columns = [*CELL, *INDICES, *map(calibrated_column, INDICES)]
     kept = [*GROUP, *CELL, "receiver_depth", "accuracy", OVER_REMAPPED]
@@ -59,9 +59,10 @@ def agreement(similarities: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
         similarities, cells: as `joined` takes them.
 
     Returns:
-        `AGREEMENT`, one row for each objective, two recipes and index, plain or calibrated. Correlations are over all
-        their cells; within pairs, the mean of each ordered pair's own; with `excess_over_remapped` in the place of
-        accuracy; and over the cells of a third of the receiver's depth.
+        `AGREEMENT`, one row for each objective, two recipes and index, plain or calibrated. `spearman` is over all
+        their cells; `spearman_within_pairs` the mean of the correlations within each ordered pair;
+        `spearman_excess_over_remapped` has that column instead of accuracy; the others are over the cells in one third
+        of the receiver's depth.
     """
     rows = []
     for group, chosen in joined(similarities, cells).groupby(GROUP, sort=False):
@@ -85,7 +86,7 @@ def agreement(similarities: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def correlation(table: pd.DataFrame, column: str, outcome: str = "accuracy") -> float:
-    """Spearman's, over the rows that have both; NaN where either is constant."""
+    """Spearman's correlation over the rows that have both values; NaN if either is constant."""
     both = table[[column, outcome]].dropna()
     return rank_correlation(both[column], both[outcome])
 
@@ -97,8 +98,9 @@ def disagreement(similarities: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFram
         similarities, cells: as `joined` takes them.
 
     Returns:
-        `DISAGREEMENT`, the largest difference first. A rank is a share of the cells, 1 for the highest; their
-        difference is the index's less the accuracy's, above 0 where the layers are similar but the stitch is poor.
+        `DISAGREEMENT`, the largest difference first. Ranks are shares of the cells, 1 for the highest.
+        `rank_difference` is the index's rank less the accuracy's: above 0 the layers are similar, but the stitch is
+        poor.
     """
     groups = joined(similarities, cells).groupby(GROUP, sort=False)
     tables = [most_different(chosen, index) for _, chosen in groups for index in INDICES]
@@ -106,7 +108,7 @@ def disagreement(similarities: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFram
 
 
 def most_different(table: pd.DataFrame, index: str) -> pd.DataFrame:
-    """The `MOST` cells of a joined table whose rank by an index differs most from that by accuracy: `DISAGREEMENT`."""
+    """The `MOST` cells of a joined table whose ranks by an index and by accuracy differ most, as `DISAGREEMENT`."""
     known = table.assign(measure=index, similarity=table[calibrated_column(index)]).dropna(subset="similarity")
     own, functional = (known[column].rank(pct=True) for column in ("similarity", "accuracy"))
     ranked = known.assign(**dict(zip(RANKS, (own, functional, own - functional), strict=True)))

@@ -1,4 +1,4 @@
-"""The cells table, one row per cell: its columns, its order, and a record's rows. `gathering` makes it."""
+"""The cells table, one row per cell: its columns, its order, and the rows of a record. `gathering` makes the table."""
 
 from collections.abc import Iterator
 from math import nan
@@ -49,7 +49,7 @@ COLUMNS = RECORDED | dict.fromkeys([*EXCESSES, *REMAPPED_COLUMNS], "float64")
 
 
 def rows_of(record: records.PairRecord) -> Iterator[dict[str, Any]]:
-    """A row for each cell of a record, columns after each other: `RECORDED`, and the train loss of the first epoch."""
+    """A row for each cell of a record, column by column: `RECORDED`, and the train loss of the first epoch."""
     pair: dict[str, Any] = {"objective": record.attributes["objective"]}
     layers: dict[str, dict[int, dict[str, Any]]] = {}
     for role in ROLES:

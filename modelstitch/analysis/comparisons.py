@@ -1,4 +1,4 @@
-"""Is a cell higher than another? Paired over the test images, by the records alone, with Holm's correction."""
+"""Is one cell more accurate than another? Tests paired over the test images, with Holm's correction."""
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
@@ -40,26 +40,28 @@ COLUMNS = (
 
 
 def compare(folder: Path | str, by_sender: bool = False) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Each cell against others, image by image: one row per cell and comparison, as one table or one for each sender.
+    """Compare each cell with others, image by image: one row per cell and comparison, as one table or one per sender.
 
-    Comparisons are with the cell of the same column whose sender layer corresponds to the receiver's layer
-    (`corresponding`); with the receiver stitched to itself at that layer (`own_layer`); and, as in the cells' excesses,
-    with the same cell of an untrained sender (`random_sender`) and, of the task, on remapped labels (each objective of
-    them). No cell is compared with itself, nor a pair of a network with itself with `own_layer`, which is
-    `corresponding` there.
+    There are these comparisons; a cell is never compared with itself:
 
-    `difference` is the cell's accuracy less the other's. Its interval (95 %) is normal, with the standard error of a
-    paired bootstrap over test images, which has a closed form; its width is 0 where no image tells the cells apart. `p`
-    is exact (`mcnemar`), since a bootstrap of 1,000 resamples knows none below 0.001, and Holm's correction of 100
-    cells asks for 0.0005. `p_holm` is corrected over the cells of a pair and comparison; the verdict is `higher` or
+    - `corresponding`: the cell of the same column whose sender layer corresponds to the receiver's layer;
+    - `own_layer`: the receiver stitched to itself at that layer (left out where the pair is that of a network with
+      itself, since it is `corresponding` there);
+    - `random_sender`: the same cell with an untrained sender;
+    - the name of an objective of remapped labels: for the task, the same cell on these labels.
+
+    `difference` is the cell's accuracy less the other's. Its 95 % interval is normal, with the standard error of a
+    paired bootstrap over test images, which has a closed form; its width is 0 if both cells are right on the same
+    images. `p` is exact (`mcnemar`): a bootstrap of 1,000 resamples gives no p below 0.001, and Holm's correction of
+    100 cells needs 0.0005. `p_holm` is corrected over the cells of a pair and comparison. The verdict is `higher` or
     `lower` where it is at most `LEVEL`, and `undecided` elsewhere.
 
     Args:
         folder: what `gathering.gather` made of the study's records.
-        by_sender: whether each sender's cells come alone.
+        by_sender: whether to give one table per sender.
 
     Returns:
-        The sender, "" of a whole study, and `COLUMNS`, cells and others with a result only.
+        The sender ("" for a whole study) and a table of `COLUMNS`, only of cells where both have a result.
     """
     for chunk in gathering.chunks(folder, [*READ, "test_images", "reason"], by_sender, with_right=True):
         yield chunk.sender, _compare(chunk)
@@ -106,7 +108,7 @@ def summarise(comparisons: pd.DataFrame) -> pd.DataFrame:
 def summaries(
     compared: Iterable[tuple[str, pd.DataFrame]], write: Callable[[tuple[str, pd.DataFrame]], None]
 ) -> pd.DataFrame:
-    """The summary of all that `compare` gives, each part of which is written, and no more than one held."""
+    """Pass each table of `compare` to `write`, and return the summary of all; only one table is held at a time."""
     found = []
     for sender, table in compared:
         write((sender, table))
@@ -115,17 +117,17 @@ def summaries(
 
 
 def mcnemar(only_one: np.ndarray, only_other: np.ndarray) -> np.ndarray:
-    """Exact two-sided p that two cells are right equally often, by the images that only one of them gets right.
+    """Exact two-sided p for two cells being right equally often, from the images that only one of them gets right.
 
-    Given how many there are, each is as likely the one's as the other's (McNemar 1947; binomial, not chi-squared): the
-    permutation test that exchanges the two cells' outcomes of an image at random.
+    Under the null hypothesis each of these images is as likely to be the one's as the other's (McNemar 1947; binomial,
+    not chi-squared). This is the permutation test that swaps the two cells' outcomes of an image at random.
     """
     discordant = only_one + only_other
     return (2 * bdtr(np.minimum(only_one, only_other), discordant, 0.5)).clip(max=1)
 
 
 def holm(p: np.ndarray | pd.Series) -> np.ndarray:
-    """Corrected p of a family of tests, (T,): all that are at most a level hold together at that level (Holm 1979)."""
+    """Holm's (1979) correction of the p of a family of tests, (T,): it bounds the chance of any false rejection."""
     values = np.asarray(p, float)
     order = np.argsort(values)
     corrected = np.empty_like(values)
@@ -134,7 +136,7 @@ def holm(p: np.ndarray | pd.Series) -> np.ndarray:
 
 
 def _comparisons(cells: pd.DataFrame) -> Iterator[tuple[str, pd.Series, dict[str, object]]]:
-    """Name of each comparison, the cells that it is for (bool), and how the other cell's `CELL` differs."""
+    """Each comparison's name, the cells it applies to (bool), and how the other cell differs in `CELL`."""
     nearest = cache(lambda *column: corresponding(*column) if column[0] >= 0 else -1)
     columns = cells[["receiver_layer", "receiver_layer_count", "sender_layer_count"]].itertuples(index=False)
     diagonal = pd.Series([nearest(*column) for column in columns], cells.index, "int64")
@@ -148,7 +150,7 @@ def _comparisons(cells: pd.DataFrame) -> Iterator[tuple[str, pd.Series, dict[str
 
 
 def _compared(cells: pd.DataFrame, comparison: str, chosen: pd.Series, changes: dict[str, object]) -> pd.DataFrame:
-    """Rows of a comparison's cells and of their others, where there is one and it is another: `row`, `other`."""
+    """Rows of the cells of a comparison (`row`) and of the different cells that they are compared with (`other`)."""
     known = cells[list(CELL)].assign(other=np.arange(len(cells)))
     wanted = cells.assign(row=np.arange(len(cells)), **changes)[chosen & cells.own]
     found = wanted[["row", *CELL]].merge(known, on=list(CELL), validate="many_to_one")

@@ -1,6 +1,7 @@
-"""Cells beside their controls: how much more accurate than with an untrained network, than a probe, than itself.
+"""Excesses of cells over their controls.
 
-And than the same stitch on labels that are remapped: what of an accuracy only a similar representation can give.
+How much more accurate is a cell than the same cell with an untrained network, than a probe, than the receiver stitched
+to itself, and than the same stitch on remapped labels?
 """
 
 import pandas as pd
@@ -18,16 +19,16 @@ CELL = (
 
 
 def excesses(table: pd.DataFrame, known: pd.DataFrame | None = None) -> dict[str, pd.Series]:
-    """The columns `EXCESSES` of a cells table: the accuracy less that of a control; NaN where it has no result.
+    """The columns `EXCESSES` of a cells table: the accuracy less that of a control; NaN if the control has no result.
 
-    Of cells of two trained networks only: a random control is the cell of the same architectures, seeds and layers with
-    one network or both random; the probe is the stitch from the same sender layer to the receiver's last layer, trained
-    for the task, which is a linear probe where pooling and a linear head follow. Of cells of two networks of one
-    architecture, whatever their recipes: self is the cell of the same layers with the receiver as its own sender.
+    Cells of two trained networks have these controls: `random_...`, the cell of the same architectures, seeds and
+    layers with one network or both untrained; `probe`, the stitch for the task from the same sender layer to the
+    receiver's last layer, which is a linear probe if pooling and a linear head follow. Cells of two networks of one
+    architecture, of any recipes, have `self`: the cell of the same layers with the receiver as its own sender.
 
     Args:
         table: the cells.
-        known: the table that has their controls; by default the same.
+        known: a table that has the controls; by default `table`.
     """
     known = table if known is None else known
     similar = ~table.objective.map(is_control)
@@ -48,10 +49,10 @@ def excesses(table: pd.DataFrame, known: pd.DataFrame | None = None) -> dict[str
 
 
 def over_remapped(table: pd.DataFrame) -> dict[str, pd.Series]:
-    """The columns `REMAPPED_COLUMNS` of a cells table, NaN but for the task's cells that have the control.
+    """The columns `REMAPPED_COLUMNS` of a cells table; NaN except for cells of the task that have this control.
 
-    The accuracy less the mean of the same cell's on remapped labels; and the standard deviation of the latter over
-    permutations, NaN where there is only one.
+    The first is the accuracy less the same cell's mean accuracy on remapped labels. The second is the standard
+    deviation of the latter over permutations of the labels; NaN if there is only one.
     """
     keys = [key for key in CELL if key != "objective"]
     remapped = table[table.objective.map(is_remapped)].groupby(keys).accuracy.agg(["mean", "std"])
@@ -61,9 +62,9 @@ def over_remapped(table: pd.DataFrame) -> dict[str, pd.Series]:
 
 
 def with_excess(table: pd.DataFrame) -> pd.DataFrame:
-    """The cells, and after them those of the task over remapped labels, `OVER_REMAPPED` their objective and accuracy.
+    """The cells, followed by the task's cells again with `OVER_REMAPPED` as their objective and as their accuracy.
 
-    `relative_accuracy` is NaN there: what is over another's accuracy is over nothing of the receiver's own.
+    `relative_accuracy` is NaN there, since a difference of accuracies can not be compared with the receiver's own.
     """
     over = table[table[OVER_REMAPPED].notna()]
     over = over.assign(objective=OVER_REMAPPED, accuracy=over[OVER_REMAPPED], relative_accuracy=float("nan"))
@@ -71,6 +72,6 @@ def with_excess(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _accuracy_of(table: pd.DataFrame, wanted: pd.DataFrame) -> pd.Series:
-    """Accuracies of the wanted cells, in their order; NaN for one that is not in the table."""
+    """Accuracies of the wanted cells, in their order; NaN for cells that are not in the table."""
     keys = list(CELL)
     return wanted[keys].merge(table[[*keys, "accuracy"]], on=keys, how="left", validate="many_to_one").accuracy

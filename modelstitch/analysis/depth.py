@@ -10,9 +10,9 @@ THIRDS = {"early": (0, 1 / 3), "middle": (1 / 3, 2 / 3), "late": (2 / 3, np.inf)
 
 
 def relative_depth(layer: int, layers: int) -> float:
-    """Position of a layer in its network, 0 for the first and 1 for the last layer; 1 for the only one.
+    """Position of a layer in its network: 0 for the first and 1 for the last layer; 1 if there is only one.
 
-    By this, not by index, the triangle of arXiv 2303.11277 is said to have its boundary on the diagonal.
+    arXiv 2303.11277 claims that the triangle's boundary is the diagonal by relative depth, not by index.
 
     Raises:
         ValueError: if `layer` is not in `0 .. layers - 1`.
@@ -23,7 +23,7 @@ def relative_depth(layer: int, layers: int) -> float:
 
 
 def corresponding(layer: int, layers: int, others: int) -> int:
-    """The layer of a network of `others` layers that is nearest in relative depth; the earlier of two.
+    """The layer of a network with `others` layers that is nearest in relative depth; the earlier one of a tie.
 
     The paper's "corresponding layers": the same index where networks are equally deep.
     """
@@ -34,12 +34,12 @@ def corresponding(layer: int, layers: int, others: int) -> int:
 def on_depth_axes(matrix: pd.DataFrame, sender_layers: int, receiver_layers: int, size: int) -> np.ndarray:
     """A matrix on a common grid of relative depth: each point has the value of the nearest cell.
 
-    Nothing is interpolated: every value was measured, and a cell without a result stays one.
+    Nothing is interpolated: every value was measured, and a cell without a result stays NaN.
 
     Args:
-        matrix: rows by sender layer, columns by receiver layer, in ascending order; layers may be left out.
-        sender_layers, receiver_layers: how many the networks have.
-        size: points along each axis, in the middle of as many equal parts of 0 .. 1.
+        matrix: rows are sender layers, columns receiver layers, in ascending order; layers may be left out.
+        sender_layers, receiver_layers: number of layers of the networks.
+        size: points along each axis, the middles of as many equal parts of 0 .. 1.
 
     Returns:
         (size, size), sender depth down, receiver depth to the right.
@@ -55,7 +55,7 @@ def average(cells: pd.DataFrame, size: int, value: str = "accuracy") -> np.ndarr
     """Mean of a column over the pairs of a cells table, on axes of relative depth; NaN where no pair has a result.
 
     Returns:
-        (size, size), as `on_depth_axes` returns it.
+        (size, size), on the axes of `on_depth_axes`.
     """
     total, results = np.zeros((size, size)), np.zeros((size, size), int)
     counts = cells.groupby(PAIR, sort=False)[["sender_layer_count", "receiver_layer_count"]].first()

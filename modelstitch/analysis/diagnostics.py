@@ -1,7 +1,7 @@
-"""What went wrong in a study, found by itself: networks and stitches whose numbers shouldn't be read as similarity.
+"""What went wrong in a study: networks and stitches whose numbers should not be read as similarity.
 
-The signs are those that a study like arXiv 2303.11277 shows when something is broken: networks at chance, test accuracy
-far below train accuracy, losses that never fell, losses that left the finite numbers, controls that do better.
+These are the signs of a broken study: networks at chance, test accuracy far below train accuracy, losses that never
+fell or are not finite, controls that do better.
 """
 
 import math
@@ -16,11 +16,11 @@ from modelstitch.config.stitches import is_control, kind_of
 
 # Three standard errors of a guess among 10 classes on the 360 test digits, the smallest set that ships.
 NEAR_CHANCE = 0.05
-# In the default study the largest gap of 1,296 stitches is .07, on its 360 test images.
+# In a study of the digits the largest gap of 1,296 stitches was 0.07, on their 360 test images.
 OVERFITTED = 0.2
-# In nats. Two random networks of the default study, which leave a stitch nothing to learn, end within .04 of a guess.
+# In nats. In that study two random networks, which leave a stitch nothing to learn, ended within 0.04 of a guess.
 LOSS_MARGIN = 0.05
-# Three standard errors of the difference of two cells on 10,000 images at accuracy .5; a pair's mean has less.
+# Three standard errors of the difference of two cells on 10,000 images at accuracy 0.5; a pair's mean has less.
 BELOW_CONTROL = 0.02
 
 COLUMNS = {
@@ -44,26 +44,27 @@ def find(parts: Iterable[pd.DataFrame], networks: pd.DataFrame) -> pd.DataFrame:
 
     `finding` is one of
 
-    - `untrained network`: of recipe `trained`, with an accuracy of at most `NEAR_CHANCE` above one over the classes;
+    - `untrained network`: a network of recipe `trained` whose accuracy is at most `NEAR_CHANCE` above chance;
     - `overfitted network`, `overfitted stitch`: train accuracy more than `OVERFITTED` above test accuracy;
     - `diverged`, `no result`: a cell without accuracy;
-    - `loss rose`: of two trained networks, the last epoch's train loss above the first's: for the task by more than
-      `LOSS_MARGIN`, for similarity, a mean squared error, at all;
-    - `loss of a guess`: of two trained networks, neither the last epoch's train loss nor the test loss is more than
-      `LOSS_MARGIN` below ln(classes);
-    - `below its control`: of two trained networks, mean accuracy over the cells is more than `BELOW_CONTROL` below that
-      with the sender, the receiver or both untrained.
+    - `loss rose`: the train loss of the last epoch is above that of the first, by more than `LOSS_MARGIN` for the task,
+      by any amount for similarity (whose loss is a mean squared error);
+    - `loss of a guess`: neither the train loss of the last epoch nor the test loss is more than `LOSS_MARGIN` below
+      ln(classes), the loss of a guess;
+    - `below its control`: the mean accuracy of a pair is more than `BELOW_CONTROL` below that with the sender, the
+      receiver or both untrained.
 
-    Losses of controls aren't looked at: that a random network, or labels that are remapped, leave a stitch nothing to
-    learn is what they are there for.
+    The last three are looked for in cells of two trained networks only: a random network and remapped labels are there
+    to leave a stitch nothing to learn.
 
     Args:
-        parts: the cells table, whole or in parts with all cells of a pair, with `first_train_loss`, of the first epoch.
-        networks: the table of the networks.
+        parts: the cells table with `first_train_loss`, the train loss of the first epoch; whole, or in parts each of
+            which has all cells of its pairs.
+        networks: the networks table.
 
     Returns:
-        `COLUMNS`: what, where, the number and the limit it passed, and the same in words. Where a column has no meaning
-        it is empty; a study in which all is well has no row.
+        `COLUMNS`: the finding, where it is, the number and the limit that it passed, and the same in words. Columns
+        that do not apply are empty. Without findings there is no row.
     """
     guess = math.log(networks.classes.iloc[0])
     of_cells: list[Finding] = []
@@ -89,7 +90,7 @@ def _of_networks(networks: pd.DataFrame) -> Iterator[Finding]:
 
 
 def _suspect(cells: pd.DataFrame, guess: float) -> pd.Series:
-    """Cells that may have a finding: a loop over all cells of a large study takes minutes."""
+    """Preselect cells that may have a finding, since a loop over all cells of a large study takes minutes."""
     losses = cells[["train_loss", "test_loss"]].min(axis=1)
     overfitted = cells.train_accuracy - cells.accuracy > OVERFITTED
     rose = cells.train_loss > cells[FIRST_LOSS]

@@ -1,4 +1,4 @@
-"""Matrices of the cells: rows are the sender's layers, columns the receiver's."""
+"""Cells as matrices: rows are the sender's layers, columns the receiver's."""
 
 import csv
 import math
@@ -17,7 +17,7 @@ LAYERS = ["sender_layer", "receiver_layer"]
 
 
 def matrix(cells: pd.DataFrame, objective: str, sender: str, receiver: str, value: str = "accuracy") -> pd.DataFrame:
-    """The matrix of one ordered pair, of any column of the cells table; a cell not in the table is NaN.
+    """The matrix of one ordered pair, of any column of the cells table; NaN for cells that are not in the table.
 
     Raises:
         ModelstitchError: if the table has no cell of the pair.
@@ -34,7 +34,7 @@ def matrices(cells: pd.DataFrame, value: str = "accuracy") -> dict[tuple[str, st
 
 
 def each_matrix(cells: pd.DataFrame, value: str = "accuracy") -> Iterator[tuple[tuple[str, str, str], pd.DataFrame]]:
-    """`matrices`, one after the other: those of a large study are 100,000, and a pivot of each takes minutes."""
+    """`matrices`, one after the other and without pivots, which take minutes for the 100,000 of a large study."""
     for pair, rows in cells[[*PAIR, *LAYERS, value]].groupby(PAIR, sort=False):
         (senders, i), (receivers, j) = (np.unique(rows[name].to_numpy(), return_inverse=True) for name in LAYERS)
         values = np.full((len(senders), len(receivers)), np.nan)
@@ -44,7 +44,7 @@ def each_matrix(cells: pd.DataFrame, value: str = "accuracy") -> Iterator[tuple[
 
 
 def rank_correlation(one: pd.Series, other: pd.Series) -> float:
-    """Spearman's, of the cells of two matrices; NaN where either is constant."""
+    """Spearman's correlation between the cells of two matrices; NaN if either is constant."""
     if one.nunique() < 2 or other.nunique() < 2:
         return np.nan
     return one.rank().corr(other.rank())
@@ -53,9 +53,9 @@ def rank_correlation(one: pd.Series, other: pd.Series) -> float:
 def write_all(cells: pd.DataFrame, folder: Path | str) -> None:
     """Write every pair's matrix as `<objective>/<sender>/<receiver>.csv`, its relative accuracies as `.relative.csv`.
 
-    What of the task's accuracies is over those on remapped labels is one of the objectives, without relative ones.
-    The first columns are `sender_layer` and `sender_layer_name`; the others are headed by the receiver's layers, each
-    with its name: `0 layers.0`, ...
+    The excess of the task over remapped labels is one of the objectives, without relative accuracies. The first columns
+    are `sender_layer` and `sender_layer_name`; the others are headed by index and name of the receiver's layers:
+    `0 layers.0`, ...
     """
     for (objective, sender, receiver), pair in with_excess(cells).groupby(PAIR, sort=False):
         for value, suffix in (("accuracy", ".csv"), ("relative_accuracy", ".relative.csv")):
@@ -66,7 +66,7 @@ def write_all(cells: pd.DataFrame, folder: Path | str) -> None:
 
 
 def _write(path: Path, pair: pd.DataFrame, value: str) -> None:
-    """Without pandas, whose pivot and writer take ten times as long: a large study has 100,000 of these."""
+    """Write a matrix without pandas, which takes ten times as long; a large study has 100,000 matrices."""
     layers = [
         list(zip(pair[f"{role}_layer"], pair[f"{role}_layer_name"], strict=True)) for role in ("sender", "receiver")
     ]

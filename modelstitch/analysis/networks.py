@@ -36,17 +36,18 @@ AGAIN = "delete it and run the study again"
 def networks(paths: Sequence[Path | str]) -> pd.DataFrame:
     """One row per network, with `COLUMNS`, sorted by recipe and name; `width` is that of a Small ResNet.
 
-    `changes` are those of the images that it was trained on, `accuracy_changed` its accuracy on test images changed so.
+    `changes` says how its training images were changed; `accuracy_changed` is its accuracy on test images with the same
+    changes.
 
     Raises:
-        ModelstitchError: if a file is no JSON, lacks one of the columns or has what can't be in it, naming both.
+        ModelstitchError: if a file is no JSON, or lacks a column or has an impossible value in it; names both.
     """
     table = pd.DataFrame([_network(path) for path in paths], columns=list(COLUMNS)).astype(COLUMNS)
     return in_order(table, ["recipe", "architecture", "seed"])
 
 
 def read_about(path: Path | str) -> dict[str, object]:
-    """What a network's JSON says of it.
+    """The contents of a network's JSON file.
 
     Raises:
         ModelstitchError: if the file can't be opened, is no JSON or no mapping.

@@ -1,4 +1,4 @@
-"""Which test images each cell gets right: what is resampled and compared, image by image."""
+"""Outcomes: which test images each cell gets right, for resampling and for comparing cells image by image."""
 
 from pathlib import Path
 
@@ -12,9 +12,9 @@ BLOCK = 4096  # pairs of cells whose outcomes are held at once
 
 
 def read(path: Path | str, evidence: Evidence) -> tuple[PairRecord, np.ndarray]:
-    """A pair's record, and what its C cells get right of the test images of its study: bool (C, images).
+    """A pair's record, and which test images each of its C cells gets right: bool (C, images).
 
-    Cells are in the order of the record: columns after each other. One without a result gets nothing right.
+    Cells are in the order of the record, column by column. A cell without a result gets no image right.
 
     Raises:
         ModelstitchError: as `Evidence.read`.
@@ -26,22 +26,22 @@ def read(path: Path | str, evidence: Evidence) -> tuple[PairRecord, np.ndarray]:
 
 
 def pack(right: np.ndarray) -> np.ndarray:
-    """Bool (C, images) as bits: uint64 (C, words), zeros at the end."""
+    """Pack bool (C, images) as bits into uint64 (C, words), with zeros at the end."""
     packed = np.packbits(right, axis=1)
     return np.pad(packed, ((0, 0), (0, -packed.shape[1] % 8))).view(np.uint64)
 
 
 def unpack(packed: np.ndarray, images: int) -> np.ndarray:
-    """What `pack` made bits of, as 0 and 1: uint8 (C, images)."""
+    """Undo `pack`: 0 and 1 as uint8 (C, images)."""
     return np.unpackbits(packed.view(np.uint8), axis=1, count=images)
 
 
 def count_both(packed: np.ndarray, ones: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Of how many images both cells of each pair are right.
+    """The number of images that both cells of each pair get right.
 
     Args:
         packed: the cells' outcomes, as `pack` returns them.
-        ones, others: places among them, (P,).
+        ones, others: indices of the cells of each pair, (P,).
 
     Returns:
         int64 (P,).

@@ -1,7 +1,7 @@
 """Self-consistency of stitching (Balogh and Jelasity, AAAI 2025, arXiv 2412.11299), from the cells of self-pairs.
 
-In a network that is stitched to itself, what stands best for a layer is known: the layer itself. They found that
-stitches trained for the task give other layers accuracies as high, so that accuracy does not tell which layers
+In a network that is stitched to itself, the best substitute for a layer is known: the layer itself. They found that
+stitches for the task reach accuracies as high from other layers, so that accuracy does not tell which layers
 correspond.
 """
 
@@ -27,18 +27,18 @@ COLUMNS = {
 
 
 def measure(cells: pd.DataFrame) -> pd.DataFrame:
-    """How often another sender layer serves a network as well as its own, by objective, recipe and network.
+    """How often another layer of a network does as well as its own, by objective, recipe and network.
 
-    `as_accurate` is the share of cells (i, j), i other than j, whose accuracy is at least that of (j, j);
-    `best_elsewhere` the share of receiver layers j whose best sender layer is not j: another cell of the column is more
-    accurate than (j, j). The task over remapped labels is one of the objectives; controls are none.
+    `as_accurate` is the share of cells (i, j) with i other than j whose accuracy is at least that of (j, j).
+    `best_elsewhere` is the share of receiver layers j for which some cell (i, j) is more accurate than (j, j). The
+    excess over remapped labels is one of the objectives; controls are not.
 
     Args:
         cells: the cells table.
 
     Returns:
-        `COLUMNS`: a row of all networks of a recipe, whose `network` is `all`, then one per network. A cell without a
-        result counts nowhere, nor does a column whose (j, j) has none. Without self-pairs there is no row.
+        `COLUMNS`: a row for all networks of a recipe, with `network` = `all`, then one per network. Cells without a
+        result are left out, and columns whose (j, j) has none. Without self-pairs there is no row.
     """
     own = cells[(cells.sender == cells.receiver) & ~cells.objective.map(is_control)]
     own = with_excess(own).rename(columns={"sender_recipe": "recipe", "sender": "network"})
@@ -50,7 +50,7 @@ def measure(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def _rows(named: pd.DataFrame, others: pd.DataFrame) -> Iterator[dict[str, object]]:
-    """A row for each name of a network that the cells have here: their own, or one for all."""
+    """A row for each name that the cells have in `named`: their network's, or `all`."""
     for key, found in named.groupby(["objective", "recipe", "network"], sort=False):
         found = found.assign(network=others.network)
         margin = (found.accuracy - found.own).round(9)  # equal ones stay equal

@@ -1,6 +1,6 @@
-"""Tables as files: CSV with every digit, and Parquet with types. They hold no times: equal results, equal bytes.
+"""Tables as files: CSV with every digit, and Parquet with types. They hold no times: equal results give equal bytes.
 
-A table of a large study is a folder with a Parquet file for each sender, which readers of Parquet take for one table.
+A table of a large study is a folder with one Parquet file per sender, which readers of Parquet take as one table.
 """
 
 import re
@@ -18,7 +18,7 @@ TEXT = "(sender|receiver)(_architecture|_layer_name)?|network|architecture|model
 
 
 def in_order(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Rows by these columns, recipes in the order of `RECIPES`."""
+    """The table sorted by these columns, recipes in the order of `RECIPES`."""
     return table.sort_values(
         keys,
         key=lambda column: column.map(RECIPES.index) if column.name.endswith("recipe") else column,
@@ -39,11 +39,11 @@ def write_parquet(table: pd.DataFrame, path: Path | str) -> None:
 
 
 def write_parts(parts: Iterable[tuple[str, pd.DataFrame]], *paths: Path | str) -> None:
-    """Write a table: as a whole to each path, in the format of its suffix; or in parts to folders of these paths.
+    """Write a table: whole, to each path in the format of its suffix; or in parts, to folders of these paths.
 
     Args:
-        parts: the senders and their tables; or one table, whose sender is "".
-        paths: of the files; of the folders, which then hold `<sender>.parquet`.
+        parts: senders and their tables; or one table with the sender "".
+        paths: the files; or the folders, which then hold `<sender>.parquet`.
     """
     for sender, table in parts:
         for path in map(Path, paths):
@@ -54,11 +54,11 @@ def write_parts(parts: Iterable[tuple[str, pd.DataFrame]], *paths: Path | str) -
 
 
 def parts(path: Path | str, one: Callable[[str], object] = str) -> Iterator[pd.DataFrame]:
-    """A table in parts: the whole of a file; of a folder, those of each sender, or of some senders together.
+    """Read a table in parts: a file is one part; a folder has one for each sender, or for several of them.
 
     Args:
-        path: of the file or folder.
-        one: what the senders of one part have in common, by their names.
+        path: the file or folder.
+        one: the key of a sender's part, from its name: senders with one key are read together.
 
     Raises:
         ModelstitchError: if a file is missing or damaged, naming it.
@@ -77,7 +77,7 @@ def parts(path: Path | str, one: Callable[[str], object] = str) -> Iterator[pd.D
 
 
 def select(path: Path | str, condition: Callable[[pd.DataFrame], pd.Series]) -> pd.DataFrame:
-    """The rows of a table for which a condition holds, read in parts.
+    """The rows of a table that meet a condition; the table is read in parts.
 
     Raises:
         ModelstitchError: as `parts`.
@@ -86,11 +86,11 @@ def select(path: Path | str, condition: Callable[[pd.DataFrame], pd.Series]) -> 
 
 
 def read(path: Path | str, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """Read a table of either kind, by its suffix; of a folder all parts, one after the other.
+    """Read a table: CSV or Parquet by its suffix, or all parts of a folder.
 
     Args:
-        path: of the file or folder.
-        columns: of a Parquet file; all by default.
+        path: the file or folder.
+        columns: columns to read from Parquet; all by default.
 
     Raises:
         ModelstitchError: if the file is missing or damaged, naming it.
@@ -107,7 +107,7 @@ def read(path: Path | str, columns: Sequence[str] | None = None) -> pd.DataFrame
 
 
 def read_all(paths: Sequence[Path | str]) -> pd.DataFrame:
-    """Tables with the same columns, one after the other.
+    """Read tables with the same columns, and append them.
 
     Raises:
         ModelstitchError: as `read`.
@@ -160,7 +160,7 @@ def _named(path: Path | str, table: pd.DataFrame) -> dict[str, str]:
 
 
 def gather(parts: Mapping[str, Sequence[Path | str]], wholes: Mapping[str, Path | str]) -> None:
-    """Write tables of a measure, one after the other, as one table for each kind.
+    """Append all tables of each kind of a measure, and write one table per kind.
 
     Args:
         parts: paths of the tables by kind, as `read_measured` takes them.

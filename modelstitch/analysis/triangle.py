@@ -1,7 +1,8 @@
-"""The paper's triangle as numbers: can a later sender layer stand in for a receiver layer, and an earlier one not?
+"""The paper's triangle as numbers: can later sender layers, but not earlier ones, stand in for a receiver layer?
 
-A boundary of slope s parts a matrix: cell (i, j) lies at or below it where i >= s * j, of layers by index or by
-relative depth. The diagonal, where arXiv 2303.11277 sees the triangle end, has slope 1 by relative depth.
+A boundary of slope s splits a matrix: cell (i, j) lies at or below it if i >= s * j, where i and j are indices or
+relative depths of the layers. The diagonal, where arXiv 2303.11277 sees the triangle end, has slope 1 by relative
+depth.
 """
 
 from collections.abc import Iterator, Sequence
@@ -48,9 +49,9 @@ class Accuracies:
     """The cells with a result of one matrix, C of them.
 
     Attributes:
-        accuracy: (B, C), of all test images, then of each resample of them.
-        slopes: of the boundaries that run through the cells, (C,).
-        layers: the cells' sender and receiver layers, (C, 2).
+        accuracy: (B, C): first on all test images, then on each resample of them.
+        slopes: slopes of the boundaries through the cells, (C,).
+        layers: sender and receiver layers of the cells, (C, 2).
     """
 
     accuracy: np.ndarray
@@ -63,7 +64,7 @@ class Accuracies:
         return self.slopes["depth"] >= 1
 
     def sums(self, boundaries: Slopes) -> np.ndarray:
-        """What the numbers are made of; those of many matrices are made of its mean over them.
+        """The sums from which the numbers are computed; for many matrices, from the mean of their sums.
 
         Returns:
             (B, 3 + S): the means at or below the diagonal and above it; the sum of squares about the mean; and what
@@ -81,7 +82,7 @@ class Accuracies:
 
 @dataclass(frozen=True)
 class _Pair:
-    """One ordered pair and its cells with a result."""
+    """One ordered pair with those of its cells that have a result."""
 
     objective: str
     sender: NetworkId
@@ -90,14 +91,14 @@ class _Pair:
 
     @property
     def order(self) -> tuple:
-        """By objective and recipes, the first three, then by network."""
+        """Sorting key: objective and recipes, which are the first three, then the networks."""
         sender, receiver = self.sender, self.receiver
         recipes = (RECIPES.index(sender.recipe), RECIPES.index(receiver.recipe))
         return self.objective, *recipes, sender.architecture, sender.seed, receiver.architecture, receiver.seed
 
     @property
     def names(self) -> tuple[str, str, str]:
-        """The objective, and the networks' recipes."""
+        """The objective and the two recipes."""
         return self.objective, self.sender.recipe, self.receiver.recipe
 
     @property
@@ -111,10 +112,10 @@ class _Group:
     """All pairs of an objective and two recipes, in order, without their accuracies.
 
     Attributes:
-        pairs: all of them.
-        slopes: of the boundaries that part the matrices of those that count.
-        mean: of the latter's sums (B, 3 + S), as far as they are added.
-        own: their sums on all test images, (3 + S) each.
+        pairs: all pairs.
+        slopes: slopes of the boundaries that split the matrices of the counting pairs.
+        mean: mean of the sums of counting pairs (B, 3 + S), as far as they are added.
+        own: sums of each counting pair on all test images, (3 + S).
     """
 
     pairs: list[_Pair]
@@ -128,7 +129,7 @@ class _Group:
         return [pair for pair in self.pairs if pair.counts]
 
     def add(self, sums: np.ndarray) -> None:
-        """The sums of the next pair that counts."""
+        """Add the sums of the next pair that counts."""
         self.mean += sums / len(self.counting)
         self.own.append(sums[0])
 
@@ -147,21 +148,21 @@ def cell_slopes(rows: np.ndarray, columns: np.ndarray, sender_layers: int, recei
 
 
 def boundaries(matrices: Sequence[Accuracies]) -> Slopes:
-    """Slopes of the boundaries that part the matrices, one of each parting at least, and 1, in ascending order."""
+    """Slopes of boundaries in ascending order: at least one for each way to split the matrices, and 1."""
     slopes = {kind: np.concatenate([cells.slopes[kind] for cells in matrices]) for kind in KINDS}
     return {kind: np.union1d(values[np.isfinite(values) & (values > 0)], 1) for kind, values in slopes.items()}
 
 
 def squares_explained(accuracy: np.ndarray, slopes: np.ndarray, boundaries: np.ndarray) -> np.ndarray:
-    """Sum of squares that two levels explain, one at or below each boundary and one above.
+    """Sum of squares explained by two levels, one at or below a boundary and one above it.
 
     Args:
         accuracy: (B, C).
-        slopes: of the boundaries through the cells (C,).
-        boundaries: slopes (S,).
+        slopes: slopes of the boundaries through the cells (C,).
+        boundaries: slopes of the boundaries (S,).
 
     Returns:
-        (B, S): 0 where the level below isn't the higher one.
+        (B, S); 0 where the lower level is at or below the boundary.
     """
     order = np.argsort(-slopes)
     centred = accuracy[:, order] - accuracy.mean(axis=1, keepdims=True)
@@ -175,8 +176,8 @@ def numbers(matrix: pd.DataFrame, sender_layers: int, receiver_layers: int) -> d
     """The triangle of one matrix: `NUMBERS`, as `measure` describes them.
 
     Args:
-        matrix: accuracies, rows by sender layer, columns by receiver layer; a cell without a result is NaN.
-        sender_layers, receiver_layers: how many layers the networks have.
+        matrix: accuracies; rows are sender layers, columns receiver layers; NaN for a cell without a result.
+        sender_layers, receiver_layers: number of layers of the networks.
 
     Raises:
         ValueError: if there is no result on one side of the diagonal.
@@ -194,7 +195,7 @@ def numbers(matrix: pd.DataFrame, sender_layers: int, receiver_layers: int) -> d
 
 
 def numbers_or_nan(matrix: pd.DataFrame, sender_layers: int, receiver_layers: int) -> dict[str, float]:
-    """`numbers`, all of them NaN where there is no result on one side of the diagonal."""
+    """`numbers`, but NaN where they raise an error."""
     try:
         return numbers(matrix, sender_layers, receiver_layers)
     except ValueError:
@@ -202,7 +203,7 @@ def numbers_or_nan(matrix: pd.DataFrame, sender_layers: int, receiver_layers: in
 
 
 def _numbers(sums: np.ndarray, slopes: Slopes) -> dict[str, np.ndarray]:
-    """`NUMBERS` (B,) of `Accuracies.sums` (B, 3 + S) for boundaries of these slopes."""
+    """`NUMBERS`, (B,) each, from `Accuracies.sums` (B, 3 + S) for boundaries of these slopes."""
     below, above, total = sums[:, :3].T
     found = {"below": below, "above": above, "difference": below - above}
     shares = (sums[:, 3:] / np.where(total > ROUNDING, total, np.inf)[:, None]).clip(max=1)
@@ -217,31 +218,35 @@ def _numbers(sums: np.ndarray, slopes: Slopes) -> dict[str, np.ndarray]:
 def measure(folder: Path | str, seed: int, threads: int = 1) -> pd.DataFrame:
     """The triangles of a study: one row for all pairs of two recipes, then one per pair.
 
-    `below` and `above` are the mean accuracies at or below the diagonal and above it, `difference` the first less the
-    second. `index_slope` and `depth_slope` are those of the boundary that explains most of the variance by two levels,
-    the higher below; `..._explained` is the share that it explains, `..._diagonal_explained` that of slope 1, and
-    `depth_advantage` how much more the diagonal explains by relative depth than by index. In one matrix both kinds have
-    the same boundaries, so that only slopes and diagonals differ. For many pairs the means are over the pairs' own, and
-    one slope serves all matrices, each with two levels of its own.
+    `below` and `above` are the mean accuracies at or below the diagonal and above it; `difference` is the first less
+    the second.
 
-    Intervals, `<number>_<over>_low` and `_high`, hold 95 % of a bootstrap: over test images, the same for all cells;
-    over pairs; over seeds, where a pair counts as often as its sender's seed was drawn times its receiver's.
+    A boundary explains variance if accuracies are modelled by two levels, with the higher one at or below it.
+    `index_slope` and `depth_slope` are the slopes of the boundaries that explain most, by index and by relative depth.
+    `..._explained` is the share of variance that they explain, `..._diagonal_explained` that of the boundary of slope
+    1, and `depth_advantage` how much more the diagonal explains by relative depth than by index. In a single matrix
+    both kinds have the same boundaries, so that only slopes and diagonals differ. For many pairs, means are means of
+    the pairs' own means, and one slope serves all matrices, each with two levels of its own.
 
-    Of pairs with remapped labels the task's accuracies less those on them are a further objective: the triangle of what
-    no other labelling reaches.
+    Intervals, `<number>_<over>_low` and `_high`, hold 95 % of a bootstrap: over test images (the same resample for all
+    cells); over pairs; or over seeds, where the weight of a pair is how often its sender's seed was drawn times how
+    often its receiver's was.
 
-    Senders are taken one after the other, twice: first for the boundaries that all pairs of two recipes share, then for
-    their outcomes, so that the memory is that of one sender's pairs.
+    For pairs with remapped labels there is one more objective, the excess of the task over remapped labels: the
+    triangle of what no other labelling reaches.
+
+    Senders are read one after the other, twice: first for the boundaries that all pairs of two recipes share, then for
+    the outcomes. So only the pairs of one sender are held in memory.
 
     Args:
         folder: what `gathering.gather` made of the study's records.
-        seed: the study's.
-        threads: that resample pairs at once.
+        seed: seed of the study.
+        threads: threads that resample pairs.
 
     Returns:
-        `IDS` (`pairs` and `cells`: how many count), `NUMBERS`, `INTERVALS`. A pair without a result on both sides of
-        the diagonal has NaN and counts nowhere. A slope is NaN where no boundary explains anything; an interval over
-        pairs or seeds where there is only one.
+        `IDS`, where `pairs` and `cells` are the numbers of those that count, `NUMBERS`, and `INTERVALS`. A pair without
+        results on both sides of the diagonal does not count, and has NaN. A slope is NaN if no boundary explains
+        anything; an interval over pairs or seeds is NaN if there is only one of them.
 
     Raises:
         ModelstitchError: if a file is missing or damaged.
@@ -275,7 +280,7 @@ def measure(folder: Path | str, seed: int, threads: int = 1) -> pd.DataFrame:
 
 
 def drawn(count: int, seed: int) -> np.ndarray:
-    """How often each of `count` things is in a resample of as many (RESAMPLES, count)."""
+    """How often each of `count` items is drawn in bootstrap resamples, (RESAMPLES, count)."""
     generator = np.random.default_rng(seed)
     return np.stack([np.bincount(generator.integers(count, size=count), minlength=count) for _ in range(RESAMPLES)])
 
@@ -287,9 +292,9 @@ def interval(values: np.ndarray) -> tuple[float, float]:
 
 
 def _pairs(path: Path, counts: np.ndarray | None = None) -> Iterator[_Pair]:
-    """The pairs of a sender, and what of them is over remapped labels, with accuracies of images that count so often.
+    """The pairs of a sender and their excesses over remapped labels, with accuracies in resamples of the images.
 
-    Counts are (B, images); without them there are no accuracies, (0, C).
+    `counts` (B, images) says how often each image is in each resample; without it accuracies are empty, (0, C).
     """
     columns = ["objective", "sender", "receiver", *(f"{role}_layer{of}" for role in ROLES for of in ("", "_count"))]
     table = gathering.read(path, [*columns, "reason"])
@@ -310,7 +315,7 @@ def _pairs(path: Path, counts: np.ndarray | None = None) -> Iterator[_Pair]:
 
 
 def _resampled(packed: np.ndarray, counts: np.ndarray, block: int = 512) -> np.ndarray:
-    """Accuracies (B, C) of cells whose outcomes are packed, of images that count so often (B, images)."""
+    """Accuracies (B, C) of cells with packed outcomes, in resamples with these counts of images (B, images)."""
     images = counts.shape[1]
     found = np.empty((len(counts), len(packed)))
     for start in range(0, len(packed), block):
@@ -321,7 +326,7 @@ def _resampled(packed: np.ndarray, counts: np.ndarray, block: int = 512) -> np.n
 
 
 def _over_remapped(pairs: Sequence[_Pair]) -> Iterator[_Pair]:
-    """Of each pair with remapped labels the task's accuracies less the mean on these, where all have a result."""
+    """For each pair with remapped labels: the task's accuracies less their mean on these, in cells that have all."""
     controls: dict[tuple[NetworkId, NetworkId], list[_Pair]] = {}
     for pair in pairs:
         if is_remapped(pair.objective):
@@ -338,7 +343,7 @@ def _over_remapped(pairs: Sequence[_Pair]) -> Iterator[_Pair]:
 
 
 def _of_layers(cells: Accuracies, layers: Sequence[tuple[int, int]]) -> Accuracies:
-    """Some of the cells, in the order of their layers."""
+    """The cells of these layers, in their order."""
     places = {tuple(layers): place for place, layers in enumerate(cells.layers.tolist())}
     chosen = [places[each] for each in layers]
     slopes = {kind: values[chosen] for kind, values in cells.slopes.items()}
@@ -373,13 +378,13 @@ def _ids(first: _Pair, sender: str, receiver: str, counting: Sequence[_Pair]) ->
 
 
 def _intervals(over: str, resamples: dict[str, np.ndarray], start: int = 0) -> dict[str, float]:
-    """`INTERVALS` over resamples, of which the first may be left out."""
+    """`INTERVALS` of numbers over resamples; the first `start` of them are left out."""
     ends = {name: interval(resamples[name][start:]) for name in WITH_INTERVALS}
     return {f"{name}_{over}_{end}": value for name, both in ends.items() for end, value in zip(ENDS, both, strict=True)}
 
 
 def _weights(pairs: Sequence[_Pair], seed: int) -> Iterator[tuple[str, np.ndarray]]:
-    """How much each pair counts in resamples of pairs and of seeds (resamples, pairs), where there are several."""
+    """Weights of pairs in resamples of pairs and of seeds, (resamples, pairs); none if there is only one of them."""
     if len(pairs) == 1:
         return
     yield "pairs", drawn(len(pairs), seed)

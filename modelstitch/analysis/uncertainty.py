@@ -1,4 +1,4 @@
-"""How far each cell's accuracy can be trusted: intervals over test images, seeds of networks and seeds of stitches."""
+"""Intervals of each cell's accuracy: over test images, over seeds of networks, and over seeds of stitches."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,13 +37,14 @@ COLUMNS = (
 
 
 def uncertainty(cells: pd.DataFrame) -> pd.DataFrame:
-    """Intervals (95 %) of each cell of a cells table, in its order.
+    """95 % intervals for each cell of a cells table, in its order.
 
-    `accuracy_low` and `accuracy_high` are `wilson`'s, over test images. `network_...` summarise the cells of
-    the same objective, architectures, recipes and layers over pairs of network seeds, their interval that of
-    `over_networks`. Pairs of one architecture and seed, which share their initial weights if they are not one network,
-    are summarised apart: `shared_start`. `stitch_...` summarise the cells of the same two networks over stitches
-    trained from several seeds (`task`, `task-2`, ...; of remapped labels, over permutations), with Student's interval.
+    - `accuracy_low` and `accuracy_high`: over test images, by `wilson`.
+    - `network_...`: summary over pairs of network seeds, of cells of the same objective, architectures, recipes and
+      layers; the interval is that of `over_networks`. Pairs of one architecture and one seed are summarised apart
+      (`shared_start`), since two such networks began with the same weights.
+    - `stitch_...`: summary over stitches from several seeds (`task`, `task-2`, ...), or over permutations of remapped
+      labels, of cells of the same two networks; with Student's interval.
 
     Returns:
         `COLUMNS`. Counts are of cells with a result. An interval is NaN where there are too few seeds for one.
@@ -60,7 +61,7 @@ def uncertainty(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def by_sender(path: Path | str) -> Iterator[tuple[str, pd.DataFrame]]:
-    """`uncertainty` of a cells table that is a file, with the name ""; of one that is in parts, each sender's."""
+    """`uncertainty` of a cells table in a file, with the sender "", or of each sender's part of a folder."""
     if not Path(path).is_dir():
         yield "", uncertainty(tables.read(path))
         return
@@ -71,10 +72,10 @@ def by_sender(path: Path | str) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def wilson(accuracy: np.ndarray, images: np.ndarray | int) -> tuple[np.ndarray, np.ndarray]:
-    """Wilson's score interval (95 %) of shares of so many test images: low and high ends.
+    """Low and high ends of Wilson's 95 % score interval for accuracies on a number of test images.
 
-    Of a share near 0 or 1, or of few images, it covers the truth as often as it says, unlike the normal one (Brown, Cai
-    and DasGupta 2001).
+    Unlike the normal interval, it keeps its coverage for accuracies near 0 or 1 and for few images (Brown, Cai and
+    DasGupta 2001).
     """
     z = ndtri((1 + CONFIDENCE) / 2)
     centre = (accuracy + z**2 / (2 * images)) / (1 + z**2 / images)
@@ -85,13 +86,14 @@ def wilson(accuracy: np.ndarray, images: np.ndarray | int) -> tuple[np.ndarray, 
 def over_networks(cells: pd.DataFrame, families: list[str]) -> pd.DataFrame:
     """Summary of each family's cells over pairs of network seeds, one row per cell.
 
-    Pairs are not independent: each network is in several. So the interval of the mean is of the jackknife that leaves
-    one seed out, with all pairs that it is in, and Student's with one degree of freedom fewer than seeds (Arvesen
-    1969). It needs two seeds of pairs with themselves or of two architectures, three of pairs of two seeds.
+    Pairs are not independent, since each network is in several. The standard error of the mean is therefore that of a
+    jackknife which leaves out one seed with all its pairs, and the interval is Student's with one degree of freedom
+    fewer than seeds (Arvesen 1969). Two seeds are enough for self-pairs and for pairs of two architectures; pairs of
+    two seeds need three.
 
     Args:
         cells: `accuracy`, `sender_seed`, `receiver_seed`, and the columns `families`.
-        families: what the cells of one family have in common.
+        families: columns whose values the cells of one family share.
 
     Returns:
         `COUNTS` and `SUMMARY`.
@@ -116,13 +118,13 @@ def over_stitches(cells: pd.DataFrame, families: list[str]) -> pd.DataFrame:
 
 
 def _with_interval(table: pd.DataFrame, error: pd.Series, degrees: pd.Series) -> pd.DataFrame:
-    """A table with Student's interval of its mean, by standard error and degrees of freedom; NaN where the error is."""
+    """The table with Student's interval of its mean, from standard error and degrees of freedom; NaN like the error."""
     half = error * stdtrit(degrees.where(degrees > 0), (1 + CONFIDENCE) / 2)
     return table.assign(low=table["mean"] - half, high=table["mean"] + half)
 
 
 def _placed(table: pd.DataFrame, cells: pd.DataFrame, families: list[str]) -> pd.DataFrame:
-    """The row of its family for each cell; counts of a family without any result are 0."""
+    """The row of its family for each cell; counts are 0 for a family without results."""
     placed = cells[families].join(table, on=families).drop(columns=families)
     counts = [name for name in COUNTS if name in placed]
     return placed.fillna(dict.fromkeys(counts, 0)).astype(dict.fromkeys(counts, "int64"))

@@ -1,9 +1,9 @@
 """Which measure of similarity tells each control from the real thing, and by how much.
 
-The real thing are stitches for the task between networks of one architecture, the *reference*, trained from different
-seeds. A control takes the place of the sender (an untrained network, one that is known to lack something, noise, the
-image) or of the labels (remapped, of other images). A measure that does not rate the real thing above a control that
-has nothing to do with the receiver is refuted as a measure of similarity.
+The real thing is a stitch for the task between two networks of one architecture, the *reference*, trained from
+different seeds. A control replaces the sender (by an untrained network, by one that is known to lack something, by
+noise, by the image) or the labels (by remapped ones, by those of other images). A measure of similarity is refuted if
+it does not rate the real thing above a control that has nothing to do with the receiver.
 """
 
 import itertools
@@ -48,13 +48,13 @@ APART, ALIKE = "tells apart", "does not"
 
 
 class Matched(NamedTuple):
-    """Cells of one receiver that the real thing and a control both have, K of them.
+    """The K cells of one receiver that both the real thing and a control have.
 
     Attributes:
         sender_layer, receiver_layer: (K,).
-        depth: of the receiver's layer, relative (K,).
+        depth: relative depth of the receiver's layer (K,).
         real, control: means of the measure (K,).
-        areas: probability that a real value of one cell is rated above a control's of another (K, K).
+        areas: (K, K), probability that a real value of the one cell is rated above a control's value of the other.
     """
 
     sender_layer: np.ndarray
@@ -65,7 +65,7 @@ class Matched(NamedTuple):
     areas: np.ndarray
 
     def at(self, start: float, stop: float) -> "Matched":
-        """Those of some depths of the receiver's layer."""
+        """The cells within a range of the receiver's relative depth."""
         chosen = (self.depth >= start) & (self.depth < stop)
         return Matched(*(each[chosen] for each in self[:-1]), self.areas[np.ix_(chosen, chosen)])
 
@@ -81,18 +81,19 @@ def measure(
     """One row for each measure, control and third of the receiver's depth in which both have values.
 
     `auc` is the area under the ROC curve over cells: the probability that a cell of the real thing is rated above one
-    of the control's, a tie counting one half. `matched_auc` compares cells of the same layers only, so that what depth
-    does is not counted: it is 1 where a measure rates every cell a little higher. Both are means over receivers, with
-    95 % of a bootstrap (`resampled`). `verdict` is `tells apart` where the interval of `matched_auc` is above 0.5, `the
-    wrong way` where it is below, else `does not`; `too few cells` where there are fewer than `FEWEST`.
+    of the control, with ties counted one half. `matched_auc` compares cells of the same layers only, which takes out
+    the effect of depth: it is 1 if every cell is rated a little higher than its control. Both are means over receivers,
+    with 95 % intervals of a bootstrap (`resampled`). `verdict` is `tells apart` if the interval of `matched_auc` is
+    above 0.5, `the wrong way` if it is below, and else `does not`; with fewer than `FEWEST` cells it is `too few
+    cells`.
 
     Args:
         cells: the cells table.
-        others: tables with a row per cell, whose numbers are measures too. Of a distance, the smaller is rated higher.
-        noise: the table `clustered_noise`; None where the study has none.
-        reference: architecture of the real thing; every other one is a control of its own name.
-        seed: of the study.
-        alike: controls that a measure should not tell apart.
+        others: more tables with a row per cell; their numbers are measures too. Small distances count as high ratings.
+        noise: the table `clustered_noise`; None if the study has none.
+        reference: architecture of the real thing; every other architecture is a control named after it.
+        seed: seed of the study.
+        alike: controls that no measure should tell from the real thing.
 
     Returns:
         `COLUMNS`: `real` and `control_mean` are means of the measure over the matched cells. Empty where the study has
@@ -111,7 +112,7 @@ def measure(
 
 
 def with_measures(cells: pd.DataFrame, others: Mapping[str, pd.DataFrame]) -> tuple[pd.DataFrame, list[str]]:
-    """The cells with the measures of other tables and objectives beside the task's, and the names of all measures."""
+    """The cells with the measures of other tables and objectives as more columns, and the names of all measures."""
     measures = ["accuracy", "agreement", OVER_REMAPPED, *EXCESSES]
     task = cells.objective == "task"
     for objective in cells.objective.unique():
@@ -133,7 +134,7 @@ def with_measures(cells: pd.DataFrame, others: Mapping[str, pd.DataFrame]) -> tu
 
 
 def real_cells(rated: pd.DataFrame, reference: str) -> pd.DataFrame:
-    """The task's cells of two trained networks of the reference; of a network with itself none."""
+    """The task's cells between two different trained networks of the reference."""
     trained = (rated.sender_recipe == "trained") & (rated.receiver_recipe == "trained")
     of_reference = (rated.sender_architecture == reference) & (rated.receiver_architecture == reference)
     return rated[(rated.objective == "task") & trained & of_reference & (rated.sender != rated.receiver)]
@@ -142,10 +143,10 @@ def real_cells(rated: pd.DataFrame, reference: str) -> pd.DataFrame:
 def controls(
     rated: pd.DataFrame, real: pd.DataFrame, noise: pd.DataFrame | None, reference: str
 ) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Every control and its cells, whose `sender_layer` is that of the real cells which they are compared with.
+    """Every control with its cells, whose `sender_layer` is that of the real cells to compare them with.
 
-    A sender of another number of layers has the corresponding one, that is nearest in relative depth. The image, and
-    noise of the shape of a receiver's layer, are compared with the layer that corresponds to the receiver's.
+    For a sender with another number of layers this is the corresponding layer, the nearest in relative depth. The image
+    and noise, which have no layers, are compared at the sender layer that corresponds to the receiver's.
     """
     receivers = rated.receiver.isin(real.receiver.unique())
     task = rated[(rated.objective == "task") & receivers]
@@ -180,7 +181,7 @@ def _at_corresponding(found: pd.DataFrame, layers: pd.Series) -> pd.DataFrame:
 
 
 def matches(real: pd.DataFrame, control: pd.DataFrame, name: str) -> list[Matched]:
-    """Real and control cells of a measure, of each receiver those pairs of layers that both have."""
+    """Real and control values of a measure, for each receiver, over the pairs of layers that both have."""
     sign = -1 if DISTANCE.fullmatch(name) else 1
     counts = real.groupby("receiver").receiver_layer_count.first()
     sides = (side.dropna(subset=[name]).groupby(STRATUM)[name].agg(np.array) for side in (real, control))
@@ -200,15 +201,15 @@ def _matched(cells: pd.DataFrame, layers: int, sign: int) -> Matched:
 
 
 def area(real: np.ndarray, control: np.ndarray) -> float:
-    """Share of all pairs of a real and a control value in which the real one is higher, ties one half."""
+    """Share of all pairs of a real and a control value in which the real one is higher; ties count one half."""
     difference = np.subtract.outer(real, control).round(9)  # equal ones stay equal
     return float((np.sign(difference).mean() + 1) / 2)
 
 
 def areas_under_curve(receivers: Sequence[Matched]) -> dict[str, float]:
-    """`auc`, each real cell against each of the control's, and `matched_auc`, against that of the same layers.
+    """`auc`, of each real cell against each control cell, and `matched_auc`, against that of the same layers.
 
-    Means over receivers.
+    Both are means over receivers.
     """
     return {
         "auc": float(np.mean([one.areas.mean() for one in receivers])),
@@ -217,9 +218,10 @@ def areas_under_curve(receivers: Sequence[Matched]) -> dict[str, float]:
 
 
 def resampled(receivers: Sequence[Matched], seed: int) -> dict[str, np.ndarray]:
-    """`areas_under_curve` of resamples, (B,) each: of receivers, then of the rows and of the columns of each.
+    """`areas_under_curve` in B resamples of receivers and, within each receiver, of rows and columns; (B,) each.
 
-    Cells that share a layer are alike, so layers are drawn and not cells: the pigeonhole bootstrap (Owen 2007).
+    Layers are drawn instead of cells, since cells that share a layer are not independent (Owen's 2007 pigeonhole
+    bootstrap).
     """
     generator = np.random.default_rng(seed)
     chosen = generator.integers(len(receivers), size=(RESAMPLES, len(receivers)))
@@ -240,14 +242,14 @@ def resampled(receivers: Sequence[Matched], seed: int) -> dict[str, np.ndarray]:
 
 
 def _counts(layers: np.ndarray, resamples: int, generator: np.random.Generator) -> np.ndarray:
-    """How often the layer of each cell is in resamples of the layers that there are, (B, K)."""
+    """How often the layer of each cell is drawn in resamples of the layers, (B, K)."""
     known, place = np.unique(layers, return_inverse=True)
     draws = generator.multinomial(len(known), np.full(len(known), 1 / len(known)), size=resamples)
     return draws[:, place]
 
 
 def verdict(low: float, high: float) -> str:
-    """By the interval of an area under the curve."""
+    """The verdict from the interval of an area under the curve."""
     if low > 0.5:
         return APART
     return "the wrong way" if high < 0.5 else ALIKE

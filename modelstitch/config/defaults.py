@@ -1,4 +1,4 @@
-"""How stitches are trained where nothing else is said: by the values of the default study, and of the paper's."""
+"""Default settings of stitches: those of the default study, and those of the paper."""
 
 from typing import Any
 
@@ -50,12 +50,12 @@ PROTOCOLS: dict[tuple[str, str], dict[str, Any]] = {
 
 
 def default_settings(objective: str, protocol: str | None, changes: dict[str, Any]) -> StitchSettings:
-    """The settings of an objective and protocol, but for some changes.
+    """The default settings of an objective and protocol, with some changes.
 
     Args:
-        objective: `similarity`, or one that is trained as `task` is.
+        objective: `similarity`, or an objective that is trained like `task`.
         protocol: by default `least-squares` for similarity, `fast` for all others.
-        changes: of single keys, as a study file has them.
+        changes: new values of single keys, as in a study file.
 
     Raises:
         ModelstitchError: if there is no such objective or protocol, or a key is unknown or has a wrong value.

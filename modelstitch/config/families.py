@@ -1,4 +1,4 @@
-"""Families of stitches: what a stitch can express, a variant for each."""
+"""Families of stitches, which decide what a stitch can express: a section for each."""
 
 from typing import Annotated, Literal
 
@@ -87,5 +87,5 @@ WITHOUT_CLOSED_FORM = (MLP,)
 
 
 def label(family: Family) -> str:
-    """A family and its settings in one word, for paths, tables and figures: `low-rank-4`."""
+    """A family with its settings in one word, for paths, tables and figures: `low-rank-4`."""
     return "-".join(str(value) for value in family.model_dump().values())

@@ -1,4 +1,4 @@
-"""What else a study measures: a section for each measure, left out where it isn't asked for."""
+"""Measures beside accuracy: a section for each, which a study leaves out if it does not want it."""
 
 from types import NoneType
 from typing import Annotated, get_args
@@ -101,7 +101,7 @@ class Capacity(Section):
     start: Start = Field(description="of every stitch: least-squares, or random")
 
     def training(self, task: StitchSettings, family: Family) -> AdamStitches:
-        """How stitches of a family are trained: as the study's for the task, but for the protocol and its numbers."""
+        """Settings of a family's stitches: those of the study's task, with this section's protocol and numbers."""
         kept = task.model_dump(include={"batch", "augmentation", "precision", "sender_layers", "receiver_layers"})
         own = self.model_dump(exclude={"pairs", "families"})
         values = {"protocol": "adam", "family": family.model_dump(), "keep_stitches": False}
@@ -160,5 +160,5 @@ class Measures(Section):
 
 
 def section_of(name: str) -> type[Section]:
-    """The section of a measure: `Hacking` of `hacking`."""
+    """The section of a measure: `Hacking` for `hacking`."""
     return next(section for section in get_args(Measures.model_fields[name].annotation) if section is not NoneType)

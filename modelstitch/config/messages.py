@@ -36,13 +36,13 @@ YAML_BOOLEANS = " (YAML reads yes, no, on and off as true and false)"
 
 
 def mistake(*found: tuple[Place, str]) -> PydanticCustomError:
-    """Error that a validator raises: texts, each with its place below the validated value."""
+    """An error for a validator to raise, from texts and their places below the validated value."""
     text = "; ".join(text for _, text in found)
     return PydanticCustomError("mistake", "{text}", {"text": text, "found": found})
 
 
 def nearest(value: object, choices: Iterable[str]) -> str:
-    """Hint at the choice that is spelled most alike, or nothing."""
+    """A hint at the choice with the most similar spelling; "" if there is none."""
     near = difflib.get_close_matches(str(value), list(choices), n=1, cutoff=0.7)
     return f" (did you mean {near[0]!r}?)" if near else ""
 
@@ -109,7 +109,7 @@ def listed(choices: Sequence[str]) -> str:
 
 
 def _hint(value: object, kind: str) -> str:
-    """What to write instead, where YAML's own reading is the likely cause."""
+    """What to write instead, if YAML's reading of the value is the likely cause."""
     if kind in ("int_type", "float_type"):
         if isinstance(value, str) and (number := _number(value)) is not None:
             if len(f"{number:f}") > LONGEST_NUMBER:
@@ -138,7 +138,7 @@ def _number(text: str) -> Decimal | None:
 
 
 def _told(value: object) -> str:
-    """A value and its type."""
+    """A value and its type, in words."""
     kinds = {bool: "a truth value", str: "text", int: "a whole number", float: "a number"}
     if value is None or isinstance(value, (Mapping, list)):
         return f"{_shown(value)} is there"
@@ -159,7 +159,7 @@ def _key(place: Place) -> str:
 
 
 def _place_in_file(place: Place, values: Any) -> Place:
-    """Pydantic's place, less the names of variants that stand in it (`dataset.cifar10.folder`)."""
+    """Pydantic's place without the names of variants that it contains (`dataset.cifar10.folder`)."""
     kept: list[str | int] = []
     for step, part in enumerate(place):
         last = step == len(place) - 1
@@ -178,7 +178,7 @@ def _field(place: Place, model: type[BaseModel]) -> FieldInfo:
 
 
 def _section(place: Place, model: type[BaseModel]) -> type[BaseModel]:
-    """The model at one of pydantic's places; a variant's name is the only value of a field of it."""
+    """The model at one of pydantic's places; a variant is recognised by a field with its name as the only value."""
     found = [model]
     for part in place:
         if isinstance(part, int):
@@ -192,12 +192,12 @@ def _section(place: Place, model: type[BaseModel]) -> type[BaseModel]:
 
 
 def _values(model: type[BaseModel], key: str) -> tuple[Any, ...]:
-    """The values that a key can have, where they are told one by one."""
+    """The values that a key can have, if they can be listed."""
     return typing.get_args(model.model_fields[key].annotation) if key in model.model_fields else ()
 
 
 def _tells_apart(key: str, models: Sequence[type[BaseModel]]) -> bool:
-    """Whether a key has other values in each model, as a discriminator has."""
+    """Whether a key has different values in each model, as a discriminator does."""
     values = [_values(model, key) for model in models]
     return all(values) and len(set().union(*values)) == sum(map(len, values))
 

@@ -34,7 +34,7 @@ Recipe = Literal[RECIPES]
 
 
 def _resolve_model(value: str) -> str:
-    """The name by which a model is known: `R3463` for `ResNet34`; any other as it is."""
+    """The name of a model in the study: `R3463` for `ResNet34`; other names are unchanged."""
     if re.fullmatch(MODEL, value):
         return ALIASES.get(value, value)
     if re.fullmatch("[Rr][0-9]{4}", value):
@@ -46,7 +46,7 @@ def _resolve_model(value: str) -> str:
 
 
 def default_name(model: str) -> str:
-    """The name of a network of which nothing but the model is said: `vgg11_bn` for `torchvision:vgg11_bn`."""
+    """The default name of a network with this model: `vgg11_bn` for `torchvision:vgg11_bn`."""
     return ALIASES.get(model, model).rpartition(":")[2]
 
 
@@ -72,7 +72,7 @@ class Changes(Section):
     )
 
     def part(self, classes: int) -> float:
-        """Share of the training images that it leaves, where all classes have as many."""
+        """Share of the training images that is left, if all classes have equally many."""
         return (self.share or 1) * (len(self.classes) / classes if self.classes else 1)
 
 
@@ -173,7 +173,7 @@ class Architecture(Section):
     @model_validator(mode="before")
     @classmethod
     def _named(cls, values: Any) -> Any:
-        """A name alone is a model; the model's own name is the default."""
+        """Read a name alone as a model, and name a network after its model by default."""
         if isinstance(values, str):
             values = {"model": values}
         if isinstance(values, dict) and isinstance(values.get("model"), str) and "name" not in values:
@@ -182,7 +182,7 @@ class Architecture(Section):
 
     @model_validator(mode="after")
     def _complete(self) -> "Architecture":
-        """What only goes together."""
+        """Check keys that depend on each other."""
         if (self.mean is None) != (self.std is None):
             raise mistake((("mean" if self.mean is None else "std",), "missing key: mean and std go together"))
         if self.weights == LIBRARY and not self.model.startswith(LIBRARIES):
@@ -199,12 +199,12 @@ class Architecture(Section):
         return self
 
     def size(self, otherwise: Sequence[int]) -> tuple[int, int]:
-        """Height and width of the images that it takes: its own, or those of the images at hand."""
+        """Height and width of its images: its own, or `otherwise`."""
         size = self.image_size or otherwise
         return (size, size) if isinstance(size, int) else tuple(size)
 
     def weights_of(self, seed: int) -> str | None:
-        """The file of the weights of one seed; None for those of a library."""
+        """The file with the weights of one seed; None for weights of a library."""
         return None if self.weights in (None, LIBRARY) else self.weights.replace("{seed}", str(seed))
 
     @classmethod
@@ -254,10 +254,10 @@ class Networks(Section):
         return value
 
     def complete(self, name: str) -> Architecture:
-        """The architecture of a name, with what it takes from the family: its training, and a Small ResNet's width.
+        """The architecture with this name, completed by the common settings: training, and a Small ResNet's width.
 
         Raises:
-            ModelstitchError: if there is none of this name.
+            ModelstitchError: if there is no such architecture.
         """
         found = next((one for one in self.architectures if one.name == name), None)
         if found is None:
@@ -270,5 +270,5 @@ class Networks(Section):
         return found.model_copy(update=changes)
 
     def seeds_of(self, architecture: Architecture) -> tuple[int, ...]:
-        """Its seeds."""
+        """The seeds of an architecture."""
         return architecture.seeds or self.seeds

@@ -21,11 +21,11 @@ class PairRecipes(Section):
 
     @property
     def recipes(self) -> tuple[str, str]:
-        """Of the sender and of the receiver."""
+        """Recipes of the sender and of the receiver."""
         return self.sender, self.receiver
 
     def joins(self, sender: NetworkId, receiver: NetworkId) -> bool:
-        """Whether this pair of networks is one of them."""
+        """Whether this section contains the pair of networks."""
         return (
             (sender.recipe, receiver.recipe) == self.recipes
             and (self.senders is None or sender.architecture in self.senders)

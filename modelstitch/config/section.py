@@ -1,4 +1,4 @@
-"""What sections of a study are made of."""
+"""The base of all sections of a study."""
 
 import os
 import re
@@ -32,7 +32,7 @@ UNIQUE = (Strict(False), Field(min_length=1, json_schema_extra={"uniqueItems": T
 
 
 def _local(value: str) -> str:
-    """A path with `~` and `$VARIABLE` written out."""
+    """A path with `~` and `$VARIABLE` expanded."""
     path = os.path.expanduser(os.path.expandvars(value))
     if unset := re.search(r"\$\w+|\$\{\w+\}", path):
         raise mistake(((), f"{value!r}: {unset[0]} is not set in this environment"))
@@ -61,5 +61,5 @@ class Augmentation(Section):
 
 
 def read(kind: type[Read] | Any, values: Any) -> Read:
-    """A section, or one of several, from the plain values that a job gets."""
+    """A section, or one of a union of sections, from the plain values that a job gets."""
     return TypeAdapter(kind).validate_python(values)

@@ -41,7 +41,7 @@ class StitchSettings(Section):
     pairs: Pairs | None = Field(default=None, description="which of the study's pairs; null is all")
 
     def plain(self) -> dict[str, Any]:
-        """What a stitch depends on, as a job gets and a record keeps it: not which others are made, nor how often."""
+        """Plain values of all that a stitch depends on, for jobs and records, which other stitches are not."""
         return self.model_dump(mode="json", exclude={"pairs", "repeats"})
 
 
@@ -198,7 +198,7 @@ class Stitches(Section):
     def objectives(self) -> dict[str, StitchSettings]:
         """The settings of each objective of the study, by its name.
 
-        Each repetition is one (`task`, `task-2`, ...), and each permutation of remapped labels.
+        Each repetition is an objective (`task`, `task-2`, ...), and each permutation of remapped labels.
         """
         found = {}
         for kind, settings in self:
@@ -217,7 +217,7 @@ def _numbered(kind: str, count: int) -> list[str]:
 
 
 def objective_settings(objective: str, values: Any) -> StitchSettings:
-    """The settings of one objective from plain values, as a job gets them."""
+    """The settings of one objective, from the plain values that a job gets."""
     section = section_of(objective)
     return getattr(read(Stitches, {section: values}), section)
 
@@ -238,12 +238,12 @@ def is_remapped(objective: str) -> bool:
 
 
 def is_control(objective: str) -> bool:
-    """Whether an objective is there to be compared with another, not for what its stitches are like."""
+    """Whether an objective is a control, with which others are compared."""
     return kind_of(objective) in CONTROLS
 
 
 def is_measured(objective: str) -> bool:
-    """Whether more is measured of an objective's stitches than accuracy: not of controls, nor of repetitions."""
+    """Whether an objective's stitches are measured beyond accuracy; controls and repetitions are not."""
     return kind_of(objective) == objective and not is_control(objective)
 
 

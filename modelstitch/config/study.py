@@ -159,7 +159,7 @@ class Study(Section):
     @field_validator("measures")
     @classmethod
     def _measured_pairs(cls, measures: Measures, info: ValidationInfo) -> Measures:
-        """Pairs of networks that the study makes, trained for an objective that it has."""
+        """Check that measures name pairs that the study makes, for objectives that it has."""
         named = {name: section.pairs for name, section in measures if hasattr(section, "pairs")}
         if not named or not {"networks", "pairs", "stitches"} <= info.data.keys():
             return measures
@@ -186,7 +186,7 @@ class Study(Section):
     @field_validator("measures")
     @classmethod
     def _verdicts_have_a_reference(cls, measures: Measures, info: ValidationInfo) -> Measures:
-        """Two seeds of the reference at least, stitched for the task."""
+        """Check that at least two seeds of the reference are stitched for the task."""
         if measures.verdicts is None or not {"networks", "pairs", "stitches"} <= info.data.keys():
             return measures
         networks, name = info.data["networks"], measures.verdicts.reference
@@ -214,16 +214,16 @@ class Study(Section):
         return measures
 
     def objectives(self) -> list[str]:
-        """What stitches are trained for, by name."""
+        """Names of the objectives."""
         return list(self.stitches.objectives())
 
     def networks_needed(self) -> list[NetworkId]:
-        """Every network of a pair, each once: by recipe, architecture and seed."""
+        """Every network that is in a pair, once, by recipe, architecture and seed."""
         named = {network for pair in self.ordered_pairs() for network in pair}
         return [network for recipe in RECIPES for network in _family(self.networks, recipe) if network in named]
 
     def recipes(self, objective: str) -> list[tuple[str, str]]:
-        """Recipes of the sender and of the receiver that an objective's pairs have, in the order of `pairs`."""
+        """Recipes of sender and receiver in an objective's pairs, in the order of `pairs`."""
         chosen = self.stitches.objectives()[objective].pairs
         return list(dict.fromkeys(pair.recipes for pair in self.pairs if any(_joined(self.networks, (pair,), chosen))))
 
@@ -231,20 +231,20 @@ class Study(Section):
         """Every ordered pair of networks, in the order of `pairs`, then of senders, then of receivers.
 
         Args:
-            objective: whose pairs; of the whole study if none is named.
+            objective: the objective of the pairs; None for all pairs of the study.
         """
         chosen = self.stitches.objectives()[objective].pairs if objective else None
         return list(_joined(self.networks, self.pairs, chosen))
 
     def stitches_pair(self, objective: str, sender: NetworkId, receiver: NetworkId) -> bool:
-        """Whether two networks of the study are stitched for an objective, if it has it."""
+        """Whether two networks of the study are stitched for an objective."""
         settings = self.stitches.objectives().get(objective)
         chosen = [self.pairs] + ([] if settings is None or settings.pairs is None else [settings.pairs])
         return settings is not None and all(any(pair.joins(sender, receiver) for pair in pairs) for pairs in chosen)
 
     @property
     def is_large(self) -> bool:
-        """Whether it has more than `LARGE_STUDY` matrices."""
+        """Whether the study has more than `LARGE_STUDY` matrices."""
         every = (_joined(self.networks, self.pairs, one.pairs) for one in self.stitches.objectives().values())
         return any(True for _ in islice(chain.from_iterable(every), LARGE_STUDY, None))
 
@@ -254,7 +254,7 @@ class Study(Section):
 
 
 def _joined(networks: Networks, pairs: Pairs, chosen: Pairs | None = None) -> Iterator[PairIds]:
-    """Every pair of networks of a study's `pairs`, each once, in their order; only `chosen` ones if there are any."""
+    """Every pair of networks in a study's `pairs`, once and in order; only `chosen` pairs if any are chosen."""
     seen = set()
     for pair in pairs:
         for ids in starmap(PairIds, product(_family(networks, pair.sender), _family(networks, pair.receiver))):
@@ -264,7 +264,7 @@ def _joined(networks: Networks, pairs: Pairs, chosen: Pairs | None = None) -> It
 
 
 def _of_no_network(networks: Networks, pairs: Pairs) -> Iterator[tuple[tuple[int | str, ...], str]]:
-    """Where `pairs` name an architecture that a recipe has no network of, and what is wrong."""
+    """Places in `pairs` that name an architecture without a network of their recipe, and what is wrong."""
     for index, pair in enumerate(pairs):
         for key, recipe in zip(("senders", "receivers"), pair.recipes, strict=True):
             known = {network.architecture: None for network in _family(networks, recipe)}
@@ -275,7 +275,7 @@ def _of_no_network(networks: Networks, pairs: Pairs) -> Iterator[tuple[tuple[int
 
 
 def _family(networks: Networks, recipe: str) -> list[NetworkId]:
-    """Every network of a recipe; pretrained are those architectures that have weights."""
+    """Every network of a recipe; for `pretrained`, of the architectures with weights."""
     return [
         NetworkId(architecture.name, recipe, seed)
         for architecture in networks.architectures
@@ -288,8 +288,8 @@ def load_study(values: Any, source: str) -> Study:
     """Check the values of a study file.
 
     Args:
-        values: what a YAML parser made of the file.
-        source: the file's name, for the errors.
+        values: the values of the file, from a YAML parser.
+        source: name of the file, for errors.
 
     Raises:
         ModelstitchError: one line for each problem, with the file, the key, the value and what was expected.
@@ -305,7 +305,7 @@ def load_study(values: Any, source: str) -> Study:
 
 
 def _numbers_beyond(values: Any, place: str) -> Iterator[str]:
-    """Numbers that no library counts with."""
+    """Problems with numbers that are too large for the libraries."""
     if isinstance(values, dict):
         for key, value in values.items():
             yield from _numbers_beyond(value, f"{place}.{key}".removeprefix("."))

@@ -1,7 +1,7 @@
-"""The text of a study file, looked at before anything is made of it: file, line and what is wrong, in one sentence.
+"""Checks the text of a study file before it is parsed: an error names file, line and mistake in one sentence.
 
-What YAML allows, but a study never needs, is refused here, where it still costs nothing: aliases that contain
-themselves, or expand to more than a memory holds, and numbers that are other numbers than they look like.
+Some things that YAML allows, but no study needs, are refused here: aliases that contain themselves or expand to more
+than the memory holds, and numbers that YAML reads differently from how they look.
 """
 
 import re
@@ -23,15 +23,15 @@ MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"\xff\xfe\0\0": "UTF-32"
 
 
 def check_file(path: Path | str, name: str = "") -> None:
-    """Look at a study file.
+    """Check the text of a study file.
 
     Args:
-        path: of the file.
-        name: by which errors call it; its path, if none is given.
+        path: path of the file.
+        name: name of the file in errors; by default its path.
 
     Raises:
-        ModelstitchError: if it can't be read, is not one YAML document in UTF-8 with keys at its top, has a key twice,
-            or what is said above. One line for each key that is there twice.
+        ModelstitchError: if it can't be read, is not a single YAML document in UTF-8 with keys at its top, has a key
+            twice (one line for each), or one of the mistakes above.
     """
     name = name or str(path)
     node = _composed(_text(Path(path), name), name)
@@ -63,7 +63,7 @@ def _text(path: Path, name: str) -> str:
 
 
 def _composed(text: str, name: str) -> yaml.MappingNode:
-    """The file's nodes; an alias is the node that it names."""
+    """The file's YAML nodes; an alias is the node that it names."""
     try:
         documents = list(yaml.compose_all(text, yaml.SafeLoader))
     except yaml.MarkedYAMLError as error:
@@ -84,7 +84,7 @@ def _composed(text: str, name: str) -> yaml.MappingNode:
 
 
 def _measure(node: yaml.Node, name: str, known: dict[int, tuple[int, int]], above: list[int]) -> tuple[int, int]:
-    """How many values a node stands for, with all aliases written out, and how deep they are nested."""
+    """How many values a node has with all aliases expanded, and how deep they are nested."""
     if id(node) in above:
         _fail(name, node.start_mark, "an alias stands within what it names: expected an end")
     if id(node) not in known:

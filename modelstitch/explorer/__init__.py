@@ -1,4 +1,4 @@
-"""The page that shows a study: its tables and records in one file of HTML, which asks no network for anything."""
+"""The page that shows a study: its tables and records in one HTML file, which needs no network."""
 
 from modelstitch.explorer.writing import write
 

@@ -1,4 +1,4 @@
-"""What a page shows of a single cell, from its pair's record: the curve of its training, and its confusions."""
+"""Details of single cells for the page, from the record of their pair: training curves and confusions."""
 
 from typing import Any
 
@@ -15,17 +15,18 @@ LAST = 0xD7FF  # letter before those that aren't letters by themselves
 
 
 def of_record(record: PairRecord, labels: np.ndarray, classes: int) -> dict[str, Any]:
-    """Details of the cells of a pair, each list with one item per cell: sender layers down, receiver layers across.
+    """Details of a pair's cells: lists with one item per cell, row by row (rows are sender layers).
 
-    `train_accuracy` and `train_loss` are per epoch. `confusion` counts test images by class and predicted class, class
-    times the number of classes plus predicted class: up to `WHOLE` classes as a text, of which each letter's code less
-    `FIRST` is a count, which packs into two thirds of what numbers do; of more classes, [place, count] of what is right
-    and of the `MISTAKES` most frequent mistakes; null for a cell without a result.
+    `train_accuracy` and `train_loss` hold one number per epoch. `confusion` counts the test images by class and
+    predicted class; the place of a count is class * classes + predicted class. Up to `WHOLE` classes it is a text: the
+    code of each letter less `FIRST` is a count, and this packs into two thirds of the bytes that numbers take. With
+    more classes it is a list of [place, count] for the right answers and the `MISTAKES` most frequent mistakes. A cell
+    without a result has null.
 
     Args:
-        record: of the pair.
-        labels: int64 (N,), of the test images.
-        classes: how many there are.
+        record: the record of the pair.
+        labels: classes of the test images, int64 (N,).
+        classes: number of classes.
     """
     cells = [(column, row) for row in range(len(record.columns[0].sender_layers)) for column in record.columns]
     curves = ("train_accuracy", "train_loss")

@@ -1,4 +1,4 @@
-"""Everything that is known of a cell, from all tables that have rows of cells, as columns of one table."""
+"""All measures of a cell as columns of one table, from every table that has rows of cells."""
 
 from collections.abc import Iterator, Mapping
 
@@ -28,17 +28,17 @@ FIRST = ["accuracy", "relative_accuracy", "train_accuracy", "test_loss", "train_
 
 
 def has_cells(name: str, table: pd.DataFrame) -> bool:
-    """Whether a table has at most one row per cell, or per cell and what `SEVERAL` says."""
+    """Whether a table has at most one row per cell, or per cell and the key that `SEVERAL` names."""
     if name in LISTS or not set(LAYERS) <= set(table):
         return False
     return not table.duplicated([key for key in [*CELL, *SEVERAL.get(name, [])] if key in table]).any()
 
 
 def join(cells: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """The cells table with the columns of the others beside it, as `<table>.<column>`.
+    """The cells table, joined with the columns of the other tables as `<table>.<column>`.
 
-    A table without objectives is about all that are no controls. `remapped_accuracy` is the mean on remapped labels,
-    `depth_difference` the sender's relative depth less the receiver's.
+    A table without a column `objective` applies to every objective that is no control. `remapped_accuracy` is the mean
+    on remapped labels, `depth_difference` the sender's relative depth less the receiver's.
     """
     kept = [column for column in cells if column not in (*CELL, *OF_NETWORKS, *DEPTHS, *FIRST)]
     joined = cells[[*CELL, *FIRST, *kept]].copy()
@@ -62,7 +62,7 @@ def join(cells: pd.DataFrame, tables: Mapping[str, pd.DataFrame]) -> pd.DataFram
 
 
 def _parts(name: str, table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """The rows of a table that belong to one key beside the cell, and that key in words."""
+    """Split a table by its key beside the cell (`SEVERAL`): the key in words, and its rows."""
     if name not in SEVERAL:
         yield "", table
         return

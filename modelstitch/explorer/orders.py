@@ -1,4 +1,4 @@
-"""Networks in an order that puts those that behave the same beside each other."""
+"""An order of networks in which similar ones are neighbours."""
 
 import numpy as np
 import pandas as pd
@@ -6,11 +6,11 @@ from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
 
 
 def clustered(means: pd.DataFrame) -> list[str]:
-    """The rows of a table in the order of their clusters: average linkage, with the best order of its leaves.
+    """Names of a table's rows, ordered by clustering: average linkage with optimal leaf order.
 
     Args:
-        means: a number for each row (network) and column (network that it is paired with); NaN where there is no pair,
-            which counts as the mean of the row's others.
+        means: rows are networks, columns the networks that they are paired with. NaN, where there is no pair, counts as
+            the mean of the row.
     """
     names = list(means.index)
     if len(names) < 3:
@@ -23,6 +23,6 @@ def clustered(means: pd.DataFrame) -> list[str]:
 
 
 def of_objective(cells: pd.DataFrame) -> dict[str, list[str]]:
-    """Senders and receivers of the cells of one objective, clustered by their pairs' mean accuracies."""
+    """Senders and receivers of one objective, each clustered by the mean accuracies of their pairs."""
     means = cells.pivot_table(index="sender", columns="receiver", values="accuracy", aggfunc="mean", dropna=False)
     return {"senders": clustered(means), "receivers": clustered(means.T)}

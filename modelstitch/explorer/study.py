@@ -1,6 +1,6 @@
-"""A study as the page knows it: networks, pairs, every measure of every cell, and the tables that have no cells."""
+"""The data of the page: networks, pairs, every measure of every cell, and the tables without cells."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from modelstitch.explorer import measures, orders
 from modelstitch.explorer.numbers import rounded
 from modelstitch.figures import palette
 from modelstitch.figures.canvas import chance_of, short_name
+from modelstitch.figures.words import measure_words
 
 LONGEST = 2000  # rows of a table that the page shows; a longer one is named
 COLOURS = 33  # of a scale
@@ -27,19 +28,20 @@ def gather(
     classes: Sequence[str],
     colormap: str,
 ) -> dict[str, Any]:
-    """All that a page shows at once, ready for JSON.
+    """Everything that the page holds except details of single cells, ready for JSON.
 
     Args:
-        name: of the study.
-        tables: by name, as they lie in `tables/`; `cells` and `networks` are required.
-        objectives: what is known of each objective, by name.
+        name: name of the study.
+        tables: the study's tables by name; `cells` and `networks` are required.
+        objectives: settings and the like of each objective, by its name.
         classes: names of the data set's classes.
-        colormap: of the study's figures.
+        colormap: colour map of the study's figures.
     """
     cells, networks = tables["cells"], tables["networks"]
     others = {key: table for key, table in tables.items() if key not in ("cells", "networks")}
     of_cells = {key: table for key, table in others.items() if measures.has_cells(key, table)}
     pairs, places = _grids(cells)
+    found = _measures(measures.join(cells, of_cells), places)
     return {
         "study": name,
         "chance": chance_of(networks),
@@ -48,7 +50,8 @@ def gather(
         "objectives": objectives,
         "orders": {key: orders.of_objective(rows) for key, rows in cells.groupby("objective", sort=False)},
         "pairs": pairs,
-        "measures": _measures(measures.join(cells, of_cells), places),
+        "measures": found,
+        "words": _words([*found, *others.get("verdicts", {"measure": []})["measure"]]),
         "tables": {
             key: _table(table) for key, table in {"networks": networks, **others}.items() if key not in of_cells
         },
@@ -57,7 +60,7 @@ def gather(
 
 
 def _networks(cells: pd.DataFrame, networks: pd.DataFrame) -> list[dict[str, Any]]:
-    """Each network's numbers, and the names of its layers by index."""
+    """The row of each network in its table, with the names of its layers by index."""
     layers: dict[str, dict[int, str]] = {}
     counts: dict[str, int] = {}
     for role in ROLES:
@@ -79,9 +82,9 @@ def _networks(cells: pd.DataFrame, networks: pd.DataFrame) -> list[dict[str, Any
 
 
 def _grids(cells: pd.DataFrame) -> tuple[list[dict[str, Any]], np.ndarray]:
-    """Each pair's layers and the place of its first cell; and the place of every cell of the table.
+    """The layers of each pair and the place of its first cell; and the place of each row of the table.
 
-    The cells of a pair follow each other, sender layers down, receiver layers across; a place may have no cell.
+    The cells of a pair have consecutive places, row by row (rows are sender layers); some places may have no cell.
     """
     pairs, places, start = [], np.zeros(len(cells), int), 0
     for pair, at in cells.groupby(PAIR, sort=False).indices.items():
@@ -95,7 +98,7 @@ def _grids(cells: pd.DataFrame) -> tuple[list[dict[str, Any]], np.ndarray]:
 
 
 def _measures(joined: pd.DataFrame, places: np.ndarray) -> dict[str, Any]:
-    """Every column that has a value, by place: numbers, or `words` and which of them."""
+    """The values of every column that has any, by place: numbers, or indices into `words`."""
     size = int(places.max(initial=-1)) + 1
     found: dict[str, Any] = {}
     for name in joined.columns.drop(measures.CELL):
@@ -114,14 +117,20 @@ def _measures(joined: pd.DataFrame, places: np.ndarray) -> dict[str, Any]:
     return found
 
 
+def _words(names: Iterable[str]) -> dict[str, str]:
+    """Names of measures in words, where these differ from the column's name without underscores."""
+    named = {name: measure_words(name) for name in names}
+    return {name: words for name, words in named.items() if words != name.replace("_", " ")}
+
+
 def _table(table: pd.DataFrame) -> dict[str, Any]:
-    """Columns and rows of a table; without rows where there are too many to show."""
+    """Columns and rows of a table; rows are None where there are too many to show."""
     rows = [list(_plain(row).values()) for row in table.to_dict("records")] if len(table) <= LONGEST else None
     return {"columns": list(table.columns), "rows": rows, "length": len(table)}
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row for JSON: null where there is no value."""
+    """A row for JSON: None where there is no value."""
     return {
         key: None
         if pd.isna(value)

@@ -1,7 +1,8 @@
 """The page of a study as a file: template, style and scripts, the plotting library, and the study's data.
 
-Each part of the data is gzip as base64, a *chunk*. As many as `LIMIT` admits are in the page, in order: the library,
-the study, the details of each pair. The others lie beside it as scripts, since browsers let no page fetch a file.
+The data is in *chunks*, each of them gzip in base64: the library, the study, and the details of each pair. The page
+holds as many of them as `LIMIT` allows, in this order. The others are scripts beside it, since browsers do not let a
+page from the disk read other files.
 """
 
 import base64
@@ -53,17 +54,17 @@ def write(
     seed: int | None = None,
     limit: int = LIMIT,
 ) -> None:
-    """Write the page of a study, and beside it the folder `data` with what is more than `limit` bytes.
+    """Write the page of a study; chunks beyond `limit` bytes go into the folder `data` beside it.
 
     Args:
-        path: of the page.
-        study: its name.
+        path: file of the page.
+        study: name of the study.
         table_files: the tables that it shows; `cells` and `networks` are required.
         record_files: the records of its pairs.
-        dataset: the file of their images.
-        colormap: matplotlib's name of the study's colours.
-        seed: of the study, which its records must be of; None where it is not known.
-        limit: bytes of the page.
+        dataset: the data set's file.
+        colormap: matplotlib's name of the study's colour map.
+        seed: seed of the study, which its records must have too; None if it is not known.
+        limit: most bytes of the page.
 
     Raises:
         ModelstitchError: if a file is missing or damaged, a record is another study's, or the page can't be written.
@@ -83,7 +84,7 @@ def write(
 def assemble(
     path: Path | str, whole: Mapping[str, Any], cells: Mapping[tuple[str, ...], str], limit: int = LIMIT
 ) -> None:
-    """Write the page of what `gather` returns and the packed details of pairs, by objective, sender and receiver.
+    """Write the page from what `gather` returns and the packed details of each (objective, sender, receiver).
 
     Raises:
         ModelstitchError: if a file can't be written.
@@ -111,7 +112,7 @@ def assemble(
 
 
 def packed(value: Any) -> str:
-    """A chunk: text as it is, anything else as JSON."""
+    """A chunk of a text, or of anything else as JSON."""
     options = {"separators": (",", ":"), "allow_nan": False, "ensure_ascii": False}
     text = value if isinstance(value, str) else json.dumps(value, **options)
     return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()

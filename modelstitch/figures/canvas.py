@@ -45,7 +45,7 @@ def panel(page: Axes, left: float, top: float, width: float, height: float) -> A
 
 
 def open_panel(axes: Axes, **ticks: Any) -> None:
-    """Faint lines at the left and below, none above or at the right; `ticks` are of `tick_params`."""
+    """Draw faint axes at the left and below, and none above or at the right; `ticks` go to `tick_params`."""
     axes.tick_params(labelsize=SMALL, labelcolor=SOFT, color=FAINT, **ticks)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set(color=FAINT, **({"linewidth": ticks["width"]} if "width" in ticks else {}))
@@ -54,7 +54,7 @@ def open_panel(axes: Axes, **ticks: Any) -> None:
 def draw_matrix(
     axes: Axes, values: np.ndarray, left: float, top: float, width: float, height: float, colormap: str
 ) -> None:
-    """Values of 0 to 1 (rows, columns) as an image, hatched where they are NaN."""
+    """Draw values from 0 to 1 (rows, columns) as an image, hatched where they are NaN."""
     right, bottom = left + width, top + height
     axes.add_patch(Rectangle((left, top), width, height, zorder=-1, **FAILED))
     extent = {"extent": (left, right, bottom, top), "aspect": "auto", "interpolation": "nearest"}
@@ -62,13 +62,13 @@ def draw_matrix(
 
 
 def write_key(page: Axes, left: float, middle: float, entries: Mapping[str, Mapping[str, Any]], room: float) -> None:
-    """What lines and dots are, by their words: a sample in each one's style (of `plot`), in as many rows as it takes.
+    """Write a key: for each entry a sample in its style (keywords of `plot`) and its words, in as many rows as needed.
 
     Args:
-        page: of the whole figure.
-        left, middle: where the first row begins, and its middle.
-        entries: style by words.
-        room: width of a row.
+        page: axes of the whole figure.
+        left, middle: left end of the first row, and its middle in height, in inches.
+        entries: the style of each entry, by its words.
+        room: width of a row, in inches.
     """
     for row, words in enumerate(key_rows(entries, room)):
         x, y = left, middle + row * LINE
@@ -97,36 +97,36 @@ def key_width(word: str) -> float:
 
 
 def arranged(count: int, room: float, least: float, largest: float, gap: float) -> tuple[int, float]:
-    """How many of some square panels stand side by side, and their size: as many as fit, and then as large."""
+    """How many square panels to place side by side, and their size: as many as fit, then as large as fits."""
     across = min(count, max(1, int((room + gap) // (least + gap)))) if math.isfinite(room) else count
     across = -(-count // -(-count // across))  # rows of about the same length
     return across, min(largest, (room + gap) / across - gap)
 
 
 def draw_references(axes: Axes, own: float, chance: float) -> None:
-    """A network's own accuracy and that of a guess, behind what is compared with them."""
+    """Draw lines at a network's own accuracy and at chance, behind the values that are compared with them."""
     axes.axhline(own, zorder=1, **OWN)
     axes.axhline(chance, zorder=1, **CHANCE)
 
 
 def write_lines(axes: Axes, left: float, last: float, text: str, room: float, **style: Any) -> int:
-    """A text in lines of at most `room` inches, the last on the baseline `last`; how many lines."""
+    """Write a text in lines of at most `room` inches, the last on the baseline `last`; return the number of lines."""
     lines = wrapped(text, style["size"], room, style.get("weight", "normal"))
     axes.text(left, last, "\n".join(lines), va="baseline", linespacing=1.15, **style)
     return len(lines)
 
 
 def unit_axis(axis: Axis, ticks: Sequence[float] = (0, 0.2, 0.4, 0.6, 0.8, 1)) -> None:
-    """Ticks of an axis from 0 to 1, written as all numbers are."""
+    """Set the ticks of an axis from 0 to 1, with numbers as in every figure."""
     axis.set_ticks(ticks)
     axis.set_major_formatter(FuncFormatter(tick))
 
 
 def space_ticks(axes: Axes, width: float) -> None:
-    """Keep of the horizontal axis's ticks those that don't touch the one before, and write them as all numbers are.
+    """Drop ticks of the horizontal axis that would touch the one before, and write numbers as in every figure.
 
     Args:
-        axes: a panel with all that it shows.
+        axes: a panel that is drawn already, so that its limits are known.
         width: its width in inches.
     """
     low, high = axes.get_xlim()
@@ -155,7 +155,7 @@ def draw_bar(
     hatched: bool = False,
     words: str = "test accuracy",
 ) -> None:
-    """The colour scale, 0 to 1, with the accuracy of chance marked; beside it, what a hatched cell is.
+    """Draw the colour scale from 0 to 1, with chance marked on it, and beside it the meaning of a hatched cell.
 
     Args:
         axes: of the whole figure.
@@ -163,7 +163,7 @@ def draw_bar(
         chance: the accuracy of a guess; None where nothing is marked.
         colormap: of the cells.
         hatched: whether any cell has no result.
-        words: what the colours are.
+        words: what the colours stand for.
     """
     length, top = min(room, BAR_LENGTH), below + 0.34
     extent = (left, left + length, top + BAR_HEIGHT, top)
@@ -189,7 +189,7 @@ def draw_bar(
 
 
 def stitches_of(objective: str) -> str:
-    """What a figure shows of an objective, in words."""
+    """The stitches of an objective, in the words of a subtitle."""
     if objective == OVER_REMAPPED:
         return "task stitches, less those on remapped labels"
     return f"{objective} stitches"
@@ -203,12 +203,12 @@ def scale_of(objective: str, networks: pd.DataFrame) -> dict[str, Any]:
 
 
 def chance_of(networks: pd.DataFrame) -> float:
-    """The accuracy of a guess, by the networks table."""
+    """The accuracy of guessing: one over the number of classes in the networks table."""
     return 1 / int(networks.classes.iloc[0])
 
 
 def own_accuracy(networks: pd.DataFrame, network: str) -> float:
-    """Of a network alone.
+    """Test accuracy of a network that is not stitched.
 
     Raises:
         ModelstitchError: if the networks table lacks it.
@@ -228,7 +228,7 @@ def number(value: float) -> str:
 
 
 def guess(chance: float) -> str:
-    """The accuracy of chance: `0.10`, and of many classes as many digits as it needs: `0.005` of 200."""
+    """The accuracy of chance with two digits, `0.10`, or more where there are many classes: `0.005` for 200 of them."""
     return number(chance) if chance >= 0.01 else f"{chance:.4f}".rstrip("0")
 
 
@@ -239,12 +239,17 @@ def tick(value: float, _: int = 0) -> str:
 
 def pair_name(sender: str, receiver: str, seeds: bool) -> str:
     """An ordered pair of network ids in words, with their seeds where a study has several."""
-    ids = map(NetworkId.parse, (sender, receiver))
-    return " → ".join(f"{one.architecture} {f's{one.seed} ' * seeds}{one.recipe}" for one in ids)
+    return " → ".join(network_name(network, seeds) for network in (sender, receiver))
+
+
+def network_name(network: str, seeds: bool) -> str:
+    """A network id in words, with its seed where a study has several."""
+    one = NetworkId.parse(network)
+    return f"{one.architecture} {f's{one.seed} ' * seeds}{one.recipe}"
 
 
 def short_name(layer: int, names: Sequence[str] | dict[int, str]) -> str:
-    """A layer's name without what all names begin with, and not too long; "" where it is no more than the index."""
+    """A layer's name without the prefix that all layers share, cut where it is long; "" if only the index is left."""
     if layer < 0:
         return "image"
     every = list(names.values()) if isinstance(names, dict) else list(names)
@@ -260,9 +265,9 @@ def short_name(layer: int, names: Sequence[str] | dict[int, str]) -> str:
 
 
 def ink_on(colour: np.ndarray) -> str:
-    """White on dark colours (RGBA), ink on light ones, by the relative luminance of WCAG 2.
+    """The colour of text on a background (RGBA): white on dark ones, ink on light ones, by WCAG 2's relative luminance.
 
-    Ink has the higher ratio from .2 on, but on the saturated greens and reds up to .25 white reads better.
+    By contrast ratio ink wins from a luminance of 0.2 on, but white reads better up to 0.25 on saturated colours.
     """
     linear = np.where(colour[:3] <= 0.04045, colour[:3] / 12.92, ((colour[:3] + 0.055) / 1.055) ** 2.4)
     return INK if linear @ (0.2126, 0.7152, 0.0722) > 0.25 else "white"
@@ -271,7 +276,7 @@ def ink_on(colour: np.ndarray) -> str:
 def write_accuracy(
     axes: Axes, left: float, top: float, cell: float, accuracy: float, colormap: str, failure: str = "n/a"
 ) -> None:
-    """An accuracy in the middle of its cell, in an ink that is seen on the cell's colour; for NaN the `failure`."""
+    """Write an accuracy into the middle of its cell, in a colour that is legible there; `failure` stands for NaN."""
     failed = math.isnan(accuracy)
     text = failure if failed else number(accuracy)
     ink = INK if failed else ink_on(np.array(matplotlib.colormaps[colormap](accuracy)))

@@ -1,4 +1,4 @@
-"""Picture of accuracy by what a stitch can express: one panel per pair, one dot per family and objective."""
+"""Figure of accuracy against the capacity of a stitch: one panel per pair, one dot per family and objective."""
 
 import math
 
@@ -83,7 +83,7 @@ def draw(cells: pd.DataFrame, networks: pd.DataFrame, paper: Paper = NATURAL) ->
 
 
 def _draw_means(plot: Axes, means: pd.DataFrame, width: float) -> None:
-    """Dots of each objective, joined from the smallest capacity to the largest."""
+    """Draw the dots of each objective, joined in order of capacity."""
     for objective, chosen in means.groupby("objective", sort=False):
         chosen = chosen.sort_values("capacity", kind="stable")
         plot.plot(chosen.capacity, chosen.accuracy, label=objective, color=ROLES[objective], **CURVE)
@@ -101,7 +101,7 @@ def _draw_means(plot: Axes, means: pd.DataFrame, width: float) -> None:
 
 
 def _write_families(plot: Axes, capacities: pd.Series, width: float) -> None:
-    """Names over the panel, in ascending order of capacity and moved apart, each with a line to its place."""
+    """Write the families' names above the panel in order of capacity, moved apart, each with a line to its dot."""
     low, high = np.log(plot.get_xlim())
     places, names = ((np.log(capacities) - low) / (high - low)).to_numpy(), capacities.index
     gap, last = NAME / width, len(names) - 1

@@ -1,4 +1,4 @@
-"""Picture of how accurate stitches from noise are, by layer of the receiver."""
+"""Figure of the accuracy of stitches from noise, by layer of the receiver."""
 
 import pandas as pd
 from matplotlib import colormaps
@@ -14,6 +14,7 @@ from modelstitch.figures.canvas import (
     chance_of,
     draw_references,
     key_rows,
+    network_name,
     open_panel,
     own_accuracy,
     panel,
@@ -28,7 +29,7 @@ LEFT, TOP = 0.7, 0.86
 
 @plain()
 def draw(cells: pd.DataFrame, networks: pd.DataFrame, paper: Paper = NATURAL) -> Page:
-    """A panel for each receiver, a line for each sigma: solid for its classes, dashed for remapped ones.
+    """Draw a panel for each receiver and a line for each sigma: solid for its own classes, dashed for remapped ones.
 
     Args:
         cells: as `measures.clustered_noise` gives them, of all receivers.
@@ -60,16 +61,17 @@ def draw(cells: pd.DataFrame, networks: pd.DataFrame, paper: Paper = NATURAL) ->
             for column, style in (("accuracy", "-"), ("remapped_accuracy", "--")):
                 axes.plot(found.receiver_layer, found[column], style, color=colours[sigma], linewidth=1.4, marker=".")
         draw_references(axes, own_accuracy(networks, receiver), chance_of(networks))
-        _style(axes, receiver, first=place % across == 0)
+        name = network_name(receiver, networks.seed.nunique() > 1)
+        _style(axes, name, first=place % across == 0)
     return finish(page, paper)
 
 
-def _style(axes: Axes, receiver: str, first: bool) -> None:
+def _style(axes: Axes, title: str, first: bool) -> None:
     axes.set_ylim(0, 1.02)
     unit_axis(axes.yaxis)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     open_panel(axes, labelleft=first)
-    axes.set_title(receiver, size=LABEL, color=INK)
+    axes.set_title(title, size=LABEL, color=INK)
     axes.set_xlabel("receiver's layer", size=SMALL, color=SOFT)
     if first:
         axes.set_ylabel("test accuracy", size=SMALL, color=SOFT)

@@ -1,4 +1,4 @@
-"""Picture of the average pair: the mean matrix of all pairs of two recipes by relative depth, with the triangle."""
+"""Figure of the average pair: the mean matrix over all pairs of two recipes by relative depth, and its triangle."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -53,10 +53,10 @@ def draw(
     colormap: str,
     paper: Paper = NATURAL,
 ) -> Page:
-    """The average matrix of all pairs of two recipes on axes of relative depth, and the triangle's numbers.
+    """Draw the average matrix of all pairs of two recipes on axes of relative depth, with the triangle's numbers.
 
-    Each pair gives a point the accuracy of its cell nearest to it. Solid: the diagonal; dashed: the boundary of the
-    best slope, where it explains anything. On a narrow paper the numbers stand below the matrix.
+    Each point is the mean, over the pairs, of the nearest cell. The solid line is the diagonal; the dashed one is the
+    boundary whose slope explains most, drawn if it explains anything. On a narrow paper the numbers stand below.
 
     Raises:
         ModelstitchError: if a table lacks the pairs.
@@ -113,7 +113,7 @@ def draw_all(
     Args:
         cells, networks, triangles: the tables.
         folder, recipes, colormap, formats, paper: as for `matrices.draw_all_overviews`.
-        captions: of `depth`.
+        captions: the caption, as `depth`.
 
     Raises:
         ModelstitchError: if a table lacks the pairs, or a file can't be written.
@@ -127,7 +127,7 @@ def draw_all(
 
 
 def _draw_boundary(axes: Axes, left: float, top: float, size: float, slope: float, dashes: str | tuple) -> None:
-    """A line of this slope from the upper left corner of the average matrix, seen on dark and on light."""
+    """Draw a line of this slope from the upper left corner of the average matrix, visible on dark and light cells."""
     end = (left + size * min(1, 1 / slope), top + size * min(1, slope))
     for colour, width in (("white", 2.6), (INK, 1.1)):
         line = {"color": colour, "linewidth": width, "solid_capstyle": "butt", "dash_capstyle": "butt"}
@@ -135,12 +135,12 @@ def _draw_boundary(axes: Axes, left: float, top: float, size: float, slope: floa
 
 
 def _explains(numbers: pd.Series) -> bool:
-    """Whether there is a best slope, and more than nothing is explained by it."""
+    """Whether there is a best slope, and it explains something."""
     return not math.isnan(numbers.depth_slope) and numbers.depth_explained >= 0.005
 
 
 def _triangle_lines(numbers: pd.Series) -> list[tuple[str, str]]:
-    """The triangle's numbers, each in a line with what it is, its intervals below it."""
+    """One line for each of the triangle's numbers, in words, followed by lines for its intervals."""
     lines = []
     for text, name in (
         ("at or below the diagonal", "below"),

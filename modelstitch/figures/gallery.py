@@ -1,6 +1,6 @@
-"""Every kind of figure, drawn from small tables that are made up: to look at, to choose from, and to test.
+"""Every kind of figure, drawn from small invented tables: to look at, to choose from, and to test.
 
-The numbers have the form of a study's, and the paper's triangle; nothing was measured.
+The tables look like those of a study that shows the paper's triangle, but nothing in them was measured.
 
     python -m modelstitch.figures.gallery docs/gallery --width column
 """
@@ -51,7 +51,7 @@ CAPACITIES = {
     "linear": 4160,
     "convolution-3": 36928,
 }
-CONTROLS = ("random_sender", "random_receiver", "remapped", "deranged", "clustered_noise", "another_seed")
+CONTROLS = ("random sender", "calibrated sender", "remapped labels", "deranged images", "noise 1", "another seed")
 MEASURES = ("accuracy", "agreement", OVER_REMAPPED, *INDICES, "mahalanobis", "precision", "recall", "kappa_receiver")
 
 
@@ -65,7 +65,7 @@ def networks() -> pd.DataFrame:
 
 @cache
 def cells() -> pd.DataFrame:
-    """The cells table: the task, remapped labels and similarity, of trained networks and with untrained ones."""
+    """The cells table: three objectives between trained networks, and the task also with untrained ones."""
     ids = [NetworkId.parse(name) for name in networks().network]
     rows = []
     for objective, sender, receiver in itertools.product(("task", "remapped", "similarity"), ids, ids):
@@ -92,7 +92,7 @@ def cells() -> pd.DataFrame:
 
 
 def _accuracy(objective: str, recipes: tuple[str, str], i: float, j: float) -> float:
-    """Of a cell at these relative depths: the triangle; flatter untrained, high only into late layers if remapped."""
+    """Accuracy of a cell at these depths: a triangle, flatter if untrained; high only at the end if remapped."""
     if objective == "remapped":
         return 0.1 + 0.8 * max(0.0, j - 0.3) ** 2 * (1 - 0.6 * i)
     falls = 0.75 * max(0.0, j - i) + 0.06 * max(0.0, i - j)
@@ -121,7 +121,7 @@ def comparisons() -> pd.DataFrame:
 
 
 def capacities() -> pd.DataFrame:
-    """Accuracy by what a stitch can express, of one pair."""
+    """Accuracy by the capacity of a stitch, for one pair."""
     rows = [
         (objective, *PAIR, family, size, (0.3 if objective == "task" else 0.1) + rise * np.log(size / 60))
         for objective, rise in (("task", 0.08), ("remapped", 0.05))
@@ -143,7 +143,7 @@ def budgets() -> pd.DataFrame:
 
 
 def hacked() -> pd.DataFrame:
-    """What each cell's accuracy comes with."""
+    """The measures of hacking for each cell."""
     table = cells()
     table = table[table.objective == "task"].reset_index(drop=True)
     numbers = np.random.default_rng(1).random((len(table), 9))
@@ -171,7 +171,7 @@ def noises() -> pd.DataFrame:
 
 
 def ranks() -> pd.DataFrame:
-    """Accuracy of stitch and probe by the rank that is left of the sender's layer."""
+    """Accuracy of stitch and probe by the rank to which the sender's layer is reduced."""
     rows = [
         (*PAIR, layer, layer + layer // 3, rank, 0.9 * rank / (rank + 2), 0.92 * rank / (rank + 0.6))
         for layer, rank in itertools.product(range(5), (1, 2, 4, 8, 16))
@@ -220,7 +220,7 @@ def predicted() -> pd.DataFrame:
 
 
 def areas() -> pd.DataFrame:
-    """How well each measure tells each control from the real thing."""
+    """The table of verdicts: how well each measure tells each control from the real thing."""
     areas = np.random.default_rng(3).uniform(0.35, 1, (len(CONTROLS), len(MEASURES)))
     rows = [
         (measure, control, depth, area, "tells apart" if area > 0.6 else "the wrong way" if area < 0.4 else "does not")
@@ -228,11 +228,11 @@ def areas() -> pd.DataFrame:
         for depth in DEPTHS
     ]
     table = pd.DataFrame(rows, columns=["measure", "control", "depth", "matched_auc", "verdict"])
-    return table.assign(expected=np.where(table.control == "another_seed", ALIKE, "tells apart"))
+    return table.assign(expected=np.where(table.control == "another seed", ALIKE, "tells apart"))
 
 
 def generated() -> pd.DataFrame:
-    """What the images are like that stitches from each layer of one network into another's input make."""
+    """Measures of the images that stitches from each sender layer into the receiver's input generate."""
     recipes = {"sender_recipe": "trained", "receiver_recipe": "trained"}
     own = {"receiver_accuracy": 0.93, "sender_accuracy": 0.92, "images": 200}
     rows = [
@@ -245,7 +245,7 @@ def generated() -> pd.DataFrame:
 
 
 def write_images(path: Path | str, objective: str) -> Path:
-    """A file of images as `measures.generated_images` leaves it: stripes, and what is left of them by layer."""
+    """Write a file of images as `measures.generated_images` does: stripes, the noisier the deeper the layer."""
     across = np.linspace(0, 1, 32)
     waves = [np.sin(2 * np.pi * (k % 4 + 1) * (across[:, None] * (k % 3) + across * (1 + k % 2))) for k in range(10)]
     originals = np.stack([127.5 * (1 + np.stack([wave, wave.T, -wave])) for wave in waves])
@@ -293,7 +293,7 @@ KINDS: dict[str, Callable[..., Page]] = {
 
 
 def main() -> None:
-    """Draw every kind of figure into a folder, as `<kind>.png`, with its caption's beginning as `<kind>.txt`."""
+    """Draw every kind of figure into a folder, as `<kind>.png`, and write the start of its caption as `<kind>.txt`."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--colormap", default="viridis")

@@ -1,4 +1,4 @@
-"""Pictures of the images that stitches into the receiver's input make, and of what they are like by layer."""
+"""Figures of the images that stitches into the receiver's input generate, and of their quality by layer."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -62,11 +62,11 @@ POINTS = 101
 def draw_images(
     table: pd.DataFrame, images: Mapping[str, Path | str], sender: str, receiver: str, paper: Paper = NATURAL
 ) -> Page:
-    """The originals, and below them for each objective one row of generated images per sender layer, with its numbers.
+    """Draw the originals and, for each objective, a row of generated images per sender layer with its measures.
 
     Args:
         table: `tables/generated_images.csv`.
-        images: file of the generated images, by objective.
+        images: the file of generated images of each objective.
         sender, receiver: an ordered pair of the table.
         paper: what it is drawn for: a narrow one shows smaller images, and fewer of them.
 
@@ -114,7 +114,7 @@ def draw_images(
 
 
 def arranged_in_row(count: int, room: float, aspect: float) -> tuple[int, float]:
-    """How many images stand in a row, and how wide they are: as many as are not too small."""
+    """How many images to place in a row, and their width: as many as fit without being too small."""
     if math.isinf(room):
         return count, IMAGE * aspect
     shown = max(1, min(count, int(room // (LEAST * aspect + GAP))))
@@ -131,7 +131,7 @@ def _write_headings(axes: Axes, left: float, top: float) -> None:
 def _draw_row(
     axes: Axes, images: np.ndarray, left: float, top: float, across: float, high: float, failed: bool = False
 ) -> None:
-    """Images, uint8 (N, C, H, W), beside each other; those of a failed stitch hatched."""
+    """Draw images, uint8 (N, C, H, W), side by side; hatched squares in place of those of a failed stitch."""
     for place, image in enumerate(images):
         x = left + place * (across + GAP)
         if failed:
@@ -153,9 +153,9 @@ def _write_row(axes: Axes, layer: str, values: Mapping[str, float], left: float,
 
 @plain()
 def draw_metrics(table: pd.DataFrame, networks: pd.DataFrame, paper: Paper = NATURAL) -> Page:
-    """Accuracy, PSNR and SSIM of the generated images against the sender's layer: one column of panels per objective.
+    """Draw accuracy, PSNR and SSIM of the generated images by sender layer: one column of panels per objective.
 
-    A thin line is a pair, a thick one the mean over the pairs of two recipes, whose lines are straight between layers.
+    A thin line is one pair. A thick line is the mean over the pairs of two recipes, interpolated between layers.
 
     Args:
         table: `tables/generated_images.csv`.
@@ -212,7 +212,7 @@ def _panel(page: Axes, left: float, top: float, width: float, highest: float) ->
 
 
 def _draw_lines(axes: Axes, rows: pd.DataFrame, name: str, colour: str) -> None:
-    """One line per pair, and their mean; a layer without a result is left out."""
+    """Draw one line per pair, and their mean; a layer without a result is left out."""
     points = np.linspace(0, 1, POINTS)
     values = []
     for _, pair in rows.dropna(subset=name).groupby(["sender", "receiver"]):
@@ -232,7 +232,7 @@ def draw_all(
     paper: Paper = NATURAL,
     captions: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Draw the images of every pair, and what they are like by layer.
+    """Draw the generated images of every pair, and their measures by layer.
 
     The files are `<folder>/generated_images/<sender>/<receiver>.<format>` and `<folder>/generated_images.<format>`.
 
@@ -242,7 +242,7 @@ def draw_all(
         images: folder of the generated images, `<objective>/<sender>/<receiver>.h5`.
         folder: of the figures.
         formats, pairs, paper: as the study says.
-        captions: of `pair` and `metrics`.
+        captions: the captions, as `pair` and `metrics`.
 
     Raises:
         ModelstitchError: if a file can't be written.

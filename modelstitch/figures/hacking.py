@@ -1,4 +1,4 @@
-"""Picture of what each cell's accuracy comes with: a likely representation or none, and whose mistakes."""
+"""Figure of the measures of hacking: is a stitched representation a likely one, and whose mistakes does it make?"""
 
 import math
 from collections.abc import Mapping
@@ -45,7 +45,7 @@ DOT = {"marker": "o", "markersize": 5, "linestyle": "none", "markeredgewidth": 0
 
 @dataclass(frozen=True)
 class Panel:
-    """One measure: its column, over another one if named; the value of what is expected, if there is one."""
+    """One measure: its column, divided by another if `over` is given, and the expected value if there is one."""
 
     words: str
     column: str
@@ -70,7 +70,7 @@ PANELS = (
 
 @plain()
 def draw(cells: pd.DataFrame, objective: str, paper: Paper = NATURAL) -> Page:
-    """Accuracy against each of `PANELS`, one dot per cell, coloured by the recipes of sender and receiver.
+    """Draw accuracy against each of `PANELS`, one dot per cell, coloured by the recipes of sender and receiver.
 
     Raises:
         ModelstitchError: if the table lacks the objective.

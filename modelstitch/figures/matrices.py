@@ -1,4 +1,4 @@
-"""Pictures of many matrices: all pairs at a glance, and the controls beside the trained pairs.
+"""Figures of many matrices: all pairs at a glance, and the controls beside the trained pairs.
 
 Rows are the sender's layers and columns the receiver's, layer 0 at the top left as the paper prints them. A figure is
 laid out in inches on one pair of axes, so that cells keep their size and shape whatever the architectures.
@@ -76,7 +76,7 @@ SIDES = (("sender", "sender_layer"), ("receiver", "receiver_layer"))
 
 @dataclass(frozen=True)
 class _Side:
-    """Where the layers of some networks stand along one side of a grid, in inches, and how the networks are called."""
+    """Positions of the layers of some networks along one side of a grid, in inches, and the networks' names."""
 
     names: tuple[str, ...]
     accuracies: tuple[str, ...]
@@ -89,7 +89,7 @@ class _Side:
         return self.spans[-1][1]
 
     def shown(self) -> list[tuple[str, str, tuple[float, float]]]:
-        """Name, accuracy and edges of each network that has room for them: of all, or of every second, third, ..."""
+        """Name, accuracy and edges of all networks or, where there is less room, of every second, third, ... one."""
         every = math.ceil(LETTER * len(self.spans) / self.length)
         return list(zip(self.names, self.accuracies, self.spans, strict=True))[::every]
 
@@ -141,9 +141,9 @@ def draw_overview(
     colormap: str,
     paper: Paper = NATURAL,
 ) -> Page:
-    """The matrices of all pairs of two recipes, senders from top to bottom and receivers from left to right.
+    """Draw the matrices of all pairs of two recipes, senders from top to bottom and receivers from left to right.
 
-    Cells are as large as the study allows; where there is room they hold their accuracy.
+    Cells are as large as the number of layers allows, and show their accuracy where there is room.
 
     Raises:
         ModelstitchError: if a table lacks the pairs or one of their networks.
@@ -155,9 +155,9 @@ def draw_overview(
 def draw_controls(
     cells: pd.DataFrame, networks: pd.DataFrame, objective: str, colormap: str, paper: Paper = NATURAL
 ) -> Page:
-    """A panel for every combination of recipes, each with the matrices of all its pairs, on one colour scale.
+    """Draw a panel for every combination of recipes, with the matrices of all its pairs, on one colour scale.
 
-    Of the task also one for each of those with remapped labels.
+    The figure of the task also has panels for the combinations with remapped labels.
 
     Raises:
         ModelstitchError: if a table lacks the objective or one of the networks.
@@ -170,7 +170,7 @@ def draw_controls(
 
 @dataclass(frozen=True)
 class _Plan:
-    """How the panels of a figure are arranged: how many side by side, how large each is, and its room for headings."""
+    """The arrangement of a figure's panels: how many side by side, their size, and the room for headings."""
 
     across: int
     cell: float
@@ -197,14 +197,14 @@ class _Plan:
 def _draw_panels(
     cells: pd.DataFrame, networks: pd.DataFrame, colormap: str, room: float, largest: float, paper: Paper
 ) -> Page:
-    """A panel for each objective's combination of recipes: up to three in a row, more as a square."""
+    """Draw a panel for each combination of objective and recipes: up to three in one row, more of them as a square."""
     # `dict(...)` takes a groupby for a mapping, and fails.
     groups = cells.groupby(["objective", "sender_recipe", "receiver_recipe"], sort=False)
     panels = {key: panel for key, panel in groups}  # noqa: C416
     order = sorted(panels, key=lambda key: [is_control(key[0]), *map(RECIPES.index, key[1:])])
     names = [(_heading(key, cells.objective.iloc[0]), _summary(panels[key])) for key in order]
     plan = _plan([panels[key] for key in order], names, networks, room, largest, paper)
-    title = "All pairs" if len(order) == 1 else "Trained networks and controls"
+    title = f"All pairs, {' → '.join(order[0][1:])}" if len(order) == 1 else "Trained networks and controls"
     subtitle = f"{stitches_of(cells.objective.iloc[0])} · grey: the network's own accuracy"
     top, start = 0.86, MARGIN + plan.left
     bottom = top + plan.height
@@ -234,7 +234,7 @@ def _plan(
     largest: float,
     paper: Paper,
 ) -> _Plan:
-    """At its own size up to three in a row, of at most `room` each; on paper as large as can be, and not too high."""
+    """Arrange panels: up to three in a row at natural size, each at most `room` wide; as large as fits on a paper."""
     longest, least = (math.inf, 0.03) if math.isinf(paper.room) else (NAME, 0.01)
     small, large = ([_grid(panel, networks, cell, longest, least) for panel in panels] for cell in (0.01, LEGIBLE))
     layers = max(len(side.starts) for grid in small for side in (grid.rows, grid.columns))
@@ -262,7 +262,7 @@ def _plan(
 
 
 def _heading_lines(name: str, summary: str, room: float, beside: float) -> list[str]:
-    """A panel's heading in lines; where it is one, its summary has room beside it."""
+    """The lines of a panel's heading; the summary stands beside the name if both fit into one line."""
     if text_width(name, HEADING, "bold") + 0.15 + text_width(summary, SMALL) <= beside:
         return [name]
     return [*wrapped(name, HEADING, room, "bold"), summary]
@@ -289,14 +289,14 @@ def draw_all_overviews(
     paper: Paper = NATURAL,
     captions: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Draw `<folder>/overview_<objective>_<sender>_to_<receiver>.<format>` of each two recipes, and the controls.
+    """Draw `<folder>/overview_<objective>_<sender>_to_<receiver>.<format>` for each two recipes, and the controls.
 
     Args:
         cells, networks: the tables.
         folder: where the pictures go.
-        recipes: of each objective; `OVER_REMAPPED` may be one.
+        recipes: pairs of recipes by objective; `OVER_REMAPPED` may be one of the objectives.
         colormap, formats, paper: of the pictures.
-        captions: of `overview` and `controls`.
+        captions: the captions, as `overview` and `controls`.
 
     Raises:
         ModelstitchError: if a table lacks the objective, a pair or a network, or a file can't be written.
@@ -319,13 +319,13 @@ def _grid(cells: pd.DataFrame, networks: pd.DataFrame, cell: float, longest: flo
 
 
 def _side(cells: pd.DataFrame, networks: pd.DataFrame, role: str, cell: float, longest: float, least: float) -> _Side:
-    """Layers of a network touch; there is a gap between networks, and a wider one between architectures.
+    """Place layers along a side: those of a network touch, and gaps are wider between architectures than between seeds.
 
     Args:
         cells, networks, role: which networks.
-        cell: its size.
-        longest: letters of a name.
-        least: the smallest gap.
+        cell: size of a cell, in inches.
+        longest: the most letters of a name.
+        least: the smallest gap between networks, in inches.
     """
     order = [f"{role}_architecture", f"{role}_seed", f"{role}_layer"]
     layers = cells[[role, *order]].drop_duplicates().sort_values(order)
@@ -354,7 +354,7 @@ def _short(name: str, longest: float) -> str:
 
 
 def _heading(key: tuple[str, str, str], shown: str) -> str:
-    """Recipes of sender and receiver, and the objective where it isn't what the figure shows."""
+    """Recipes of sender and receiver, and the objective where it differs from the figure's."""
     objective, *recipes = key
     return " → ".join(recipes) + (f", {objective} labels" if objective != shown else "")
 
@@ -390,7 +390,7 @@ def _draw_cells(axes: Axes, grid: _Grid, left: float, top: float, colormap: str)
 
 
 def _draw_as_one(axes: Axes, grid: _Grid, left: float, top: float, colormap: str) -> None:
-    """The cells as one picture, whose points are those of the figure; a cell without a result is grey."""
+    """Draw the cells as one image with the figure's own pixels; a cell without a result is grey."""
     places = [
         side.layers.get_indexer(pd.MultiIndex.from_frame(grid.cells[list(keys)]))
         for side, keys in zip((grid.rows, grid.columns), SIDES, strict=True)
@@ -406,7 +406,7 @@ def _draw_as_one(axes: Axes, grid: _Grid, left: float, top: float, colormap: str
 
 
 def _points(side: _Side, cell: float) -> np.ndarray:
-    """Which layer each point of a side shows, the first after the last in a gap."""
+    """The index of the layer that each pixel along a side shows; in a gap, the number of layers."""
     middles = (np.arange(round(side.length * DPI)) + 0.5) / DPI
     found = np.searchsorted(side.starts, middles, side="right") - 1
     return np.where(middles < side.starts[found] + cell, found, len(side.starts))
@@ -421,7 +421,7 @@ def _write_layers(axes: Axes, grid: _Grid, left: float, top: float) -> None:
 
 
 def _write_networks(axes: Axes, grid: _Grid, left: float, top: float) -> None:
-    """Names and own accuracies of senders and receivers, as far as there is room, and which of them are which."""
+    """Write names and own accuracies of senders and receivers, as far as there is room, and label both sides."""
     name_style, own_style = {"size": LABEL, "color": INK}, {"size": SMALL, "color": FAINT}
     edge, ceiling = left - grid.ticks, top - grid.ticks
     for name, own, (start, end) in grid.rows.shown():

@@ -1,4 +1,4 @@
-"""Picture of one ordered pair: its matrix, each cell with its accuracy, and the names of the layers."""
+"""Figure of one ordered pair: its matrix, with the accuracy in each cell and the names of the layers."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -61,12 +61,12 @@ BESIDE = 0.62  # for what lies left of the layers' labels
 
 @dataclass(frozen=True)
 class Marks:
-    """How the cells of a matrix compare with one other each, bool (rows, columns).
+    """Which cells of a matrix are marked, as bool (rows, columns).
 
     Attributes:
-        undecided: no significant difference: a dot.
-        reference: those of the matrix that others are compared with: a ring.
-        words: what dot and, where there are any, ring mean.
+        undecided: cells without a significant difference from the one they are compared with, which get a dot.
+        reference: cells that others are compared with, which get a ring.
+        words: the meaning of the dot and, if there are any, of the ring.
     """
 
     undecided: np.ndarray
@@ -75,7 +75,7 @@ class Marks:
 
 
 def draw_record(record: PairRecord, colormap: str, paper: Paper = NATURAL) -> Page:
-    """The picture of a record, whatever its networks are called."""
+    """Draw the matrix of a record, whose networks may have any names."""
     about = record.attributes
     rows, columns = record.columns[0].sender_layers, [column.receiver_layer for column in record.columns]
     values = np.stack([column.test_accuracy for column in record.columns], axis=1)
@@ -104,7 +104,7 @@ def draw_pair(
     comparisons: pd.DataFrame | None = None,
     paper: Paper = NATURAL,
 ) -> Page:
-    """The matrix of one ordered pair of a study, with marks where there are comparisons of the pair.
+    """Draw the matrix of one ordered pair of a study, with marks if the pair's cells were compared.
 
     Raises:
         ModelstitchError: if a table lacks the pair or one of its networks.
@@ -128,7 +128,7 @@ def draw_all(
 ) -> None:
     """Draw every pair of the table into `<folder>/<objective>/<sender>/<receiver>.<format>`, and its excess.
 
-    That is the task's accuracies less those on remapped labels, `OVER_REMAPPED` its objective.
+    The excess, with the objective `OVER_REMAPPED`, is the task's accuracies less those on remapped labels.
 
     Raises:
         ModelstitchError: if a network is missing from its table, or a file can't be written.
@@ -141,14 +141,14 @@ def draw_all(
 
 
 def _compared(objective: str) -> str:
-    """The objective whose cells are compared where a matrix of this one is drawn."""
+    """The objective whose comparisons mark the matrix of this objective."""
     return "task" if objective == OVER_REMAPPED else objective
 
 
 def _marks(
     comparisons: pd.DataFrame | None, objective: str, rows: Sequence[int], columns: Sequence[int]
 ) -> Marks | None:
-    """The marks of one pair's matrix of these layers, by its comparisons; None where there are none."""
+    """The marks of one pair's matrix with these layers, from its comparisons; None if it has none."""
     if comparisons is None:
         return None
     over_remapped = objective == OVER_REMAPPED
@@ -209,16 +209,16 @@ def draw(
     marks: Marks | None = None,
     paper: Paper = NATURAL,
 ) -> Page:
-    """A matrix of accuracies (rows, columns), NaN where there is no result, with its labels.
+    """Draw a matrix of accuracies (rows, columns) with its labels; NaN where there is no result.
 
     Args:
-        values, diverged: of the cells.
-        rows, columns: names of the sender's and the receiver's layers by index, short ones.
-        title, subtitle: above it.
-        colormap: of the accuracies, from 0 to 1.
-        scale: of the colours: `chance` and `words` of `draw_bar`.
-        marks: of cells, and what they mean.
-        paper: what it is drawn for; numbers are in the cells where they are legible there.
+        values, diverged: accuracy of each cell, and whether it diverged.
+        rows, columns: short names of the sender's and the receiver's layers, by index.
+        title, subtitle: written above it.
+        colormap: colours of accuracies from 0 to 1.
+        scale: arguments `chance` and `words` of `draw_bar`.
+        marks: cells to mark, and the meaning of the marks.
+        paper: what it is drawn for; cells show numbers where these are legible.
     """
     row_labels = [f"{name}  {layer}".strip() for layer, name in rows.items()]
     column_labels = [f"{layer}  {name}".strip() for layer, name in columns.items()]
@@ -280,7 +280,7 @@ def _draw_marks(
 
 
 def _key_rows(marks: Marks, room: float) -> list[list[tuple[str, bool]]]:
-    """What the marks mean, and whether each is filled: in one row where there is room, else in one each."""
+    """Rows of the key: each mark's meaning and whether it is filled; all in one row if there is room."""
     entries = list(zip(marks.words, (True, False), strict=False))
     return [entries] if _key_width(entries) <= room else [[entry] for entry in entries]
 

@@ -1,6 +1,6 @@
 """One colour for one thing, in every figure: Okabe and Ito's, which colour-blind readers tell apart.
 
-Depth, sigma and accuracy are numbers: they have the study's colour map.
+Depth, sigma and accuracy are numbers, and take the study's colour map instead.
 """
 
 BLUE, ORANGE, SKY, VERMILLION, GREEN, PURPLE = "#0072b2", "#e69f00", "#56b4e9", "#d55e00", "#009e73", "#cc79a7"

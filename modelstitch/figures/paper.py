@@ -1,7 +1,7 @@
-"""What a figure is printed on: its own size, or exactly one or two columns of a paper; with a title or without one.
+"""The size of a figure: its natural size, or exactly one or two columns of a paper; with a title or without one.
 
-A figure is laid out in inches at its own size, in letters of 8 points and more. For a paper it is laid out to fit
-`Paper.room`, and `finish` shrinks it to the column: no letter is smaller than 6 points then.
+A figure is laid out in inches with letters of at least 8 points. For a paper it is laid out to fit `Paper.room`, and
+`finish` then shrinks it to the column, which leaves letters of at least 6 points.
 """
 
 import io
@@ -42,7 +42,7 @@ class Paper:
 
     Attributes:
         width: one of `WIDTHS`.
-        titles: False where a caption follows: `caption_of` holds title and subtitle.
+        titles: False leaves the title out, for a figure with a caption: `caption_of` holds title and subtitle.
 
     Raises:
         ModelstitchError: if there is no such width.
@@ -57,7 +57,7 @@ class Paper:
 
     @property
     def room(self) -> float:
-        """Width that a figure may be laid out in, with its margins, in inches; infinite at its own size."""
+        """Width for the layout of a figure with its margins, in inches; infinite at natural size."""
         inches = WIDTHS[self.width]
         return math.inf if inches is None else inches / SHRINK + 2 * (MARGIN - EDGE)
 
@@ -66,11 +66,11 @@ NATURAL = Paper()
 
 
 class Page(Figure):
-    """A figure that knows its caption, shows in a notebook whatever is imported there, and is written without a date.
+    """A figure that knows its caption, shows itself in any notebook, and is written without a date.
 
     Attributes:
         words: title and subtitle.
-        shrunk: whether it is of a paper's width.
+        shrunk: whether it was shrunk to the width of a paper's column.
     """
 
     words: tuple[str, str] = ("", "")
@@ -87,20 +87,20 @@ class Page(Figure):
 
 
 def plain() -> AbstractContextManager[None]:
-    """Draw in the block by matplotlib's own settings, whatever the user's matplotlibrc says."""
+    """A context in which matplotlib draws with its default settings, whatever the user's matplotlibrc says."""
     settings = {name: matplotlib.rcParamsDefault[name] for name in matplotlib.rcParams if name not in OF_PROGRAMS}
     return matplotlib.rc_context(settings)
 
 
 def write_title(axes: Axes, title: str, subtitle: str) -> None:
-    """Above what is drawn from 0.86 inches on; `finish` breaks it into lines, or takes it away."""
+    """Write title and subtitle into the first 0.86 inches; `finish` breaks them into lines, or removes them."""
     axes.figure.words = (title, subtitle)
     axes.text(MARGIN, MARGIN + 0.18, title, size=TITLE, color=INK, weight="bold", va="baseline")
     axes.text(MARGIN, MARGIN + 0.42, subtitle, size=LABEL, color=SOFT, va="baseline")
 
 
 def finish(page: Axes, paper: Paper) -> Page:
-    """The figure of a canvas, as the paper asks for it: of its exact width, and with a title that fits or none."""
+    """The finished figure of a canvas: exactly as wide as the paper asks, with a title that fits or without one."""
     figure = page.figure
     width, height = figure.get_size_inches()
     left, right, top = 0.0, width, 0.0
@@ -132,7 +132,7 @@ def _find(page: Axes, words: str) -> Text:
 
 
 def _break(text: Text, left: float, room: float) -> int:
-    """Break a text into lines that fit, its last one staying where it is; how many."""
+    """Break a text into lines that fit, leaving the last one in place; return the number of lines."""
     # Small letters are drawn up to a hundredth wider than they are.
     lines = wrapped(text.get_text(), text.get_fontsize(), 0.98 * room, text.get_fontweight())
     text.set(text="\n".join(lines), x=left, linespacing=1.15)
@@ -140,7 +140,7 @@ def _break(text: Text, left: float, room: float) -> int:
 
 
 def _reframe(page: Axes, left: float, right: float, top: float, bottom: float) -> None:
-    """Show another part of the canvas: what lies between these edges, in inches."""
+    """Crop or extend the canvas to these edges, in inches."""
     figure = page.figure
     (width, height), wide, high = figure.get_size_inches(), right - left, bottom - top
     for panel in figure.axes:
@@ -165,12 +165,12 @@ def _shrink(figure: Page, scale: float) -> None:
 def save(figure: Page, paths: Iterable[Path | str], caption: str = "") -> None:
     """Write a figure to each path, in the format of its suffix: png, pdf, svg, or txt for its caption.
 
-    No date: equal pictures, equal bytes.
+    Files hold no date, so that equal figures give equal bytes.
 
     Args:
-        figure: as `finish` gives it.
-        paths: where it goes.
-        caption: what the figure shows, beside its title and subtitle.
+        figure: as `finish` returns it.
+        paths: files to write.
+        caption: a description of what the figure shows, to follow title and subtitle.
 
     Raises:
         ModelstitchError: if a file can't be written.
@@ -186,7 +186,7 @@ def save(figure: Page, paths: Iterable[Path | str], caption: str = "") -> None:
 
 
 def caption_of(figure: Page, caption: str) -> str:
-    """Title and subtitle as two sentences, and what the figure shows."""
+    """The whole caption: title and subtitle as two sentences, then the description."""
     title, subtitle = figure.words
     sentence = subtitle.replace(" · ", "; ")
     return " ".join(filter(None, (f"{title}.", f"{sentence[:1].upper()}{sentence[1:]}.", caption)))
@@ -198,7 +198,7 @@ def text_width(text: str, size: float, weight: str = "normal") -> float:
 
 
 def wrapped(text: str, size: float, room: float, weight: str = "normal") -> list[str]:
-    """The lines of a text that are at most `room` inches wide, as far as its words are."""
+    """A text in lines of at most `room` inches; a longer word has a line of its own."""
     lines = [""]
     for word in text.split(" "):
         longer = f"{lines[-1]} {word}".strip()

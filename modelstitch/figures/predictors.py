@@ -1,4 +1,4 @@
-"""Picture of what predicts the accuracy of a cell: of each predictor alone, and what is lost without it."""
+"""Figure of what predicts the accuracy of a cell: each predictor alone, and the loss without it."""
 
 import numpy as np
 import pandas as pd
@@ -43,9 +43,9 @@ KEY = {model: {"color": ROLES[model], "linewidth": 3} for model in MODELS} | {
 
 @plain()
 def draw(table: pd.DataFrame, paper: Paper = NATURAL) -> Page:
-    """A panel for each two recipes (down) and outcome (across), one line per predictor.
+    """Draw a panel for each two recipes (down) and outcome (across), with one line per predictor.
 
-    An empty table gives an empty picture.
+    An empty table gives an empty figure.
     """
     outcomes = [name for name in OUTCOMES if (table.outcome == name).any()]
     recipes = list(dict.fromkeys(zip(table.sender_recipe, table.receiver_recipe, strict=True)))

@@ -1,4 +1,4 @@
-"""Picture of how accuracy falls with the rank of the sender's representations, beside a probe's."""
+"""Figure of accuracy by the rank of the sender's representations, for a stitch and for a linear probe."""
 
 import pandas as pd
 
@@ -42,10 +42,10 @@ LINES = {"accuracy": ("stitch", ROLES["task"]), "probe_accuracy": ("linear probe
 
 @plain()
 def draw(cells: pd.DataFrame, networks: pd.DataFrame, paper: Paper = NATURAL) -> Page:
-    """A row of panels for each pair, one for each sender layer: both accuracies by rank.
+    """Draw a row of panels per pair, one panel per sender layer: accuracies of stitch and probe by rank.
 
     Args:
-        cells: as `measures.rank_sensitivity` gives them, of all pairs.
+        cells: what `measures.rank_sensitivity` returns, for all pairs.
         networks: the networks table.
         paper: what it is drawn for.
 

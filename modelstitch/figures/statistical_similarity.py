@@ -1,4 +1,4 @@
-"""Picture of what the statistical similarity of two layers says of the accuracy of the stitch between them."""
+"""Figure of statistical similarity of two layers against the accuracy of the stitch between them."""
 
 import numpy as np
 import pandas as pd
@@ -31,12 +31,12 @@ BAR = 1.6
 def draw(
     similarities: pd.DataFrame, cells: pd.DataFrame, objective: str, colormap: str, paper: Paper = NATURAL
 ) -> Page:
-    """Accuracy against each calibrated index, one dot per cell, one row of panels for each two recipes.
+    """Draw accuracy against each calibrated index: one dot per cell, one row of panels for each two recipes.
 
     Args:
-        similarities: as `measures.statistical_similarity` gives them.
+        similarities: what `measures.statistical_similarity` returns.
         cells: the cells table.
-        objective: whose accuracies are shown.
+        objective: the objective whose accuracies are shown.
         colormap: colours of the receiver's relative depth.
         paper: what it is drawn for.
 
@@ -72,7 +72,7 @@ def draw(
 
 
 def _draw_bar(page: Axes, left: float, top: float, colormap: str) -> None:
-    """The colours of relative depth."""
+    """Draw the colour scale of relative depth."""
     extent = (left, left + BAR, top + BAR_HEIGHT, top)
     page.imshow(np.linspace(0, 1, 256)[None], cmap=colormap, extent=extent, aspect="auto", vmin=0, vmax=1)
     style = {"size": SMALL, "color": SOFT, "va": "top"}

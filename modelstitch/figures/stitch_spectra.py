@@ -1,4 +1,4 @@
-"""Picture of what stitches learned by the depth of the layers that they join: a matrix for each number."""
+"""Figure of what stitches learned, by the depth of the two layers: a matrix for each measure."""
 
 from dataclasses import dataclass
 
@@ -41,7 +41,7 @@ LEFT, TOP, HEAD, ABOVE, BELOW = 0.62, 0.8, 0.2, 0.35, 0.42
 
 @dataclass(frozen=True)
 class Panel:
-    """One number from 0 to 1: its column, over another one if named."""
+    """A measure from 0 to 1: its column, divided by another if `over` is given."""
 
     words: str
     column: str
@@ -60,9 +60,9 @@ PANELS = (
 
 @plain()
 def draw(cells: pd.DataFrame, objective: str, colormap: str, paper: Paper = NATURAL) -> Page:
-    """For each two recipes a row of matrices on axes of relative depth, one per number, the mean over their pairs.
+    """Draw for each two recipes a row of matrices, one per measure: means over their pairs by relative depth.
 
-    Each pair gives a point the number of its cell nearest to it. A number that the objective doesn't have is left out.
+    Each point is the mean, over the pairs, of the nearest cell. A measure that the objective lacks is left out.
 
     Raises:
         ModelstitchError: if the table lacks the objective.
@@ -101,14 +101,14 @@ def _order(pair: tuple[str, str]) -> list[int]:
 
 
 def _draw_matrix(axes: Axes, left: float, top: float, size: float, cells: pd.DataFrame, colormap: str) -> bool:
-    """The average of the pairs' `shown`; whether any point of it has no result."""
+    """Draw the average over pairs of the column `shown`; return whether any point of it has no result."""
     values = average(cells, POINTS, "shown")
     draw_matrix(axes, values, left, top, size, size, colormap)
     return bool(np.isnan(values).any())
 
 
 def _write_depths(axes: Axes, top: float, size: float) -> None:
-    """Of the first and last layer, beside the first matrix of a row."""
+    """Write the relative depths beside the first matrix of a row."""
     style = {"size": SMALL, "color": SOFT}
     for depth in (0, 0.5, 1):
         axes.text(LEFT - 0.06, top + depth * size, tick(depth), ha="right", va="center_baseline", **style)

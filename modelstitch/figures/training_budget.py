@@ -1,4 +1,4 @@
-"""Picture of the matrices of some pairs as the training of their stitches grows, from two starts."""
+"""Figure of some pairs' matrices as their stitches are trained for more epochs, from two starts."""
 
 from typing import Any
 
@@ -57,10 +57,10 @@ SIDES = {"below": ("-", "at or below the diagonal"), "above": ("--", "above it")
 def draw(
     cells: pd.DataFrame, summary: pd.DataFrame, networks: pd.DataFrame, colormap: str, paper: Paper = NATURAL
 ) -> Page:
-    """For each objective and pair a row of matrices per start, by epochs, and the triangle's two means by epochs.
+    """Draw for each objective and pair a row of matrices per start, by epochs, and curves of the triangle's two means.
 
     Args:
-        cells, summary: as `measures.training_budget` gives them.
+        cells, summary: the tables of `measures.training_budget`.
         networks: the networks table.
         colormap: of the accuracies.
         paper: what it is drawn for: where it is too narrow for them, the curves stand below the matrices.
@@ -148,7 +148,7 @@ def _draw_matrix(axes: Axes, left: float, top: float, cells: pd.DataFrame, cell:
 
 
 def _draw_curves(axes: Axes, left: float, top: float, width: float, summary: pd.DataFrame) -> None:
-    """Mean accuracy at or below the diagonal and above it, by epochs, one colour per start."""
+    """Draw the mean accuracies at or below the diagonal and above it by epochs, one colour per start."""
     plot = panel(axes, left, top, width, HEIGHT)
     for start, rows in summary.groupby("start"):
         rows = rows.sort_values("epochs")
@@ -171,7 +171,7 @@ def _write_curves(axes: Axes, left: float, top: float, summary: pd.DataFrame) ->
 
 
 def _key(summary: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """What the curves are, with the difference of the two sides at the first and at the last budget."""
+    """The key of the curves, with the difference of the two sides after the fewest and after the most epochs."""
     key = {words: {"color": SOFT, "linestyle": dashes, "linewidth": 1.4} for dashes, words in SIDES.values()}
     for start, rows in summary.groupby("start"):
         rows = rows.sort_values("epochs")

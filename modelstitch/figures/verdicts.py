@@ -1,4 +1,4 @@
-"""Picture of the verdicts: how well each measure tells each control from the real thing."""
+"""Figure of the verdicts: how well each measure tells each control from the real thing."""
 
 from collections.abc import Mapping
 from itertools import product
@@ -24,6 +24,7 @@ from modelstitch.figures.paper import (
     text_width,
     write_title,
 )
+from modelstitch.figures.words import measure_words
 
 CELL, LEAST, HEIGHT = 0.46, 0.38, 0.27  # inches: of a cell, and of one that holds its number
 MAP = "PuOr"  # white where a measure tells nothing
@@ -31,9 +32,9 @@ MAP = "PuOr"  # white where a measure tells nothing
 
 @plain()
 def draw(verdicts: pd.DataFrame, paper: Paper = NATURAL) -> Page:
-    """A row for each control and a column for each measure, of cells of the same layers, over all depths.
+    """Draw the area under the ROC curve by control (rows) and measure (columns), over cells of the same layers.
 
-    A number in brackets tells nothing apart; the name of a control that nothing should tell apart is in brackets too.
+    A number is in brackets if its interval includes 0.5. A control is in brackets if no measure should tell it apart.
 
     Args:
         verdicts: the table, in the order in which rows and columns are shown.
@@ -41,7 +42,7 @@ def draw(verdicts: pd.DataFrame, paper: Paper = NATURAL) -> Page:
     """
     shown = verdicts[verdicts.depth == "all"].set_index(["control", "measure"])
     controls, measures = (list(dict.fromkeys(shown.index.get_level_values(name))) for name in shown.index.names)
-    names = {measure: measure.replace("_", " ") for measure in measures}
+    names = {measure: measure_words(measure) for measure in measures}
     alike = set(shown[shown.expected == ALIKE].index.get_level_values("control"))
     labels = {"control": {one: f"({one})" if one in alike else one for one in controls}, "measure": names}
     down, across = labels["control"], labels["measure"]

@@ -1,8 +1,8 @@
-"""Accuracy by what a stitch can express: how much capacity does a cell take to be hackable?
+"""Accuracy by the capacity of a stitch: how much can a stitch express before it can hack the receiver?
 
-A stitch that can express little shows how alike two representations are already; one that can express much may make
-what the suffix needs of anything. Accuracy on remapped labels tells the two apart: where it rises with capacity, so
-does what of the task's accuracy is no evidence of similarity.
+A stitch of little capacity shows how similar two representations are already; one of large capacity may turn anything
+into what the suffix needs. Accuracy on remapped labels tells the two apart: as far as it rises with capacity, the
+task's accuracy is no evidence of similarity.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,14 +35,15 @@ COLUMNS = {
 def cells(
     paths: Sequence[Path | str], evidence: Evidence, settings: Mapping[str, Mapping[str, Any]] | None = None
 ) -> pd.DataFrame:
-    """One row per cell of each record: `COLUMNS`, the accuracy NaN without a result.
+    """One row per cell of each record, with `COLUMNS`; the accuracy is NaN for a cell without a result.
 
-    `capacity` is the dimension of what a stitch can express, at most its number of weights: another basis between the
-    factors of a map of low rank changes nothing, and a rotation of n channels has n (n - 1) / 2 angles.
+    `capacity` is the dimension of the set of maps that a stitch can express, at most its number of weights. It is
+    smaller for a map of low rank, where another basis between the factors changes nothing, and for a rotation of n
+    channels, which has n (n - 1) / 2 angles.
 
     Args:
         paths: `<objective>/<family>/<sender>/<receiver>.h5`.
-        evidence: what the records are held against.
+        evidence: the data set and study that the records are checked against.
         settings: by which the stitches of each family are trained, by its label; None where they are not known.
 
     Raises:

@@ -1,7 +1,7 @@
-"""A sender that is noise, one cluster per class, stitched into a receiver: a control that no network stands behind.
+"""A sender of noise, one cluster per class, stitched into a receiver: a control without a sender network.
 
-Smith et al. (ICML 2025) stitched such noise into every cut of six receivers for accuracies of 0.96 to 1.00: what the
-sender gives has nothing to do with what the receiver expects, but its clusters are told apart with ease. A measure of
+Smith et al. (ICML 2025) stitched such noise into every cut of six receivers, and reached accuracies of 0.96 to 1.00.
+The noise has nothing to do with what the receiver expects, but its clusters are easy to tell apart. A measure of
 similarity that rates it as high as a network's representation is refuted. Theirs: a stitch of batch norm, 1 x 1
 convolution and batch norm; 6,000 training and 1,000 test images per class; SGD (learning rate 0.0001, momentum 0.9,
 weight decay 0.01, batch 128), 4 epochs. Here: a linear stitch without batch norm, the rest as the study's section says.
@@ -46,17 +46,17 @@ COLUMNS = (
 
 
 class NoiseSender:
-    """Stands in for a frozen sender: of an image it sees the class alone, and gives that class's tensor with noise.
+    """Replaces a frozen sender: it sees only the class of an image, and returns that class's tensor with noise.
 
-    Every layer has one tensor per class, drawn from the uniform distribution over 0 .. 1. What it gives is this, plus
-    sigma times standard normal noise, drawn anew each time, clipped to 0 .. 1.
+    Every layer has one tensor per class, drawn from the uniform distribution over 0 .. 1. Each time, sigma times
+    standard normal noise is added to it, and the sum is clipped to 0 .. 1.
 
     Args:
-        shapes: of its layers, which are numbered from 0.
-        sigmas: of each layer's noise.
-        classes: how many.
-        dtype, device: of what it gives.
-        seed: of tensors and noise.
+        shapes: shapes of its layers, which are numbered from 0.
+        sigmas: sigma of each layer's noise.
+        classes: number of classes.
+        dtype, device: type and device of the representations.
+        seed: seed of the tensors and of the noise.
     """
 
     def __init__(
@@ -76,9 +76,9 @@ class NoiseSender:
         }
 
     def representations(self, images: Tensor, last: int | None = None) -> dict[int, Tensor]:
-        """Of images (N, 1, 1, 1) that hold their class: (N, *shape) by layer, up to `last`, by default all.
+        """Representations (N, *shape) by layer, up to `last` (by default all), for images (N, 1, 1, 1) of their class.
 
-        Drawn on the CPU, so that each device sees the same.
+        They are drawn on the CPU, so that each device sees the same noise.
         """
         classes = images.flatten().long().cpu()
         given = {}
@@ -102,19 +102,19 @@ def measure(
 ) -> pd.DataFrame:
     """Stitch noise into each layer of a receiver, for its classes and for remapped ones: one row per layer and sigma.
 
-    The stitches start at random and are trained by SGD, as by the protocol `paper`. No class's tensor is nearer to what
-    the receiver makes of that class than another's, so `excess_over_remapped` is expected to be 0.
+    The stitches start at random and are trained by SGD, as in the protocol `paper`. The tensor of a class is no nearer
+    to the receiver's representation of that class than any other tensor, so `excess_over_remapped` is expected to be 0.
 
     Args:
         network: the receiver.
-        dataset: whose classes the receiver tells.
-        settings: of the noise and of the training.
-        study_seed: of the study.
-        precision: of the receiver, as a study names it.
+        dataset: the data set, whose classes the receiver knows.
+        settings: settings of the noise and of the training.
+        study_seed: seed of the study.
+        precision: precision of the receiver, as a study names it.
         device: where it runs.
 
     Returns:
-        `COLUMNS`. `accuracy` and `remapped_accuracy` are NaN where a training left the finite numbers.
+        `COLUMNS`. `accuracy` and `remapped_accuracy` are NaN where a training diverged.
 
     Raises:
         ModelstitchError: if the data has one class, there are fewer training images than one batch, or the device has
@@ -163,13 +163,13 @@ def measure(
 
 
 def of_every_class(classes: int, images: int) -> Split:
-    """So many images of each class that hold nothing but its number: float32 (N, 1, 1, 1)."""
+    """A number of images per class that hold nothing but the class's number: float32 (N, 1, 1, 1)."""
     labels = np.repeat(np.arange(classes), images)
     return Split(labels.astype(np.float32).reshape(-1, 1, 1, 1), labels)
 
 
 def training(settings: ClusteredNoise) -> PaperStitches:
-    """How the stitches are trained: from a random start, by SGD, on noise as it is."""
+    """Settings of the stitches' training: a random start, SGD, and no augmentation."""
     return PaperStitches(
         protocol="paper",
         epochs=settings.epochs,

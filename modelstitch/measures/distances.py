@@ -54,16 +54,16 @@ def measure_pair(
 ) -> pd.DataFrame:
     """Distances of every cell over the whole test set, one row per cell, with `COLUMNS`.
 
-    A distance is a mean over images, channels and places. `variance` is that of the expected representation about the
-    mean of each channel: a stitch that gives nothing but its bias can have that much error. A cosine is the mean over
-    images of that between two whole representations.
+    A distance is a mean over images, channels and places. `variance` is the variance of the expected representation
+    about the mean of each channel, which is the error of the best constant stitch. A cosine is taken between two whole
+    representations, and averaged over images.
 
     Args:
         sender, receiver: the networks.
-        dataset: whose test images are counted.
+        dataset: the data set, whose test images are used.
         vanilla, similar: the pair's stitches for `task` and for `similarity`, by cell.
-        precision: that of the stitches for `task`, as a study names it.
-        device: where it is computed.
+        precision: precision of the stitches for `task`, as a study names it.
+        device: device of the computation.
 
     Raises:
         ModelstitchError: if the device has too little memory.
@@ -131,9 +131,9 @@ def sums_between(expected: Tensor, vanilla: Tensor, similar: Tensor) -> Tensor:
 def summarise(distances: pd.DataFrame) -> pd.DataFrame:
     """The paper's two tables: min, mean, max and standard deviation over cells, of each distance.
 
-    One row for each of the cells that count (`corresponding` layers, or all), sender's and receiver's recipe, and
-    distance, plain, over the expected representation's variance, and as a cosine. `published.beside_summary` has the
-    paper's numbers.
+    There is one row for each choice of cells (`corresponding` layers, or all), two recipes, and distance: plain,
+    divided by the variance of the expected representation, and as a cosine. `published.beside_summary` adds the paper's
+    numbers.
     """
     recipes = {
         f"{role}_recipe": [NetworkId.parse(name).recipe for name in distances[role]] for role in ("sender", "receiver")

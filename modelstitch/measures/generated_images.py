@@ -1,9 +1,9 @@
-"""Images from stitches into the receiver's input: what a sender's layer still holds of an image, or makes of it.
+"""Images from stitches into the receiver's input: what a sender's layer still holds of an image.
 
-A stitch to layer -1 gives an image of every representation: trained for `similarity` it reconstructs the original, by
-the best linear map there is (the linear case of arXiv 1506.02753), trained for `task` it paints what the whole receiver
-classifies as it should. The engine feeds the receiver whatever numbers the stitch gives; here they become images first,
-of 256 values per channel, as a file would hold them.
+A stitch to layer -1 turns every representation into an image. Trained for `similarity`, it reconstructs the original by
+the best linear map (the linear case of arXiv 1506.02753). Trained for `task`, it makes images that the whole receiver
+classifies correctly. The engine passes the stitch's output to the receiver as it is; here it becomes an image first,
+with 256 values per channel, as in a file.
 """
 
 from collections.abc import Mapping
@@ -62,21 +62,21 @@ def measure_pair(
     precision: str = "float32",
     device: str = "cpu",
 ) -> tuple[pd.DataFrame, Shown]:
-    """How near generated images are to the originals, and what both networks read in them, one row per sender layer.
+    """How close generated images are to the originals, and how both networks classify them: one row per sender layer.
 
     Args:
         sender, receiver: the networks.
-        dataset: whose test images are given to the sender, all of them.
-        stitches: the pair's, into the receiver's input, by cell.
-        record: of these stitches.
-        images: PSNR and SSIM are means over the first so many test images.
-        shown: how many generated images are returned, by `choose`.
-        precision: that of the stitches, as a study names it.
-        device: where it is computed.
+        dataset: the data set; the sender sees all its test images.
+        stitches: the pair's stitches into the receiver's input, by cell.
+        record: the record of these stitches.
+        images: number of test images, the first ones, over which PSNR and SSIM are averaged.
+        shown: number of generated images to return, chosen by `choose`.
+        precision: precision of the stitches, as a study names it.
+        device: device of the computation.
 
     Returns:
-        A table with `COLUMNS`, NaN where a stitch diverged; and the images for the figures. An original is what the
-        receiver is given, before it normalises it.
+        A table with `COLUMNS`, NaN where a stitch diverged; and the images for the figures. An original is the
+        receiver's input before its normalisation.
 
     Raises:
         ModelstitchError: if the device has too little memory.
@@ -129,7 +129,7 @@ def measure_pair(
 
 
 def classes_of(network: FrozenNetwork, images: Tensor) -> Tensor:
-    """What a network takes images (N, C, H, W) of 0 to 1 for, (N,); colours become grey where it knows no others."""
+    """Classes (N,) that a network predicts for images (N, C, H, W) from 0 to 1, in grey if it takes one channel."""
     channels = network.shapes[INPUT].channels
     if channels == 1 < images.shape[1]:
         images = images.mean(dim=1, keepdim=True)
@@ -137,12 +137,12 @@ def classes_of(network: FrozenNetwork, images: Tensor) -> Tensor:
 
 
 def as_bytes(pixels: Tensor) -> Tensor:
-    """What an image file would hold of pixels on a scale of 0 to 255: clipped and rounded, uint8."""
+    """Pixels on a scale of 0 to 255, clipped and rounded to uint8 as in an image file."""
     return pixels.nan_to_num().clamp(0, 255).round().to(torch.uint8)
 
 
 def compare(originals: np.ndarray, generated: np.ndarray) -> np.ndarray:
-    """Sums over images, uint8 (N, C, H, W), of PSNR (dB) and SSIM.
+    """PSNR (dB) and SSIM between images, uint8 (N, C, H, W), summed over the images.
 
     PSNR is infinite where an image is reproduced exactly; SSIM is NaN for images smaller than its window.
     """

@@ -1,8 +1,8 @@
 """Does a stitch preserve the receiver's expected representation, or hack the receiver?
 
-Accuracy alone can't tell (arXiv 2303.11277): a suffix may be right on maps that no image would give. So each cell is
-asked how likely its representations are among the expected ones, what the suffix makes of their error, and whose
-mistakes the stitched network makes.
+Accuracy alone can't tell (arXiv 2303.11277): a suffix may classify correctly representations that no image would give.
+So three things are measured for each cell: how likely its representations are among the expected ones, how the suffix
+reacts to their error, and whose mistakes the stitched network makes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -72,13 +72,13 @@ class Measured(NamedTuple):
 
 
 class Reference:
-    """The distribution of a receiver layer's expected representations, as far as some training images show it.
+    """The distribution of a receiver layer's expected representations, estimated from some training images.
 
-    Distances are taken along the principal axes, each in units of its standard deviation, of a covariance that is
-    shrunk as Ledoit and Wolf (2004) do.
+    Distances are Mahalanobis distances: along the principal axes of the covariance, in units of each axis's standard
+    deviation. The covariance is estimated with shrinkage (Ledoit and Wolf 2004).
 
     Args:
-        features: of the images' expected representations, (N, D).
+        features: features of the images' expected representations, (N, D).
         labels: the images' classes (N,).
         neighbours: k of the nearest-neighbour measures, below N.
     """
@@ -97,10 +97,10 @@ class Reference:
         return (features - self.mean) @ self.axes
 
     def typicality(self, features: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-        """`TYPICALITIES` of the features (N, D) of other images, of these classes (N,).
+        """`TYPICALITIES` of features (N, D) of other images, with these classes (N,).
 
-        Precision is the share of them that lie nearer to an expected one than its k-th neighbour does, and recall the
-        share of expected ones that lie so near to one of them (arXiv 1904.06991).
+        Precision is the share of them that are closer to some expected feature than its k-th neighbour is. Recall is
+        the share of expected features that are so close to one of them (arXiv 1904.06991).
         """
         whitened = self.whiten(features)
         between = euclidean_distances(whitened, self.whitened)
@@ -113,10 +113,11 @@ class Reference:
         }
 
     def detection(self, stitched: np.ndarray, expected_test: np.ndarray, stitched_test: np.ndarray) -> float:
-        """How well a classifier tells stitched from expected features (N, D): its area under the curve on test images.
+        """Area under the ROC curve, on test images, of a classifier that tells stitched from expected features (N, D).
 
-        It learns on the reference's own images (classifier two-sample test, arXiv 1610.06545). Beside each principal
-        component it sees its size: a stitch of least squared error has the right means, but too little variance.
+        It is trained on the reference's own images (classifier two-sample test, arXiv 1610.06545). It sees each
+        principal component and its absolute value, since a stitch of least squared error has the right means, but too
+        little variance.
         """
         known, unknown = (
             np.concatenate([np.hstack([part, np.abs(part)]) for part in parts])
@@ -140,15 +141,15 @@ def radii(points: np.ndarray, neighbours: int) -> np.ndarray:
 def divergence(
     receiver: FrozenNetwork, layer: int, stitched: Tensor, expected: list[Tensor], signs: Tensor
 ) -> np.ndarray:
-    """How far stitched representations (N, *shape) take the suffix after `layer` from where the expected ones do.
+    """How far the activations of the suffix after `layer` are from the expected ones, with stitched representations.
 
-    Beside the stitch's own error goes a random one of the same size: the same error, with its sign flipped at random
-    for each image and channel, which leaves its power in every channel and its pattern in space, but not its direction.
+    The stitch's error is compared with a random error of the same size: the same error, with its sign flipped at random
+    for each image and channel. This keeps its power in every channel and its spatial pattern, but not its direction.
 
     Args:
         receiver, layer: the suffix.
-        stitched: representations that stand for the layer's output.
-        expected: what the suffix makes of the expected ones, a stage each, as of `FrozenNetwork.stages`.
+        stitched: representations (N, *shape) in place of the layer's output.
+        expected: activations of the suffix with the expected representations, stage by stage (`FrozenNetwork.stages`).
         signs: 1 or -1 (N, C).
 
     Returns:
@@ -173,10 +174,10 @@ def divergences(
     chosen: Tensor,
     seed: Sequence[object],
 ) -> dict[Cell, np.ndarray]:
-    """Of every cell (stages, 3): relative error, that after a random error of the same size, and mean cosine.
+    """For every cell (stages, 3): relative error, relative error after a random one of the same size, and mean cosine.
 
-    Relative to the variance of the expected activations about the mean of each channel, as in `distances`: a constant
-    has an error of 1.
+    Errors are relative to the variance of the expected activations about the mean of each channel, as in `distances`: a
+    constant has an error of 1.
     """
     shapes = [*list(receiver.shapes.values())[1:], None]  # the logits last
     signs = {
@@ -206,7 +207,7 @@ def divergences(
 
 
 def random_signs(shape: tuple[int, int], seed: int) -> Tensor:
-    """1 or -1, int8."""
+    """Random signs, 1 or -1, int8."""
     generator = torch.Generator().manual_seed(seed)
     return 2 * torch.randint(0, 2, shape, generator=generator, dtype=torch.int8) - 1
 
@@ -227,7 +228,7 @@ def pooled_features(
     images: DeviceImages,
     chosen: Tensor,
 ) -> dict[Cell | int, np.ndarray]:
-    """Features (N, D) of the chosen images: of stitched representations by cell, of expected ones by layer."""
+    """Features (N, D) of the chosen images: of stitched representations by cell, and of expected ones by layer."""
 
     def measure(batch: slice) -> dict[Cell | int, np.ndarray]:
         inputs = images.scaled(chosen[batch])
@@ -243,7 +244,7 @@ def pooled_features(
 def pooled(values: Tensor, shape: Representation) -> Tensor:
     """Features (N, D) of representations (N, *shape): the means of each channel over four quadrants, and extra tokens.
 
-    A grid with fewer places along a side is taken place by place there.
+    A side of the grid with a single place is not split.
     """
     grid, extra = shape.split(values.float())
     means = F.adaptive_avg_pool2d(grid, [min(side, POOLED) for side in shape.grid]).flatten(1)
@@ -251,9 +252,9 @@ def pooled(values: Tensor, shape: Representation) -> Tensor:
 
 
 def error_consistency(one: np.ndarray, other: np.ndarray) -> float:
-    """Cohen's kappa of two networks' being right (N,): agreement beyond what their accuracies give (arXiv 2006.16736).
+    """Cohen's kappa between two networks' outcomes (N,): agreement beyond that of their accuracies (arXiv 2006.16736).
 
-    1 is the same mistakes, 0 independent ones; NaN where both are always right, or always wrong.
+    1 means mistakes on the same images, 0 independent mistakes; NaN if both are always right, or always wrong.
     """
     agreement = (one == other).mean()
     by_chance = one.mean() * other.mean() + (1 - one.mean()) * (1 - other.mean())
@@ -261,13 +262,13 @@ def error_consistency(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def same_mistakes(one: np.ndarray, other: np.ndarray, labels: np.ndarray) -> float:
-    """Of the images that both networks get wrong, the share that both give the same class; NaN if there are none."""
+    """Of the images that both networks get wrong, the share with equal predictions; NaN if there are none."""
     wrong = (one != labels) & (other != labels)
     return (one == other)[wrong].mean() if wrong.any() else np.nan
 
 
 def mistakes(classes: np.ndarray, sender: np.ndarray, receiver: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Whose mistakes a stitched network makes, and whether sender and receiver make the same: of classes given (N,)."""
+    """Whose mistakes a stitched network makes, and whether sender and receiver make the same; from predictions (N,)."""
     numbers = {}
     for name, one, other in (
         ("receiver", classes, receiver),
@@ -280,7 +281,7 @@ def mistakes(classes: np.ndarray, sender: np.ndarray, receiver: np.ndarray, labe
 
 
 def amplification(suffix: np.ndarray) -> dict[str, float]:
-    """From the stages of a cell, as of `divergences`: by how much relative errors grow up to the logits."""
+    """How much relative errors grow up to the logits, from the stages of a cell that `divergences` returns."""
     first, last = suffix[0, :2], suffix[-1, :2]
     own, random = np.divide(last, first, out=np.full(2, np.nan), where=first > 0)
     return {
@@ -306,18 +307,18 @@ def measure_pair(
 ) -> Measured:
     """Every measure of every cell of a pair.
 
-    Representations are those of training and test images that are drawn once per study, mistakes those on the whole
-    test set. A cell without a result is a row of NaN in the first table, and not in the second.
+    Representations are those of training and test images that are drawn once per study; mistakes are those on the whole
+    test set. A cell without a result has a row of NaN in the first table, and none in the second.
 
     Args:
         sender, receiver: the networks.
         dataset: the images.
-        record: of the pair's stitches: their accuracies and predictions.
-        stitches: by cell.
-        settings: how many images and neighbours.
+        record: the pair's record, with accuracies and predictions.
+        stitches: the stitches, by cell.
+        settings: numbers of images and neighbours.
         study_seed: seed of the study.
-        precision: that of the stitches, as a study names it.
-        device: where representations are computed.
+        precision: precision of the stitches, as a study names it.
+        device: device of the computation.
 
     Raises:
         ModelstitchError: if there are no more images than neighbours, the drawn ones are of one class, or the device
@@ -370,7 +371,7 @@ def measure_pair(
 
 
 def check(train_images: int, test_images: int, neighbours: int, labels: np.ndarray) -> None:
-    """Refuse images that the measures can't be taken on; `labels` are those of the training images.
+    """Refuse images with which the measures are not defined; `labels` are those of the training images.
 
     Raises:
         ModelstitchError: if they are no more than the neighbours, or of one class.

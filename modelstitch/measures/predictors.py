@@ -1,8 +1,8 @@
 """What predicts the accuracy of a cell? One regression over all cells of a study, cross-validated over pairs.
 
-The paper leaves open why a triangle appears (arXiv 2303.11277). Here it is asked in numbers: how much of the accuracy
-do what the sender's layer holds, what least squares reaches, depth, the stitch's size and the remapped control explain,
-each alone and beside the others? The answer is of correlations: nothing here was changed to see what follows.
+The paper leaves open why a triangle appears (arXiv 2303.11277). Candidates are what the sender's layer holds, what
+least squares reaches, depth, the size of the stitch, and the remapped control. This module measures how much of the
+accuracy each of them explains, alone and beside the others. The answer is about correlations: nothing is intervened on.
 """
 
 from collections.abc import Iterator, Sequence
@@ -56,7 +56,7 @@ COLUMNS = (
 
 
 def capacities(paths: Sequence[Path | str], evidence: Evidence) -> pd.DataFrame:
-    """Of each cell of the records what a stitch can express: `CELL` and `capacity`, the dimension's decimal logarithm.
+    """The capacity of each cell's stitch in the records: `CELL` and `capacity`, the decimal logarithm of its dimension.
 
     Raises:
         ModelstitchError: as `Evidence.read`.
@@ -80,20 +80,21 @@ def observations(
     probes: pd.DataFrame | None = None,
     distances: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """One row per cell of the task with a result: `CELL`, `RECIPES`, `OUTCOMES`, and those `PREDICTORS` that there are.
+    """One row per cell of the task with a result: `CELL`, `RECIPES`, `OUTCOMES`, and the `PREDICTORS` that are known.
 
-    - `probe_accuracy`: of a linear probe on the sender's layer. Without probes `last_column_accuracy` in its place: of
-      the stitch to the receiver's last layer, whose own cells are then left out, since it is their accuracy.
-    - `least_squares_error`: of the stitch of least squared error, over the expected variance; of `distances`.
-    - `sender_later`, `sender_earlier`: the difference in relative depth, sender less receiver, where it is positive,
-      and with its sign turned where it is negative; 0 elsewhere.
-    - `capacity`: decimal logarithm of the dimension of what a stitch can express.
-    - `remapped_accuracy`: of the same cell on remapped labels, mean over permutations.
+    - `probe_accuracy`: accuracy of a linear probe on the sender's layer. A study without probes has
+      `last_column_accuracy` instead, that of the stitch to the receiver's last layer; the cells of this last column are
+      then left out, since it is their own accuracy.
+    - `least_squares_error`: error of the stitch of least squared error over the expected variance, from `distances`.
+    - `sender_later`: relative depth of the sender's layer less the receiver's, 0 if negative; `sender_earlier`: the
+      same with exchanged signs.
+    - `capacity`: decimal logarithm of the dimension of the maps that the stitch can express.
+    - `remapped_accuracy`: accuracy of the same cell on remapped labels, mean over permutations.
 
     Args:
         cells: the cells table.
-        sizes: as of `capacities`.
-        probes, distances: the tables of these measures, where the study has them.
+        sizes: what `capacities` returns.
+        probes, distances: the tables of these measures, if the study has them.
     """
     task = cells[cells.objective == "task"].dropna(subset=["accuracy"])
     task = task.merge(sizes, on=CELL, how="left", validate="one_to_one")
@@ -116,17 +117,16 @@ def observations(
 
 
 def measure(table: pd.DataFrame, folds: int) -> pd.DataFrame:
-    """How well the predictors explain each outcome, with `COLUMNS`, of all pairs and of those of each two recipes.
+    """How well the predictors explain each outcome, over all pairs and over those of each two recipes: `COLUMNS`.
 
-    For each outcome and model: a row of `all` predictors, one of each `alone`, and one `without` each, with the `drop`
-    in R² and the standardised `coefficient` of a ridge regression on all. An outcome or predictor that pairs of some
-    recipes lack is left out of a group with these, and cells without a number that others have; a group of fewer than
-    two pairs of networks has no row. What is over the remapped accuracy isn't predicted by it.
+    For each outcome and model there is a row of `all` predictors, one of each predictor `alone`, and one `without`
+    each, which has the `drop` in R² and the standardised `coefficient` of a ridge regression on all. A group leaves out
+    outcomes and predictors that some of its recipes lack, and then cells with missing values. A group of fewer than two
+    pairs of networks has no row. The excess over the remapped accuracy is not predicted by the remapped accuracy.
 
     Args:
-        table: as of `observations`.
-        folds: of cross-validation, as many as pairs where there are fewer. Both directions of a pair of networks are in
-            one fold.
+        table: what `observations` returns.
+        folds: folds of cross-validation; at most one per pair of networks, whose two directions are in the same fold.
     """
     groups = [((ALL, ALL), table)] if table[RECIPES].drop_duplicates().shape[0] > 1 else []
     groups += list(table.groupby(RECIPES, sort=False))
@@ -145,7 +145,7 @@ def measure(table: pd.DataFrame, folds: int) -> pd.DataFrame:
 
 
 def explained(table: pd.DataFrame, outcome: str, names: Sequence[str], folds: int) -> Iterator[dict[str, object]]:
-    """The rows of one outcome, of a table without missing values; none for fewer than two pairs of networks."""
+    """The rows of one outcome, from a table without missing values; none for fewer than two pairs of networks."""
     pairs = pair_of(table)
     count = pairs.nunique()
     if count < 2:
@@ -180,7 +180,7 @@ def summary(scores: np.ndarray) -> dict[str, float]:
 
 
 def pair_of(table: pd.DataFrame) -> pd.Series:
-    """Which two networks a cell joins, in either direction."""
+    """The two networks that each cell joins, the same for both directions."""
     return table[["sender", "receiver"]].apply(lambda row: " ".join(sorted(row)), axis=1)
 
 
@@ -189,14 +189,15 @@ def cross_validated(
 ) -> np.ndarray:
     """R² of each fold (folds,): 1 less the mean squared error on held-out groups over the variance of the outcome.
 
-    The variance is that of all cells, not of the fold's: some pairs hardly vary, and would make a small error large.
+    The variance is that of all cells, not that of the fold: some pairs hardly vary, so that a small error would seem
+    large.
 
     Args:
-        regressor: is fitted anew for each fold.
-        values: predictors (N, P); without any, the mean of the other folds predicts.
+        regressor: the model, fitted anew for each fold.
+        values: predictors (N, P); if P is 0, the prediction is the mean of the other folds.
         outcome: (N,).
-        groups: (N,), none of which is in two folds.
-        folds: how many.
+        groups: (N,); a group is never split between folds.
+        folds: number of folds.
     """
     errors = []
     for train, test in GroupKFold(folds).split(values, outcome, groups):
@@ -209,6 +210,6 @@ def cross_validated(
 
 
 def _coefficients(values: pd.DataFrame, outcome: pd.Series) -> dict[str, float]:
-    """Of ridge regression on all cells: standard deviations of the outcome for one of the predictor."""
+    """Standardised coefficients of a ridge regression on all cells."""
     fitted = clone(MODELS["ridge"]).fit(values, (outcome - outcome.mean()) / (outcome.std(ddof=0) or 1))
     return dict(zip(values, fitted[-1].coef_, strict=True))

@@ -1,9 +1,9 @@
 """Linear probes: how much of the classes can be read from each layer of a sender, without a receiver.
 
-Alain and Bengio, "Understanding intermediate layers using linear classifier probes" (arXiv 1610.01644). What follows a
-receiver's last layer is pooling and a linear head, so a stitch to it gives logits that are linear in the means of the
-sender's patches: the last column of a matrix is a linear probe, of the rank of the head's weight. The probe here is
-trained apart from stitching, so that the two can be compared.
+Alain and Bengio, "Understanding intermediate layers using linear classifier probes" (arXiv 1610.01644). A receiver's
+last layer is followed by pooling and a linear head. With a stitch to it the logits are therefore linear in the mean
+patches of the sender: the last column of a matrix is a linear probe, of the rank of the head's weight. The probes here
+are trained without a receiver, so that the two can be compared.
 """
 
 import numpy as np
@@ -25,9 +25,9 @@ from modelstitch.seeds import seed_of
 from modelstitch.stitches.assembly import patches, resized
 from modelstitch.stitches.geometry import Geometry
 
-# scikit-learn's C: log losses, summed over images, against half the squared weights. Of .001, .01, .1 and 1, test
-# accuracy was best with .01 or .1 on CIFAR-10 (10,000 images, R1112 of width 8) and with 1 on all the digits (R1111 of
-# width 4); .1 came within .01 of the best in each layer there, and within .03 here.
+# scikit-learn's C: log losses, summed over images, against half the squared weights. Of 0.001, 0.01, 0.1 and 1, test
+# accuracy was best with 0.01 or 0.1 on CIFAR-10 (10,000 images, R1112 of width 8) and with 1 on all the digits
+# (R1111 of width 4). In each layer 0.1 came within 0.01 of the best on CIFAR-10, and within 0.03 on the digits.
 INVERSE_PENALTY = 0.1
 STEPS = 1000  # of L-BFGS at most; 50 to 330 were needed there
 COLUMNS = ("network", "layer", "layer_name", "features", "train_images", "train_accuracy", "test_images", "accuracy")
@@ -44,16 +44,16 @@ def measure(
     precision: str = "float32",
     device: str = "cpu",
 ) -> pd.DataFrame:
-    """A probe on each layer: a row with `COLUMNS`, `accuracy` on the whole test set.
+    """Train a probe on each layer: one row per layer with `COLUMNS`; `accuracy` is on the whole test set.
 
     Args:
         network: the sender.
         dataset: the images.
-        images: training images of a probe, all where there are fewer. Which ones depends on the seed alone, so that all
-            networks of a study have the same.
-        seed: of the study.
-        precision: that of the stitches which probes are compared with, as a study names it.
-        device: where the layers are computed.
+        images: training images of a probe, at most all. Their choice depends on the seed alone, so that all networks of
+            a study have the same ones.
+        seed: seed of the study.
+        precision: precision of the stitches that probes are compared with, as a study names it.
+        device: device that computes the layers.
 
     Raises:
         ModelstitchError: if the images are of one class only, or the device has too little memory.
@@ -84,9 +84,9 @@ def measure(
 
 
 def features(network: FrozenNetwork, images: DeviceImages) -> dict[int, np.ndarray]:
-    """What a stitch to the last layer leaves of each layer after pooling: mean patches (N, k * k * C), float32.
+    """Features of each layer as a stitch to the last layer sees them, pooled: mean patches (N, k * k * C), float32.
 
-    A layer's grid is k times larger than the last one's. Extra tokens stand beside the mean over the grid.
+    The layer's grid is k times larger than that of the last layer. Extra tokens are appended.
     """
     last = len(network.layers) - 1
     between = {layer: Geometry.between(network.shapes[layer], network.shapes[last]) for layer in range(last + 1)}
@@ -114,12 +114,12 @@ def fit(values: np.ndarray, labels: np.ndarray) -> Pipeline:
 
 
 def compare(probes: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
-    """Each sender layer's probe beside its stitch to the receiver's last layer, trained for the task.
+    """Compare the probe of each sender layer with the stitch for the task to the receiver's last layer.
 
     `difference` is the stitch's accuracy less the probe's, both on the whole test set.
 
     Returns:
-        `COMPARED`, a row for each ordered pair and sender layer; NaN where the study lacks the stitch.
+        `COMPARED`, one row for each ordered pair and sender layer; NaN if the study lacks the stitch.
     """
     names = {
         "network": "sender",

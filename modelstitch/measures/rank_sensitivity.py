@@ -1,9 +1,9 @@
-"""Does accuracy fall with what the sender keeps? Its representations truncated to a rank, beside a probe of the same.
+"""Does accuracy fall with the rank of the sender's representations, as that of a linear probe does?
 
-A layer's channels at one place of one image are a vector; over all places of some training images these have principal
-components. Truncated to rank r, a representation keeps the first r of them, and the mean of the others. What can be
-read from it falls with r, as a linear probe shows: a measure of similarity that does not fall with the probe does not
-measure what the sender has kept. Balogh and Jelasity (arXiv 2412.11299) sweep the rank so, by truncated SVD.
+The channels of a layer at one place of one image are a vector; over all places of some training images these vectors
+have principal components. Truncation to rank r keeps the first r components, and replaces the others by their mean. A
+linear probe shows how much can still be read: a measure of similarity that does not fall with the probe does not
+measure what the sender has kept. Balogh and Jelasity (arXiv 2412.11299) vary the rank in this way, by truncated SVD.
 """
 
 from collections.abc import Mapping
@@ -50,14 +50,14 @@ COLUMNS = (
 
 
 class Truncation(NamedTuple):
-    """Of a sender's layer.
+    """The truncation of a sender's layer to a rank.
 
     Attributes:
-        layer: which.
-        rank: how many principal components are kept.
-        mean: (C,).
-        projection: (C, C), onto them.
-        kept: share of the variance.
+        layer: index of the layer.
+        rank: number of principal components that are kept.
+        mean: mean of the channels (C,).
+        projection: projection onto the kept components (C, C).
+        kept: share of the variance that is kept.
     """
 
     layer: int
@@ -68,7 +68,7 @@ class Truncation(NamedTuple):
 
 
 class TruncatedSender:
-    """Stands in for a frozen sender, whose layers are truncations of another's, numbered from 0."""
+    """Replaces a frozen sender: its layers, numbered from 0, are truncations of the sender's layers."""
 
     def __init__(self, sender: FrozenNetwork, truncations: list[Truncation]) -> None:
         self.sender, self.truncations, self.dtype = sender, truncations, sender.dtype
@@ -76,14 +76,14 @@ class TruncatedSender:
         self.source = SimpleNamespace(outputs=None)  # no logits: it teaches nothing
 
     def representations(self, images: Tensor, last: int | None = None) -> dict[int, Tensor]:
-        """Of images (N, C, H, W) of 0 to 1, up to the truncation `last`, by default all."""
+        """Truncated representations of images (N, C, H, W) from 0 to 1, up to truncation `last` (by default all)."""
         chosen = self.truncations[: None if last is None else last + 1]
         sent = self.sender.representations(images, max(one.layer for one in chosen))
         return {index: truncated(sent[one.layer], self.shapes[index], one) for index, one in enumerate(chosen)}
 
 
 def truncated(values: Tensor, shape: Representation, truncation: Truncation) -> Tensor:
-    """Representations (N, *shape) of the rank of a truncation."""
+    """Truncate representations (N, *shape)."""
     axis = channel_axis(shape)
     vectors = values.movedim(axis, -1)
     projection, mean = truncation.projection.to(values.dtype), truncation.mean.to(values.dtype)
@@ -91,12 +91,12 @@ def truncated(values: Tensor, shape: Representation, truncation: Truncation) -> 
 
 
 def channel_axis(shape: Representation) -> int:
-    """Of representations (N, *shape)."""
+    """The axis of channels in representations (N, *shape)."""
     return 1 if shape.layout == "map" else -1
 
 
 def ranks(channels: int) -> list[int]:
-    """From all channels to one, by halves."""
+    """The ranks to try: all channels, half of them, a quarter, ... down to one."""
     found = [channels]
     while found[-1] > 1:
         found.append(found[-1] // 2)
@@ -105,7 +105,7 @@ def ranks(channels: int) -> list[int]:
 
 @torch.no_grad()
 def truncations(sender: FrozenNetwork, images: DeviceImages, chosen: Tensor) -> list[Truncation]:
-    """Every layer at each of its `ranks`, by the principal components of images of some indices (N,)."""
+    """The truncations of every layer to each of its `ranks`, by the principal components of chosen images (N,)."""
     sums: dict[int, Tensor] = {}
     for part in chosen.split(BATCH):
         for layer, values in sender.representations(images.scaled(part)).items():
@@ -135,19 +135,18 @@ def measure(
     study_seed: int,
     device: str = "cpu",
 ) -> pd.DataFrame:
-    """Stitch each sender layer, at each rank, to the receiver's corresponding layer; and probe it.
+    """Stitch each sender layer at each rank to the receiver's corresponding layer, and probe it.
 
     Args:
         sender, receiver: the networks.
         dataset: the images.
-        images: training images that show the principal components, and train a probe; all where there are fewer.
-        training: how the stitches are trained for the task.
-        study_seed: of the study.
-        device: where it is computed.
+        images: training images for the principal components and for the probe, at most all.
+        training: settings of the stitches for the task.
+        study_seed: seed of the study.
+        device: device of the computation.
 
     Returns:
-        `COLUMNS`: both accuracies on the whole test set; that of a stitch NaN where its training left the finite
-        numbers.
+        `COLUMNS`: both accuracies are on the whole test set; that of a stitch is NaN if its training diverged.
 
     Raises:
         ModelstitchError: if the images are of one class, there are fewer than one batch, or the device has too little
@@ -195,7 +194,7 @@ def measure(
 
 
 def probe_accuracies(sender: TruncatedSender, train: DeviceImages, test: DeviceImages) -> list[float]:
-    """Test accuracy of a linear probe on each truncation, of what `probes` takes of a layer."""
+    """Test accuracy of a linear probe on each truncation, with the features of `probes`."""
     last = sender.sender.shapes[len(sender.sender.layers) - 1]
     between = {index: Geometry.between(shape, last) for index, shape in sender.shapes.items()}
 

@@ -1,4 +1,4 @@
-"""A measure of an ordered pair, found by its name, from the files of a study to its tables."""
+"""Run a measure of an ordered pair, found by its name, from the files of a study to its tables."""
 
 import importlib
 from collections.abc import Callable, Mapping
@@ -33,14 +33,15 @@ def measure_pair(
     """Take a measure, and write its tables.
 
     Args:
-        measure: its module's name.
+        measure: name of the measure's module.
         networks: sender and receiver, cut.
-        inputs: `dataset`, and the records and stitches that the measure takes, by the names of its arguments.
-        outputs: where its tables go, by their names; `cells` of a measure that has one.
+        inputs: paths of `dataset` and of the records and stitches that the measure takes, by the names of its
+            arguments.
+        outputs: paths of its tables, by their names; a measure with one table calls it `cells`.
         settings: its section of the study file; None for a measure without one.
-        study_seed: None for a measure that draws nothing.
-        precision: that of the stitches, as a study names it.
-        device: where it is computed.
+        study_seed: seed of the study; None for a measure that draws nothing.
+        precision: precision of the stitches, as a study names it.
+        device: device of the computation.
 
     Raises:
         ModelstitchError: if a file can't be read or written, or the measure can't be taken.

@@ -22,7 +22,7 @@ LEVEL = 0.95  # of the null that a calibrated index has to pass (arXiv 2602.1448
 
 
 class Spectrum(NamedTuple):
-    """Singular value decomposition of centred features, without the directions that float32 can't tell from rounding.
+    """Singular value decomposition of centred features, without directions that are below float32's rounding.
 
     Attributes:
         basis: left singular vectors (N, R).
@@ -78,12 +78,12 @@ def similarities(
 
 
 def null_point(similarities: np.ndarray) -> np.ndarray:
-    """What an index reaches by chance: the `LEVEL` point over orders of the images, of similarities (P, ...)."""
+    """The value that an index reaches by chance: its quantile `LEVEL` over orders of the images, from (P, ...)."""
     return np.quantile(similarities, LEVEL, axis=0)
 
 
 def calibrated(similarity: np.ndarray, null: np.ndarray) -> np.ndarray:
-    """How far a similarity is from chance to 1: 0 at or below the null's point, 1 for equal representations.
+    """A similarity rescaled from chance to 1: 0 at or below the null's point, 1 for equal representations.
 
     Plain indices grow with the number of features even where nothing is shared (arXiv 2602.14486).
     """
@@ -125,10 +125,10 @@ def neighbour_graph(features: np.ndarray, neighbours: int) -> np.ndarray:
 
 
 def u_centred(kernel: np.ndarray) -> np.ndarray:
-    """A symmetric kernel (N, N) whose product with another is an unbiased estimate of their independence.
+    """Centre a symmetric kernel (N, N), so that its product with another is an unbiased estimate of dependence.
 
-    It is n (n - 3) times that of Song et al. (2012), in the form of Székely and Rizzo (2014). The diagonal counts
-    nowhere.
+    The product is n (n - 3) times the estimate of Song et al. (2012), in the form of Székely and Rizzo (2014). The
+    diagonal has no influence.
     """
     images = len(kernel)
     off_diagonal = kernel - np.diag(np.diag(kernel))
@@ -139,13 +139,13 @@ def u_centred(kernel: np.ndarray) -> np.ndarray:
 
 
 def unit(matrix: np.ndarray) -> np.ndarray:
-    """A matrix over its norm, float32; NaN where that is 0."""
+    """A matrix divided by its norm, float32; NaN if that is 0."""
     norm = np.linalg.norm(matrix)
     return np.divide(matrix, norm, out=np.full_like(matrix, np.nan), where=norm > 0).astype(np.float32)
 
 
 def spectrum(features: np.ndarray) -> Spectrum:
-    """Of features (N, D) that vary."""
+    """The spectrum of features (N, D) that vary."""
     basis, values, axes = np.linalg.svd(features - features.mean(axis=0), full_matrices=False)
     kept = values > values[0] * max(features.shape) * np.finfo(np.float32).eps
     return Spectrum(basis[:, kept], values[kept] / np.linalg.norm(values[kept]), axes[kept])
@@ -160,8 +160,8 @@ def svcca(one: Spectrum, other: Spectrum, cross: np.ndarray) -> float:
 def pwcca(one: Spectrum, other: Spectrum, cross: np.ndarray) -> float:
     """Mean canonical correlation, each weighted by how much of the features its direction accounts for.
 
-    Of the features of lower rank (arXiv 1806.05759). The authors' code, with which all else agrees, forgets to whiten
-    before it projects (github.com/google/svcca, `pwcca.py`).
+    The features are those of lower rank (arXiv 1806.05759). The authors' code forgets to whiten before it projects
+    (github.com/google/svcca, `pwcca.py`); everything else agrees with it.
     """
     if len(one.values) > len(other.values):
         return pwcca(other, one, cross.T)

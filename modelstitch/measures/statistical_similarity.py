@@ -1,7 +1,8 @@
 """How similar two layers are by their representations of the same images alone, without a stitch.
 
-Of every sender layer and every receiver layer of a pair, so that it stands beside the accuracy of each cell
-(`analysis.agreement`). An index means little as it is: each goes with what it reaches when the images are shuffled.
+It is measured for every sender layer and every receiver layer of a pair, so that it can be compared with the accuracy
+of each cell (`analysis.agreement`). An index means little by itself, so each comes with the value it reaches when the
+images are shuffled.
 """
 
 import numpy as np
@@ -37,17 +38,17 @@ def measure_pair(
     precision: str = "float32",
     device: str = "cpu",
 ) -> pd.DataFrame:
-    """Every index of every cell, one row per cell, with `COLUMNS`: as it is, the null's 95 % point, and calibrated.
+    """Every index of every cell, one row per cell, with `COLUMNS`: plain, the 95 % point of the null, and calibrated.
 
     Images and their random orders are drawn once per study, so that an order holds for all layers of all pairs.
 
     Args:
         sender, receiver: the networks.
-        dataset: whose test images are compared.
-        settings: how many images, random orders and neighbours.
+        dataset: the data set, whose test images are compared.
+        settings: numbers of images, random orders and neighbours.
         study_seed: seed of the study.
-        precision: of the networks, as a study names it.
-        device: where the representations are computed.
+        precision: precision of the networks, as a study names it.
+        device: device that computes the representations.
 
     Raises:
         ModelstitchError: if there are too few images, or the device has too little memory.
@@ -94,7 +95,7 @@ def features(network: FrozenNetwork, images: DeviceImages, chosen: Tensor) -> li
 def pooled(values: Tensor, shape: Representation) -> Tensor:
     """Features (N, D), float64, of representations (N, *shape): the mean over the grid, and extra tokens.
 
-    The authors of SVCCA compare convolutions with grids of different sizes so (github.com/google/svcca, tutorial 2).
+    The authors of SVCCA compare grids of different sizes in this way (github.com/google/svcca, tutorial 2).
     """
     grid, extra = shape.split(values.double())
     means = grid.mean(dim=(2, 3))

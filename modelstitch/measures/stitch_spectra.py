@@ -1,8 +1,9 @@
-"""What a stitch learned: its singular values, what kind of map it is near to, and where its energy goes.
+"""What a stitch learned: its singular values, the kinds of maps it is close to, and the directions of its energy.
 
-Accuracy says what a stitch reaches, not how (arXiv 2303.11277 asks why the triangle). A stitch near a permutation or an
-orthogonal matrix rearranges what the sender has; one of low effective rank keeps a few directions of it; one whose
-energy lies where the receiver's logits are sensitive writes for the logits rather than for the representation.
+Accuracy says how well a stitch works, not how it works (arXiv 2303.11277 asks why there is a triangle). A stitch close
+to a permutation or an orthogonal matrix rearranges what the sender has. One of low effective rank keeps a few
+directions of it. One whose energy lies where the receiver's logits are sensitive serves the logits rather than the
+representation.
 """
 
 from collections.abc import Mapping, Sequence
@@ -48,12 +49,12 @@ COLUMNS = (*CELL, *SPECTRUM, *(name for each in SHAPES for name in (each, f"{eac
 
 
 class Observed(NamedTuple):
-    """Sums over images and places of what receiver and stitches give.
+    """Sums over images and places of the receiver's and the stitches' outputs.
 
     Attributes:
         expected: `moments` of the expected representations, by receiver layer.
         stitched: `moments` of the stitched ones, by objective and cell.
-        products: of an objective's values times the reference's, over channels too, by objective and cell.
+        products: sums of an objective's values times the reference's, also over channels, by objective and cell.
     """
 
     expected: dict[int, Tensor]
@@ -62,9 +63,9 @@ class Observed(NamedTuple):
 
 
 def weight_of(stitch: Any) -> np.ndarray | None:
-    """The weight (O, D) of the map of the places, float32; None of a family that isn't linear.
+    """The weight (O, D) of the map of places, float32; None if the family is not linear.
 
-    A class token's own map stands beside it and isn't counted.
+    The separate map of a class token is left out.
     """
     linear = getattr(stitch, "linear", None)
     return None if linear is None else linear.maps[0].weight.detach().cpu().numpy()
@@ -81,7 +82,7 @@ def sensitive_directions(sensitivity: Tensor) -> Tensor:
 
 
 def share_in(directions: Tensor, covariance: Tensor) -> float:
-    """The share of a covariance's trace (C, C) in orthonormal directions (C, m); NaN of a constant, or without any."""
+    """The share of a covariance's trace (C, C) in orthonormal directions (C, m); NaN if either is zero or empty."""
     inside, total = torch.trace(directions.T @ covariance @ directions), torch.trace(covariance)
     return (inside / total).item() if directions.shape[1] and total > 0 else np.nan
 
@@ -89,10 +90,10 @@ def share_in(directions: Tensor, covariance: Tensor) -> float:
 def sensitivities(
     receiver: FrozenNetwork, images: DeviceImages, chosen: Tensor, layers: Sequence[int]
 ) -> dict[int, Tensor]:
-    """By how much each direction of a layer's channels moves the receiver's logits: float64 (C, C) by layer.
+    """How much each direction of a layer's channels moves the receiver's logits: float64 (C, C) by layer.
 
-    The second moment of the gradients, E[JᵀJ], summed over logits and places, at the expected representations. Logits
-    are taken about their mean over classes, since what moves all of them alike moves no prediction.
+    It is the second moment of the gradients, E[JᵀJ], summed over logits and places, at the expected representations.
+    The mean over classes is subtracted from the logits, since a common shift of all logits changes no prediction.
     """
 
     def moments(batch: slice) -> dict[int, Tensor]:
@@ -116,24 +117,24 @@ def sensitivities(
 
 
 def at_places(values: Tensor, shape: Representation) -> Tensor:
-    """Representations (N, *shape) place by place, extra tokens among the places: float64 (N * places, C)."""
+    """Representations (N, *shape) as rows, one per place or extra token: float64 (N * places, C)."""
     return values.movedim(shape.channel_dimension, -1).reshape(-1, shape.channels).double()
 
 
 def moments(rows: Tensor) -> Tensor:
-    """Count, sum and outer products of rows (n, C) in one: float64 (1 + C, 1 + C)."""
+    """Count, sum and outer products of rows (n, C), in one matrix: float64 (1 + C, 1 + C)."""
     rows = torch.cat((torch.ones_like(rows[:, :1]), rows), dim=1)
     return rows.T @ rows
 
 
 def covariance(found: Tensor) -> Tensor:
-    """Of the channels, (C, C), about their means, from `moments`."""
+    """Covariance of the channels (C, C), from their `moments`."""
     mean, products = found[0, 1:] / found[0, 0], found[1:, 1:] / found[0, 0]
     return products - torch.outer(mean, mean)
 
 
 def correlation(one: Tensor, other: Tensor, product: Tensor) -> float:
-    """Of two representations at the same places, each channel about its mean, all channels as one: NaN of a constant.
+    """Correlation of two representations over places and channels, each channel centred; NaN for a constant.
 
     Args:
         one, other: their `moments`.
@@ -146,7 +147,7 @@ def correlation(one: Tensor, other: Tensor, product: Tensor) -> float:
 
 
 def cosine(one: np.ndarray, other: np.ndarray) -> float:
-    """Of two weights (O, D) as vectors; NaN where one is zero."""
+    """Cosine of two weights (O, D) as vectors; NaN if one is zero."""
     norm = np.linalg.norm(one) * np.linalg.norm(other)
     return float(np.vdot(one, other) / norm) if norm > 0 else np.nan
 
@@ -159,7 +160,7 @@ def observe(
     images: DeviceImages,
     chosen: Tensor,
 ) -> Observed:
-    """What the receiver, and stitches by objective and cell, give for the chosen images."""
+    """The sums over the chosen images, for the receiver and for the stitches."""
     cells = sorted({cell for maps in stitches.values() for cell in maps})
     objectives = sorted(stitches, key=lambda objective: objective != REFERENCE)
 
@@ -198,16 +199,16 @@ def measure_pair(
 ) -> pd.DataFrame:
     """One row per objective and cell, with `COLUMNS`.
 
-    Energy and agreement are those on test images that are drawn once per study.
+    Energy and agreement are measured on test images that are drawn once per study.
 
     Args:
         sender, receiver: the networks.
         dataset: the images.
-        settings: how many images.
+        settings: number of images.
         study_seed: seed of the study.
-        precision: that of the stitches, as a study names it.
-        device: where representations are computed.
-        **stitches: of each objective, by cell.
+        precision: precision of the stitches, as a study names it.
+        device: device of the computation.
+        **stitches: the stitches of each objective, by cell.
 
     Raises:
         ModelstitchError: if the device has too little memory.

@@ -1,7 +1,7 @@
-"""The matrix of a pair as the training of its stitches grows, from two starts: how much of the triangle is left?
+"""The matrix of a pair after more and more training, from two starts: how much of the triangle is left?
 
-A stitch that was trained too little errs on the low side, most of all above the diagonal: what looks like a triangle
-may be in part a matter of training (docs/experiments.md). Where two starts agree, the stitches have converged.
+Accuracies of stitches that were trained too little are too low, above the diagonal most of all, so that training may
+explain a part of the triangle (docs/experiments.md). Where two starts agree, the stitches have converged.
 """
 
 from collections.abc import Sequence
@@ -35,11 +35,11 @@ COLUMNS = (
 
 
 def cells(paths: Sequence[Path | str], evidence: Evidence) -> pd.DataFrame:
-    """One row per cell: `PAIR`, `epochs`, `start`, `NAMED_CELL`, `COUNTS` and `accuracy`, NaN without a result.
+    """One row per cell: `PAIR`, `epochs`, `start`, `NAMED_CELL`, `COUNTS` and `accuracy`, NaN if it has no result.
 
     Args:
         paths: `<objective>/<epochs>/<start>/<sender>/<receiver>.h5`.
-        evidence: what the records are held against.
+        evidence: the data set and study that the records are checked against.
 
     Raises:
         ModelstitchError: as `Evidence.read`.
@@ -70,19 +70,20 @@ def cells(paths: Sequence[Path | str], evidence: Evidence) -> pd.DataFrame:
 
 
 def measure(cells: pd.DataFrame) -> pd.DataFrame:
-    """What each budget gives: one row for each pair, number of epochs and start, in the order of the cells.
+    """Summary of each budget: one row for each pair, number of epochs and start, in the order of the cells.
 
-    `accuracy` is the mean over cells, and `TRIANGLE` the numbers of `triangle.numbers`; `left` is `difference` over
-    that of the smallest budget from the same start, where that is above 0. `apart`, `largest_apart` and
-    `spearman_apart` compare the two starts at this budget: mean and largest absolute difference over cells, and rank
-    correlation. `short`, `largest_short` and `spearman_best` compare with the best matrix known, in each cell the best
-    of all budgets and starts.
+    - `accuracy` is the mean over cells, and `TRIANGLE` the numbers of `triangle.numbers`.
+    - `left` is `difference` divided by that of the smallest budget from the same start, if this is above 0.
+    - `apart`, `largest_apart` and `spearman_apart` compare the two starts at this budget: mean and largest absolute
+      difference over cells, and rank correlation.
+    - `short`, `largest_short` and `spearman_best` compare with the best accuracy of each cell over all budgets and
+      starts in the same way.
 
     Args:
-        cells: as `cells` gives them.
+        cells: what `cells` returns.
 
     Returns:
-        `COLUMNS`. A cell without a result counts nowhere; what needs another matrix is NaN where there is none.
+        `COLUMNS`. Cells without a result are left out; a comparison is NaN if there is nothing to compare with.
     """
     rows = []
     for pair, chosen in cells.groupby(PAIR, sort=False):
@@ -114,7 +115,7 @@ def measure(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def compare(one: pd.DataFrame, other: pd.DataFrame) -> tuple[float, float, float]:
-    """Mean and largest absolute difference of two matrices over the cells of both, and their rank correlation."""
+    """Mean and largest absolute difference and rank correlation of two matrices, over the cells that both have."""
     pairs = pd.DataFrame({"one": one.stack(), "other": other.stack()}).dropna()
     difference = (pairs.one - pairs.other).abs()
     return difference.mean(), difference.max(), rank_correlation(pairs.one, pairs.other)

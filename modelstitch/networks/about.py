@@ -1,4 +1,4 @@
-"""What is known of a network by the header of its file: no weights are read, and no torch is imported."""
+"""What the header of a network's file says about it, read without weights and without torch."""
 
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ def read(path: Path | str) -> dict[str, Any]:
 
 
 def write_json(network: Path | str, path: Path | str) -> None:
-    """Write what the file of a network says of it as readable JSON.
+    """Write a network's `about`, read from its file, as readable JSON.
 
     Raises:
         ModelstitchError: as `read`, or if the file can't be written.

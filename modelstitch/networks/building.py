@@ -1,4 +1,4 @@
-"""A network's module from its name and arguments: what a study says of it, and what a file keeps of it."""
+"""Builds a network's module from its name and arguments, as a study gives them and a file keeps them."""
 
 import traceback
 from collections.abc import Mapping, Sequence
@@ -18,11 +18,11 @@ class Blueprint:
     """How a module is built.
 
     Attributes:
-        model: its name: `R1122`, `torchvision:vgg11_bn`, `timm:vit_tiny_patch16_224`, `nets/mine.py:SmallViT`.
-        outputs: how many classes it tells apart.
-        channels: of an image, for modules that can choose.
+        model: name of the model: `R1122`, `torchvision:vgg11_bn`, `timm:vit_tiny_patch16_224`, `nets/mine.py:SmallViT`.
+        outputs: number of classes.
+        channels: channels of an image, for models that have a choice.
         arguments: keyword arguments of the module.
-        stem: `own`, or `small`: one for small images, as of `shrink_stem`.
+        stem: `own`, or `small` for the stem that `shrink_stem` makes.
     """
 
     model: str
@@ -32,15 +32,15 @@ class Blueprint:
     stem: str = "own"
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values, from which `Blueprint(**values)` makes it again."""
+        """Plain values; `Blueprint(**values)` is the same blueprint again."""
         return asdict(self)
 
 
 def build(blueprint: Blueprint, seed: int) -> nn.Module:
-    """The module with the initial weights that `seed` determines.
+    """Build the module with initial weights from `seed`.
 
     Raises:
-        ModelstitchError: if the name is of no model, or it can't be built of these arguments.
+        ModelstitchError: if there is no model of this name, or it can't be built with these arguments.
     """
     source, name = module_of(blueprint.model), source_of(blueprint.model)[1]
     with drawing(seed):
@@ -60,21 +60,21 @@ def build(blueprint: Blueprint, seed: int) -> nn.Module:
 
 
 def input_channels(module: nn.Module, default: int) -> int:
-    """How many channels the first convolution takes; `default` where there is none."""
+    """Input channels of the first convolution; `default` if there is none."""
     return next((part.in_channels for part in module.modules() if isinstance(part, nn.Conv2d)), default)
 
 
 def size_of(architecture: Architecture, images: Sequence[int]) -> tuple[int, int]:
-    """Height and width of the images that a network takes: its own, its library's weights', or those of the data."""
+    """Height and width of a network's images: those of its settings, of its library's weights, or of the data set."""
     if architecture.weights == LIBRARY and architecture.image_size is None:
         return module_of(architecture.model).published_size(source_of(architecture.model)[1])
     return architecture.size(images)
 
 
 def shrink_stem(module: nn.Module, name: str) -> None:
-    """Make a stem for large images one for small ones: no stride, 3 x 3, and no pooling before the next convolution.
+    """Replace the stem by one for small images: a 3 x 3 convolution without stride, and no pooling behind it.
 
-    What CIFAR's ResNets have in the place of ImageNet's 7 x 7 convolution of stride 2 and its max pooling.
+    ResNets for CIFAR have this instead of ImageNet's 7 x 7 convolution of stride 2 and max pooling.
 
     Raises:
         ModelstitchError: if the module begins with anything but a convolution of overlapping patches.

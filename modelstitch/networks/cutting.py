@@ -1,9 +1,9 @@
 """Where a network is cut: by default after each of its blocks, the repeated parts of which it is built.
 
-A block is a module that is no longer divisible: nothing inside it carries everything that follows, as within a residual
-connection. Around blocks, a stem say, or in a network without them, a layer is a convolution or linear map with the
-normalisation, activation and pooling behind it. What comes after the last layer is the head: pooling, the linear map to
-the logits, and what belongs to them.
+A block is an indivisible module: no single tensor inside it carries everything that follows, because of a residual
+connection for example. Outside blocks (in a stem, or in a network without blocks) a layer is a convolution or linear
+map with the normalisation, activation and pooling behind it. Everything after the last layer is the head: pooling, the
+linear map to the logits, and what belongs to them.
 """
 
 import math
@@ -34,10 +34,10 @@ class Cut:
     """A place where one tensor carries everything that follows.
 
     Attributes:
-        name: of the block or module that gives the tensor, or of the operation and the module it runs in: `layer1.0`,
-            `features.3`, `encoder.add_1`.
-        node: that gives it.
-        representation: its shape.
+        name: name of the block or module that returns the tensor, or of the operation and the module it runs in:
+            `layer1.0`, `features.3`, `encoder.add_1`.
+        node: the node that returns the tensor.
+        representation: shape of the tensor.
     """
 
     name: str
@@ -53,7 +53,7 @@ def all_cuts(graph: Graph) -> list[Cut]:
 
 
 def block_cuts(graph: Graph) -> list[Cut]:
-    """The last cut of each block, or of each weighted operation where there are no blocks; the head has none.
+    """The last cut of each block, or of each weighted operation if there are no blocks; the head has none.
 
     Raises:
         ModelstitchError: if there is none.
@@ -69,12 +69,12 @@ def block_cuts(graph: Graph) -> list[Cut]:
 
 
 def named_cuts(graph: Graph, names: Sequence[str]) -> list[Cut]:
-    """The cuts of these names, in the order of the network.
+    """The cuts with these names, in the order of the network.
 
-    A name is a cut's own, or that of a module, which stands for the last cut in it.
+    A name is that of a cut, or that of a module, which means the last cut inside it.
 
     Raises:
-        ModelstitchError: if a name is of no cut, or two are of the same.
+        ModelstitchError: if a name belongs to no cut, or two names to the same one.
     """
     cuts = all_cuts(graph)
     own = {cut.name: cut for cut in cuts}
@@ -93,9 +93,9 @@ def named_cuts(graph: Graph, names: Sequence[str]) -> list[Cut]:
 
 
 def _names(graph: Graph) -> dict[fx.Node, str]:
-    """Of every node: the module that it calls, or the operation and the module that it runs in, numbered if repeated.
+    """The name of every node: the module that it calls, or its operation and the module around it, perhaps numbered.
 
-    An operation in none is named after the module before it: `conv1.relu`.
+    An operation outside modules is named after the module before it: `conv1.relu`.
     """
     counts: dict[str, int] = {}
     before: dict[fx.Node, list[str]] = {}
@@ -113,7 +113,7 @@ def _names(graph: Graph) -> dict[fx.Node, str]:
 
 
 def _has_parts(graph: Graph, path: str) -> bool:
-    """Whether a module is made of others, and not called as a whole."""
+    """Whether a module consists of other modules, and is not called as a whole."""
     module = graph.called(path)
     return bool(module._modules) and not getattr(module, "traced_whole", False)
 
@@ -131,7 +131,7 @@ def _pools(graph: Graph, node: fx.Node) -> bool:
 
 @dataclass
 class _Unit:
-    """Nodes that follow each other: a block, or a weighted operation with what belongs to it."""
+    """Consecutive nodes: a block, or a weighted operation with the operations that belong to it."""
 
     block: str | None  # path of the module, if it is one
     nodes: list[fx.Node]
@@ -139,14 +139,14 @@ class _Unit:
 
 
 class _Call(NamedTuple):
-    """One call of a module with parts: how many modules it runs in, and its nodes."""
+    """One call of a module with parts: the number of modules around it, and its nodes."""
 
     depth: int
     nodes: list[fx.Node]
 
 
 class _Units:
-    """A network's nodes in units, from the images to the logits."""
+    """Groups a network's nodes into units, from the images to the logits."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph, self.cuts = graph, set(graph.cuts())
@@ -162,12 +162,12 @@ class _Units:
         return type(self.graph.called(path))
 
     def part(self, node: fx.Node, depth: int) -> str | None:
-        """The module with parts that a node runs in at some depth, if there is one."""
+        """The module with parts in which a node runs at this depth, if there is one."""
         path = self.paths[node]
         return path[depth] if len(path) > depth and _has_parts(self.graph, path[depth]) else None
 
     def of(self, nodes: Iterable[fx.Node], depth: int = 0) -> list[_Unit]:
-        """The units of nodes that run in the same modules up to some depth."""
+        """The units of nodes that run in the same modules down to this depth."""
         units: list[_Unit] = []
         waiting: list[fx.Node] = []  # behind a block, and before what they belong to
         for block, members in self.parts(nodes, depth):
@@ -189,16 +189,16 @@ class _Units:
         return not self.cuts.isdisjoint(unit.nodes + unit.tail)
 
     def closes_shortcut(self, node: fx.Node, unit: _Unit) -> bool:
-        """Whether a node ends a shortcut around a block, outside of it: `x + attention(x)`."""
+        """Whether a node adds a shortcut around a block, outside the block: `x + attention(x)`."""
         added = operation_of(node) in ADDING and unit.nodes[-1] in node.all_input_nodes
         return added and node in self.cuts and not self.has_cut(unit)
 
     def ends_alone(self, unit: _Unit) -> bool:
-        """Whether what follows belongs to a unit: a position embedding to a stem, but no norm to the last of blocks."""
+        """Whether later operations belong to a unit: a position embedding to a stem, but no norm to the last block."""
         return unit.block is None or len(self.calls[self.kind(unit.block)]) == 1
 
     def parts(self, nodes: Iterable[fx.Node], depth: int) -> Iterator[tuple[str | None, list[fx.Node]]]:
-        """Blocks, by their paths, and all other nodes one by one, in order."""
+        """Blocks, by their paths, and all other nodes one by one, in the order of the network."""
         for path, run in groupby(nodes, key=lambda node: self.part(node, depth)):
             members = list(run)
             if path is None or not any(_weighted(self.graph, node) for node in members):
@@ -209,10 +209,10 @@ class _Units:
                 yield path, members
 
     def divides(self, path: str) -> bool:
-        """Whether a module is taken apart: a sequence, or one all of whose calls hold blocks to cut after, one several.
+        """Whether to divide a module: a sequence, or one whose calls all hold blocks to cut after, one of them several.
 
-        A stage may hold a single block. But a block that has cuts inside in some calls, where it has no shortcut, and
-        none in others, is kept.
+        A stage may hold a single block. A block is kept whole if it has cuts inside in some calls, where it has no
+        shortcut, but not in others.
         """
         kind = self.kind(path)
         if kind.forward is nn.Sequential.forward:
@@ -227,7 +227,7 @@ class _Units:
         return self.divided[kind]
 
     def cuttable(self, call: _Call) -> list[_Unit]:
-        """The units of a call in which there is a cut."""
+        """The units of a call that have a cut."""
         return [unit for unit in self.of(call.nodes, call.depth + 1) if self.has_cut(unit)]
 
     def is_block(self, unit: _Unit) -> bool:
@@ -236,7 +236,7 @@ class _Units:
 
 
 def _last_cut(graph: Graph, unit: _Unit, cuts: Mapping[fx.Node, Cut]) -> Cut | None:
-    """The last cut in a unit that has not lost its grid: what makes a vector of a map belongs to the head."""
+    """The last cut in a unit at which a map is still a map: pooling it to a vector belongs to the head."""
     found = cuts.get(unit.nodes[-1])
     for node in unit.tail:
         after = cuts.get(node)
@@ -248,7 +248,7 @@ def _last_cut(graph: Graph, unit: _Unit, cuts: Mapping[fx.Node, Cut]) -> Cut | N
 
 
 def _module_within(graph: Graph, unit: _Unit, node: fx.Node) -> str | None:
-    """The outermost module that lies in a unit as a whole and ends with a node."""
+    """The outermost module that lies completely in a unit and ends with this node."""
     for path in path_of(node):
         inside = [other for other in graph.data if path in path_of(other)]
         if inside[-1] is node and set(inside) <= {*unit.nodes, *unit.tail}:
@@ -257,7 +257,7 @@ def _module_within(graph: Graph, unit: _Unit, node: fx.Node) -> str | None:
 
 
 def representation(graph: Graph, node: fx.Node) -> Representation | None:
-    """What a node's tensor is for one image; None where it is neither a map, nor tokens, nor a vector."""
+    """Shape of a node's tensor for one image; None if it is neither a map, nor tokens, nor a vector."""
     match graph.values[node].image_shape:
         case (channels,):
             return Representation(channels, layout="vector")
@@ -271,7 +271,7 @@ def representation(graph: Graph, node: fx.Node) -> Representation | None:
 
 
 def _channels_first(graph: Graph, node: fx.Node) -> bool:
-    """Whether what looks like tokens (T, C) is a map (C, H, W) whose grid was flattened to (C, T)."""
+    """Whether a tensor that looks like tokens (T, C) is a map (C, H, W) with a flattened grid, (C, T)."""
     shape = given = graph.values[node].image_shape
     while given == shape and node is not graph.images:
         if operation_of(node) in TRANSPOSING:
@@ -284,7 +284,7 @@ def _channels_first(graph: Graph, node: fx.Node) -> bool:
 
 
 def _channels_last(graph: Graph, node: fx.Node, shape: tuple[int, int, int]) -> bool:
-    """Whether a map (.., .., ..) is (H, W, C): by the image's proportions, else by the weights that it comes from."""
+    """Whether a map is (H, W, C), not (C, H, W): by the image's proportions, or else by the weights that made it."""
     _, height, width = graph.image
     first, last = (_in_proportion(side, other, height, width) for side, other in (shape[1:], shape[:2]))
     if first != last:
@@ -298,13 +298,13 @@ def _channels_last(graph: Graph, node: fx.Node, shape: tuple[int, int, int]) -> 
 
 
 def _in_proportion(height: int, width: int, image_height: int, image_width: int) -> bool:
-    """Whether a grid may be that of an image that was made smaller: its sides in proportion, up to rounding."""
+    """Whether a grid may come from a smaller version of the image: its sides are in proportion, up to rounding."""
     scale = math.sqrt(height * width / (image_height * image_width))
     return abs(height - image_height * scale) <= 1 and abs(width - image_width * scale) <= 1
 
 
 def _grid_of_tokens(graph: Graph, node: fx.Node, tokens: int) -> tuple[int, int, int]:
-    """Height, width and the number of extra tokens: those of the last map before, else as square as can be."""
+    """Height, width and number of extra tokens: as in the last map before, or else as square as possible."""
     for before in reversed(graph.data[: graph.data.index(node)]):
         shape = graph.values[before].image_shape
         if shape is not None and len(shape) == 3:

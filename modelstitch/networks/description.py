@@ -1,4 +1,4 @@
-"""What is known of a network from its shapes alone: layers, operations, memory, bytes. No torch is imported here."""
+"""Description of a network from its shapes: layers, operations, memory, bytes. No torch is imported here."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from modelstitch.networks.representations import Representation
 
 @dataclass(frozen=True)
 class Description:
-    """A network as a forecast sees it. A piece leads from one layer to the next, the first from the image, the last to
-    the logits; all counts are for one image.
+    """A network as a forecast sees it, with L layers. All counts are for one image.
+
+    A piece is the part from one layer to the next; the first begins at the image, the last ends at the logits.
 
     Attributes:
-        image: shape (C, H, W) of the images that it takes.
-        names: of its layers, L of them.
-        layers: what they give.
-        operations: of the forward pass of each of L + 1 pieces, a multiplication and an addition being two.
-        largest: numbers of each piece's largest tensor.
+        image: shape (C, H, W) of its images.
+        names: names of the layers.
+        layers: shapes of the layers' outputs.
+        operations: operations of the forward pass of each of L + 1 pieces; a multiplication with an addition is two.
+        largest: size of each piece's largest tensor, in numbers.
         kept: numbers that autograd keeps of each frozen piece for the gradient of its input.
-        activations: numbers that all operations of the network give.
-        parameters: weights and statistics, in numbers.
-        tensors: of how many tensors these are.
-        winograd: products of input and output channels over the convolutions that take fewer multiplications.
+        activations: numbers in the outputs of all operations.
+        parameters: numbers in weights and statistics.
+        tensors: number of these tensors.
+        winograd: input times output channels, summed over the convolutions that use `winograd`.
     """
 
     image: tuple[int, int, int]
@@ -40,28 +41,28 @@ class Description:
 
     @property
     def shapes(self) -> dict[int, Representation]:
-        """What every layer gives, by layer; -1 is the image."""
+        """Shape of every layer's output, by layer; -1 is the image."""
         return dict(enumerate((Representation(*self.image), *self.layers), start=-1))
 
     @property
     def total_operations(self) -> int:
-        """Of a forward pass."""
+        """Operations of a forward pass."""
         return sum(self.operations)
 
     def prefix_operations(self, layer: int) -> int:
-        """Of a forward pass up to a layer."""
+        """Operations of a forward pass up to a layer."""
         return sum(self.operations[: layer + 1])
 
     def suffix_operations(self, layer: int) -> int:
-        """Of a forward pass from a layer on."""
+        """Operations of a forward pass from a layer on."""
         return sum(self.operations[layer + 1 :])
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values, from which `from_json` makes it again."""
+        """Plain values, which `from_json` reads."""
         return asdict(self) | {"layers": [layer._asdict() for layer in self.layers]}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Description:
-        """The description whose `as_json` these are."""
+        """The description with these values, from `as_json`."""
         lists = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
         return cls(**lists | {"layers": tuple(Representation(**layer) for layer in values["layers"])})

@@ -1,4 +1,4 @@
-"""A network on a split: what it predicts, how often it is right, and its loss."""
+"""Evaluates a network on a split: predictions, accuracy and loss."""
 
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ class Evaluation(NamedTuple):
 
 @torch.no_grad()
 def evaluate(network: FrozenNetwork, images: DeviceImages) -> Evaluation:
-    """The network on every image of a split."""
+    """Evaluate the network on every image of a split."""
     hits = torch.zeros((), dtype=torch.int64, device=images.device)
     loss = torch.zeros((), dtype=torch.float64, device=images.device)
     for batch, labels in images.in_order():

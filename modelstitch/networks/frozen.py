@@ -1,6 +1,6 @@
-"""Frozen networks: in pieces between their layers, batch norm folded away, no gradients for weights, channels-last.
+"""Frozen networks: in pieces between their layers, with batch norm folded, channels-last, without gradients of weights.
 
-What a stitch is trained against never changes, so this is done once and every pass gains by it.
+The networks around a stitch never change, so this is done once, and every pass is faster.
 """
 
 import copy
@@ -37,19 +37,19 @@ class FrozenNetwork(nn.Module):
     """A network in evaluation mode that can be entered after any of its layers.
 
     Args:
-        network: the network; it is left as it is.
-        dtype: of weights and activations; convolutions are folded in float64.
-        device: where it runs.
+        network: the network, which is left as it is.
+        dtype: type of weights and activations; convolutions are folded in float64.
+        device: device on which it runs.
 
     Attributes:
         source: the network.
         layers: the network's layers.
-        shapes: what every layer gives of one image, by layer; -1 is the prepared image.
-        pieces: what leads from each layer to the next, the first from the prepared images, the last to the logits.
-        largest: how many numbers the largest tensor of each piece holds of one image.
+        shapes: shape of every layer's output for one image, by layer; -1 is the prepared image.
+        pieces: modules from each layer to the next; the first takes prepared images, the last returns logits.
+        largest: size of the largest tensor of each piece for one image, in numbers.
 
     Raises:
-        ModelstitchError: if the pieces do not give what the network gives.
+        ModelstitchError: if the pieces together do not return the network's logits.
     """
 
     def __init__(self, network: Network, dtype: torch.dtype = torch.float32, device: str = "cpu") -> None:
@@ -90,41 +90,41 @@ class FrozenNetwork(nn.Module):
 
     @torch.no_grad()
     def representations(self, images: Tensor, last: int | None = None) -> dict[int, Tensor]:
-        """Outputs of layers `0 .. last`, by default all, of images (N, C, H, W) of 0 to 1; -1: the prepared images."""
+        """Outputs of layers up to `last` (by default all) for images (N, C, H, W) from 0 to 1; -1: prepared images."""
         outputs = {INPUT: self.prepared(images)}
         for layer, piece in enumerate(self.pieces[:-1][: None if last is None else last + 1]):
             outputs[layer] = piece(outputs[layer - 1])
         return outputs
 
     def prepared(self, images: Tensor) -> Tensor:
-        """Images (N, C, H, W) of 0 to 1 as the network takes them, in its precision."""
+        """Images (N, C, H, W) from 0 to 1, prepared for the network and in its precision."""
         return self.source.prepared(images, self.dtype)
 
     def suffix(self, layer: int, values: Tensor) -> Tensor:
-        """Logits (N, classes) of values (N, *shape) that stand for the output of `layer` (-1: for prepared images)."""
+        """Logits (N, classes) for values (N, *shape) in place of the output of `layer` (-1: of the prepared images)."""
         for piece in self.pieces[layer + 1 :]:
             values = piece(values)
         return values
 
     def stages(self, layer: int, values: Tensor) -> list[Tensor]:
-        """What follows from values (N, *shape) at a layer: themselves, each later layer's output, and the logits."""
+        """Activations that follow from values (N, *shape) at a layer: the values, later layers' outputs, the logits."""
         stages = [values]
         for piece in self.pieces[layer + 1 :]:
             stages.append(piece(stages[-1]))
         return stages
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (N, classes) of images (N, C, H, W) of 0 to 1."""
+        """Logits (N, classes) of images (N, C, H, W) from 0 to 1."""
         return self.suffix(INPUT, self.prepared(images))
 
 
 def freeze(network: Network, precision: str, device: str) -> FrozenNetwork:
-    """A network in the precision that a study names, `auto` among them: the one place that decides it for a job."""
+    """Freeze a network in a precision of a study, such as `auto`; no other place decides the precision of a job."""
     return FrozenNetwork(network, choose_precision(precision, device), device)
 
 
 class _Norm(NamedTuple):
-    """A batch norm in a graph: what it normalises, its statistics, and its scale and shift, which may be None."""
+    """A batch norm in a graph: its input, its statistics, and its scale and shift, which may be None."""
 
     input: fx.Node
     mean: Tensor
@@ -135,7 +135,7 @@ class _Norm(NamedTuple):
 
 
 def fold(piece: fx.GraphModule) -> None:
-    """Fold every batch norm into the convolution that it follows, where nothing else sees the convolution's output."""
+    """Fold every batch norm into the convolution before it, if nothing else uses the convolution's output."""
     for node in list(piece.graph.nodes):
         norm = _norm(piece, node)
         if norm is None or len(norm.input.users) > 1:
@@ -168,7 +168,7 @@ def fold(piece: fx.GraphModule) -> None:
 
 
 def _folded(weight: Tensor, bias: Tensor | None, norm: _Norm) -> tuple[nn.Parameter, nn.Parameter]:
-    """In float64."""
+    """Weight and bias of the convolution with the norm folded in, in float64."""
     given = (weight, bias, norm.mean, norm.variance, norm.weight, norm.bias)
     weight, bias, mean, variance, scale, shift = (None if value is None else value.double() for value in given)
     folded = fuse_conv_bn_weights(weight, bias, mean, variance, norm.epsilon, scale, shift)
@@ -204,7 +204,7 @@ def _attribute(piece: fx.GraphModule, node: fx.Node) -> Tensor:
 
 
 def use_winograd(piece: fx.GraphModule) -> None:
-    """Wide convolutions take fewer multiplications, which float32 on a CPU gains by."""
+    """Replace wide convolutions by Winograd's, which is faster in float32 on a CPU."""
     for node in piece.graph.nodes:
         convolution = _convolution(piece, node)
         if convolution is not None and WinogradConvolution.suits(convolution):
@@ -215,7 +215,7 @@ def use_winograd(piece: fx.GraphModule) -> None:
 
 
 def _convolution(piece: fx.GraphModule, node: fx.Node) -> nn.Module | None:
-    """The module that a node calls, or that does what it does, if it is `conv2d` of the network's own weights."""
+    """The convolution that a node calls, or one made from a `conv2d` of the network's own weights; else None."""
     if (module := _module(piece, node)) is not None or node.op != "call_function" or operation_of(node) != "conv2d":
         return module
     given = _arguments(node, CONVOLUTION_ARGUMENTS)
@@ -274,12 +274,12 @@ def _is_relu(piece: fx.GraphModule, node: fx.Node) -> bool:
 
 
 def _kept(weight: fx.Node | None, bias: fx.Node | None) -> bool:
-    """Whether a function's weights are the network's own, and not computed."""
+    """Whether a function's weight and bias are parameters of the network, not computed."""
     return all(isinstance(one, fx.Node) and one.op == "get_attr" for one in (weight, bias or weight))
 
 
 def overwrite(piece: fx.GraphModule) -> None:
-    """ReLUs and additions write into their input where nothing else needs it."""
+    """Let ReLUs and additions write into their input if nothing else needs it."""
     for node in list(piece.graph.nodes):
         operation, module = operation_of(node), _module(piece, node)
         if type(module) is nn.ReLU or (module is None and operation == "relu"):

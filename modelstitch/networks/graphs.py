@@ -17,14 +17,14 @@ class Graph:
     """A traced network.
 
     Attributes:
-        image: the shape of an image (C, H, W).
-        dtype: of the images, that of the network's weights.
+        image: shape of an image (C, H, W).
+        dtype: type of the images, which is that of the network's weights.
         network: a copy of the network, in evaluation mode.
-        root: the modules and parameters that the graph names.
-        nodes: in the order in which they run.
-        values: what every node gives.
-        data: the nodes that hold something of an image; the first is the images, the last the logits.
-        views: whether the network takes views of its tensors, which have to lie in memory in their order for that.
+        root: the modules and parameters that the graph uses, by name.
+        nodes: all nodes, in the order in which they run.
+        values: shape and type of every node's output.
+        data: the nodes that depend on the images; the first is the images, the last the logits.
+        views: whether the network takes views of tensors, which then can't be channels-last.
     """
 
     image: tuple[int, int, int]
@@ -47,7 +47,7 @@ class Graph:
         return self.data[-1]
 
     def called(self, call: str) -> nn.Module:
-        """The module of a call, as `path_of` names it."""
+        """The module of a call with a name from `path_of`."""
         return self.network.get_submodule(call.partition("@")[0])
 
     def module(self, node: fx.Node) -> nn.Module | None:
@@ -55,7 +55,7 @@ class Graph:
         return self.root.get_submodule(node.target) if node.op == "call_module" else None
 
     def cuts(self) -> list[fx.Node]:
-        """Nodes after which nothing else that depends on the image is still needed, images and logits left out."""
+        """Nodes after which no other node that depends on the image is needed; images and logits are left out."""
         place = {node: index for index, node in enumerate(self.data)}
         last = [max((place[user] for user in node.users if user in place), default=-1) for node in self.data]
         found, open_until = [], -1
@@ -67,28 +67,28 @@ class Graph:
 
     @property
     def activations(self) -> int:
-        """How many numbers of one image all nodes give."""
+        """Numbers in the outputs of all nodes for one image."""
         return sum(count(self.values[node].specs[0]) for node in self.data) // BATCHES[0]
 
     def largest(self, start: fx.Node, end: fx.Node) -> int:
-        """How many numbers of one image the largest tensor from `start` to `end` holds."""
+        """Size of the largest tensor from `start` to `end` for one image, in numbers."""
         between = self.data[self.data.index(start) : self.data.index(end) + 1]
         return max(count(self.values[node].specs[0]) for node in between) // BATCHES[0]
 
     def piece(self, start: fx.Node, end: fx.Node, root: nn.Module) -> fx.GraphModule:
-        """What leads from the value of `start` to that of `end`, for any number of images.
+        """A module that computes the value of `end` from that of `start`, for any number of images.
 
         Args:
             start, end: cuts, the images or the logits.
-            root: modules and parameters, named as in the graph's own; the piece shares them.
+            root: modules and parameters with the names of the graph's `root`; the piece shares them.
         """
         return Piece(self, start).to(end, root)
 
 
 def path_of(node: fx.Node) -> list[str]:
-    """Calls of modules that a node runs in, the outermost below the network first; a module called whole, too.
+    """Names of the module calls around a node, the outermost first, including a module that the node calls as a whole.
 
-    By the modules' names; `block@1` is the second call of `block`.
+    `block@1` is the second call of `block`.
     """
     found = []
     for key, (path, _) in node.meta.get("nn_module_stack", {}).items():
@@ -105,5 +105,5 @@ def operation_of(node: fx.Node) -> str:
 
 
 def dtype_of(network: nn.Module) -> torch.dtype:
-    """The type of a network's weights: of the first that are floating-point numbers, by default float32."""
+    """The type of a network's first floating-point weights; float32 if it has none."""
     return next((value.dtype for value in network.parameters() if value.dtype.is_floating_point), torch.float32)

@@ -32,9 +32,9 @@ def initialise(
 ) -> Network:
     """A network that was never trained: `random`, or `calibrated` by one pass over the training images.
 
-    A random network in evaluation mode lets its activations grow from block to block, since its batch norms have
-    statistics of nothing; calibrated, it has those that a trained one would have. A network without batch norm has
-    nothing to calibrate.
+    In evaluation mode the activations of a random network grow from block to block, since its batch norms have not seen
+    any images. A calibrated network has statistics of the training images, as a trained one does. A network without
+    batch norm has nothing to calibrate.
 
     Raises:
         ModelstitchError: if the network can't be built or takes no such images, or the device has too little memory.
@@ -69,10 +69,10 @@ def calibrate(network: Network, images: DeviceImages) -> None:
 
 @enough_memory("the networks' size")
 def from_elsewhere(network_id: NetworkId, architecture: Architecture, dataset: Dataset, device: str = "cpu") -> Network:
-    """A network with weights that others trained, as its architecture says: of a file, or published with a library.
+    """A network with weights that others trained: from a file, or published with a library, as its architecture says.
 
     Raises:
-        ModelstitchError: if they can't be had, do not fit, or their classes are not the data set's in the same order.
+        ModelstitchError: if they are not available or do not fit, or their classes differ from the data set's.
     """
     begun = time.monotonic(), time.process_time()
     prepare(device)
@@ -101,7 +101,7 @@ def from_elsewhere(network_id: NetworkId, architecture: Architecture, dataset: D
 
 
 def initial(network_id: NetworkId, architecture: Architecture, dataset: Dataset, study_seed: int) -> Network:
-    """A network with its initial weights; `calibrated` has those of `random`, and `trained` starts from others."""
+    """A network with its initial weights; `calibrated` has those of `random`, but `trained` starts from others."""
     kind = "trained" if network_id.recipe == "trained" else "random"
     seed = seed_of(study_seed, network_id.architecture, kind, network_id.seed)
     channels, *size = dataset.train.images.shape[1:]
@@ -146,15 +146,15 @@ def with_history(
     begun: tuple[float, float],
     precision: torch.dtype = torch.float32,
 ) -> Network:
-    """The network with what is worth knowing of it: its accuracy on the whole test set, and how it got there.
+    """The network with its accuracy on the whole test set and the history of its training in `about`.
 
     Args:
         network_id, network: the network.
-        test_images: that it is measured on, where they are.
-        dataset: that they are of.
-        curves: of its training, by the names of `CURVES`.
-        begun: seconds on the clock and of the processor when its making began.
-        precision: that it was trained in.
+        test_images: the test images on their device.
+        dataset: the data set of the images.
+        curves: curves of the training, by the names of `CURVES`.
+        begun: seconds of the clock and of the processor when its making began.
+        precision: precision of its training.
     """
     network.module.eval()
     test = evaluate(FrozenNetwork(network, device=test_images.device), test_images)
@@ -190,7 +190,7 @@ def with_history(
 
 
 def _accuracy_in_bfloat16(network: Network, images: DeviceImages) -> dict[str, float]:
-    """The accuracy that bfloat16 gives, where it is fast: cells in bfloat16 are compared with that."""
+    """The accuracy in bfloat16, with which cells in bfloat16 are compared; measured if bfloat16 is fast here."""
     if not fast_bfloat16(images.device):
         return {}
     return {"accuracy_bfloat16": evaluate(FrozenNetwork(network, torch.bfloat16, images.device), images).accuracy}

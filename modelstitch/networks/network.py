@@ -1,4 +1,4 @@
-"""A network: a module from images to logits, how it wants its images, and the layers after which it is cut."""
+"""A network: a module from images to logits, the form of its images, and the layers after which it is cut."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Layer:
 
     Attributes:
         index: 0 for the first; -1 is the normalised image.
-        name: of the block, module or operation that gives it.
+        name: name of the block, module or operation whose output it is.
         representation: the shape of its output for one image.
     """
 
@@ -90,20 +90,21 @@ class Network:
         return weights.load(path)
 
     def with_images(self, image: Image) -> Network:
-        """The network as it takes images of this shape (C, H, W): itself, if it says which it takes.
+        """The network for images of this shape (C, H, W): unchanged if it has an image shape of its own.
 
         Raises:
-            ModelstitchError: if it can't: other channels than it has, but for grey images.
+            ModelstitchError: if its channels differ from those of the images, and these are not grey.
         """
         known = self if self.image is not None else replace(self, image=tuple(image))
         known.check_images(image)
         return known
 
     def check_images(self, image: Image) -> None:
-        """Refuse images of a shape (C, H, W) that the network can't be given.
+        """Refuse images of a shape (C, H, W) that do not fit the network.
 
         Raises:
-            ModelstitchError: if they have other channels than it has, but for grey ones, or its mean or deviation has.
+            ModelstitchError: if their channels differ from the network's, and they are not grey, or from those of its
+                mean or deviation.
         """
         for name in ("mean", "std"):
             count = np.size(getattr(self, name) if getattr(self, name) is not None else 0)
@@ -113,16 +114,16 @@ class Network:
             raise ModelstitchError(f"{self.name} takes images of {self.image[0]} channels, not of {image[0]}")
 
     def accuracy_in(self, precision: str) -> float:
-        """Its own accuracy on the test images, in a precision if it was measured in that; NaN where it is not known."""
+        """Its own test accuracy, in this precision if that was measured; NaN if it is not known."""
         return self.about.get(f"accuracy_{precision}", self.about.get("accuracy", float("nan")))
 
     @property
     def digest(self) -> str:
-        """SHA-256 of its weights, as the header of its file has it."""
+        """SHA-256 of its weights, as in the header of its file."""
         return tensors.digest(self.module.state_dict())
 
     def cut_at(self, names: Sequence[str] | None) -> Network:
-        """The network with other layers: those of these names, or the end of each block."""
+        """The same network with other layers: those with these names, or by default the end of each block."""
         return replace(self, layer_names=names)
 
     @cached_property
@@ -130,8 +131,8 @@ class Network:
         """The traced module.
 
         Raises:
-            ModelstitchError: if it can't be traced, takes no such images or gives anything but logits; or if it isn't
-                known which images it takes.
+            ModelstitchError: if it can't be traced, does not take these images, returns anything but logits, or if the
+                shape of its images is not known.
         """
         if self.image is None:
             raise ModelstitchError(
@@ -141,7 +142,7 @@ class Network:
 
     @cached_property
     def cuts(self) -> list[cutting.Cut]:
-        """Where the graph is cut, a cut for each layer."""
+        """The cut of each layer in the graph."""
         try:
             if self.layer_names is None:
                 return cutting.block_cuts(self.graph)
@@ -161,23 +162,23 @@ class Network:
 
     @property
     def ends(self) -> list[tuple[fx.Node, fx.Node]]:
-        """Where each of its pieces begins and ends: from the images to the first layer, ..., to the logits."""
+        """Nodes at which pieces begin and end: the images, each layer, the logits."""
         nodes = [self.graph.images, *(cut.node for cut in self.cuts), self.graph.logits]
         return list(itertools.pairwise(nodes))
 
     @cached_property
     def operations(self) -> list[int]:
-        """Floating-point operations of each piece for one image, a multiplication and an addition being two.
+        """Floating-point operations of each piece for one image; a multiplication with an addition is two.
 
-        As torch counts them: of convolutions, matrix products and attention. Those that were counted when a study made
-        the network are not counted again: torch's counter imports its compiler, which takes a second.
+        Torch counts them, for convolutions, matrix products and attention. A network that a study made has them in its
+        file, since torch's counter imports its compiler, which takes a second.
         """
         if self.about.get("layers") == [layer.name for layer in self.layers]:
             return self.about["operations"]
         return run_for_shapes(self.graph.root, self.image, self._count)
 
     def _count(self, root: nn.Module, values: Tensor) -> list[int]:
-        """Operations of each piece of an image (1, C, H, W)."""
+        """Operations of each piece for one image."""
         found = []
         for start, end in self.ends:
             # Of what attention is without a gradient, and on a CPU, torch counts nothing: here it is matrix products.
@@ -188,12 +189,12 @@ class Network:
 
     @property
     def outputs(self) -> int:
-        """How many classes the logits are of."""
+        """Number of classes in the logits."""
         (outputs,) = self.graph.values[self.graph.logits].image_shape or (0,)
         return outputs
 
     def prepared(self, images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Images (N, C, H, W) of 0 to 1 as the module takes them: resized and normalised."""
+        """Images (N, C, H, W) from 0 to 1, resized and normalised for the module."""
         channels, *size = self.image or images.shape[1:]
         if images.shape[1] != channels:
             images = images.expand(-1, channels, -1, -1)
@@ -206,14 +207,14 @@ class Network:
 
     @property
     def memory_format(self) -> torch.memory_format:
-        """How images and weights lie in memory for the module itself: channels-last, unless it takes views."""
+        """Memory format of images and weights for the module itself: channels-last, unless it takes views."""
         contiguous = self.image is None or self.graph.views
         return torch.contiguous_format if contiguous else torch.channels_last
 
     def _per_channel(self, name: str, images: Tensor) -> Tensor | None:
         """`mean` or `std`, (1, C, 1, 1) or (1, 1, 1, 1), in the precision and on the device of images.
 
-        Kept, since a copy to a device waits for it.
+        It is kept, since a process waits for a copy to a device.
         """
         key = (name, images.dtype, images.device)
         if key not in self._constants and (amount := getattr(self, name)) is not None:
@@ -221,7 +222,7 @@ class Network:
         return self._constants.get(key)
 
     def restored(self, images: Tensor) -> Tensor:
-        """Prepared images (N, C, H, W) on the scale of 0 to 1 again, in float32."""
+        """Undo the normalisation of prepared images (N, C, H, W): values from 0 to 1 again, in float32."""
         images = images.float()
         for name, restore in (("std", torch.mul), ("mean", torch.add)):
             if (amount := self._per_channel(name, images)) is not None:
@@ -230,7 +231,7 @@ class Network:
 
     @torch.no_grad()
     def logits(self, images: Tensor) -> Tensor:
-        """Logits (N, classes) of images (N, C, H, W) of 0 to 1, by the module itself in evaluation mode."""
+        """Logits (N, classes) of images (N, C, H, W) from 0 to 1, by the module itself in evaluation mode."""
         modes = {module: module.training for module in self.module.modules()}
         device = next(iter(self.module.parameters()), images).device
         logits = self.module.eval()(self.prepared(images.to(device), graphs.dtype_of(self.module)))
@@ -239,7 +240,7 @@ class Network:
         return logits.to(images.device)
 
     def root(self) -> nn.Module:
-        """A copy, on the CPU, of the modules and parameters that the graph names, with the weights of now."""
+        """A copy on the CPU of the modules and parameters that the graph uses, with the present weights."""
         root = copy.deepcopy(self.graph.root)
         weights = {f"{graphs.WRAPPED}.{key}": value for key, value in self.module.state_dict().items()}
         root.load_state_dict(weights, strict=False)

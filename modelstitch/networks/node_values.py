@@ -1,4 +1,4 @@
-"""What the nodes of a traced network give: shapes and types of tensors, all else as it is."""
+"""Outputs of the nodes of a traced network: shapes and types of tensors, and other values as they are."""
 
 import math
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ class TensorSpec(NamedTuple):
 
 
 class Value(NamedTuple):
-    """What a node gives for each of `BATCHES`: tensors as their shape and type, all else as it is.
+    """A node's output for each of `BATCHES`: tensors by shape and type, other values as they are.
 
     Attributes:
         specs: one for each of `BATCHES`.
@@ -29,7 +29,7 @@ class Value(NamedTuple):
 
     @property
     def image_shape(self) -> tuple[int, ...] | None:
-        """Shape of one image's part, of a tensor of floating-point numbers with one row per image; else None."""
+        """Shape for one image, if this is a tensor of floating-point numbers with one row per image; else None."""
         if not all(isinstance(spec, TensorSpec) and spec.dtype.is_floating_point and spec.shape for spec in self.specs):
             return None
         shapes = {spec.shape[1:] for spec in self.specs}
@@ -38,7 +38,7 @@ class Value(NamedTuple):
 
 
 def spec_of(value: Any) -> Any:
-    """A value with its tensors as their shapes and types."""
+    """A value in which tensors are replaced by their shapes and types."""
     if isinstance(value, Tensor):
         return TensorSpec(tuple(value.shape), value.dtype)
     if isinstance(value, (tuple, list)):
@@ -47,12 +47,12 @@ def spec_of(value: Any) -> Any:
 
 
 def has_tensors(spec: Any) -> bool:
-    """Whether a value is a tensor, or holds some."""
+    """Whether a value is a tensor, or contains any."""
     return isinstance(spec, TensorSpec) or (isinstance(spec, tuple) and any(map(has_tensors, spec)))
 
 
 def count(spec: Any) -> int:
-    """Numbers in the largest tensor of a value."""
+    """Size of the largest tensor in a value, in numbers."""
     if isinstance(spec, TensorSpec):
         return math.prod(spec.shape)
     return max(map(count, spec), default=0) if isinstance(spec, tuple) else 0

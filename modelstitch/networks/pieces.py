@@ -1,7 +1,7 @@
 """Pieces of a traced network, from the value of one node to that of another, for any number of images.
 
-What a graph computes of the number of images alone (the sizes of a reshape, a class token for each image) is made anew
-in every piece.
+Values that depend only on the number of images (sizes of a reshape, a class token for each image) are computed again in
+every piece.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Piece:
-    """A graph from the value of one node on, as it is put together."""
+    """Builds the graph of a piece that begins with the value of one node."""
 
     def __init__(self, whole: Graph, start: fx.Node) -> None:
         self.whole, self.start = whole, start
@@ -31,7 +31,7 @@ class Piece:
         self.images: fx.Node | None = None
 
     def to(self, end: fx.Node, root: nn.Module) -> fx.GraphModule:
-        """What leads to the value of `end`, with the modules and parameters of `root`."""
+        """The piece that ends with the value of `end`, with the modules and parameters of `root`."""
         needed = self.needed(end)
         for node in self.whole.nodes:
             if node in needed:
@@ -42,7 +42,7 @@ class Piece:
         return fx.GraphModule(root, self.graph)
 
     def needed(self, end: fx.Node) -> set[fx.Node]:
-        """Nodes that `end` is made of, up to `start`; numbers are written out instead."""
+        """Nodes that `end` depends on, back to `start`; nodes that give numbers are replaced by the numbers."""
         found: set[fx.Node] = set()
         waiting = [end]
         while waiting:
@@ -56,11 +56,11 @@ class Piece:
         return found
 
     def argument(self, node: fx.Node) -> Any:
-        """What stands for a node of the whole graph."""
+        """What replaces a node of the whole graph in the piece."""
         return self.made[node] if node in self.made else self.written(self.whole.values[node].specs)
 
     def written(self, specs: tuple[Any, ...]) -> Any:
-        """A value without tensors, in terms of the number of images, and of the type and device of the input."""
+        """A value without tensors, expressed by the number of images and by type and device of the input."""
         first, second = specs
         if isinstance(first, tuple):
             return tuple(self.written(parts) for parts in zip(first, second, strict=True))

@@ -23,9 +23,9 @@ class Published(NamedTuple):
 
     Attributes:
         weights: a state dict.
-        arguments: of the model, beside those that a study gives: with others the same weights mean something else.
-        mean, std: of the images.
-        classes: None where the library does not name them.
+        arguments: arguments of the model without which the weights mean something else, beside those of a study.
+        mean, std: normalisation of the images.
+        classes: names of the classes; None if the library does not name them.
     """
 
     weights: Mapping[str, Tensor]
@@ -36,7 +36,7 @@ class Published(NamedTuple):
 
 
 def read_weights(path: Path | str) -> dict[str, Tensor]:
-    """The state dict of a file: safetensors, or what torch saves, on whatever device; nothing else is unpickled.
+    """The state dict of a file: safetensors, or torch's format, from any device; nothing but tensors is unpickled.
 
     The weights may be one entry of a checkpoint (`state_dict`, `model`, ...), and those of a `DataParallel` module.
 
@@ -84,9 +84,9 @@ def load_state(module: nn.Module, weights: Mapping[str, Tensor], source: Path | 
     """Put weights into a module.
 
     Args:
-        module: that they are for.
+        module: the module.
         weights: a state dict.
-        source: where it comes from, for errors.
+        source: where the weights come from, for errors.
 
     Raises:
         ModelstitchError: if names or shapes are not the module's.
@@ -107,10 +107,10 @@ def load_state(module: nn.Module, weights: Mapping[str, Tensor], source: Path | 
 
 
 def check_classes(classes: Sequence[str] | None, expected: Sequence[str], name: str) -> None:
-    """Refuse a network whose logits mean other classes than the data set's, or the same in another order.
+    """Refuse a network whose logits stand for other classes than the data set's, or for the same in another order.
 
     Raises:
-        ModelstitchError: if they do, or it isn't known what they mean.
+        ModelstitchError: if they do, or if their classes are not known.
     """
     if classes is None:
         raise ModelstitchError(f"{name}: its classes are not known: state them, in the order of its logits, as classes")

@@ -1,6 +1,6 @@
-"""What a layer gives of an image: a feature map, tokens or a vector, and how any of them is seen as a grid.
+"""Shapes of layers' outputs, which are feature maps, tokens or vectors, and how each of them is seen as a grid.
 
-No torch is imported here: planning a study asks for shapes.
+No torch is imported here, since planning needs shapes.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ class Representation(NamedTuple):
     """Shape of a layer's output for one image.
 
     Attributes:
-        channels: of each place.
-        height, width: of the grid of places; 1 x 1 for a vector.
-        layout: how a tensor holds it: `map` (C, H, W), `map-last` (H, W, C), `tokens` (T, C), `vector` (C).
-        extra: tokens before those of the grid, such as a class token.
+        channels: channels at each place.
+        height, width: size of the grid of places; 1 x 1 for a vector.
+        layout: order in a tensor: `map` (C, H, W), `map-last` (H, W, C), `tokens` (T, C), `vector` (C).
+        extra: number of tokens before those of the grid, such as a class token.
     """
 
     channels: int
@@ -50,16 +50,16 @@ class Representation(NamedTuple):
 
     @property
     def size(self) -> int:
-        """How many numbers it holds."""
+        """Size in numbers."""
         return math.prod(self.shape)
 
     @property
     def channel_dimension(self) -> int:
-        """Of a tensor (N, *shape)."""
+        """The dimension of the channels in a tensor (N, *shape)."""
         return 1 if self.layout in ("map", "vector") else -1
 
     def per_channel(self, values: Tensor) -> Tensor:
-        """Numbers (N, channels) as they broadcast over a tensor (N, *shape)."""
+        """Numbers (N, channels) in a shape that broadcasts over a tensor (N, *shape)."""
         sides = [1] * len(self.shape)
         sides[self.channel_dimension - 1 if self.channel_dimension > 0 else -1] = self.channels
         return values.reshape(len(values), *sides)
@@ -70,7 +70,7 @@ class Representation(NamedTuple):
         return values.sum(dim=others)
 
     def split(self, values: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Tensors (N, *shape) as a grid (N, C, H, W) and the extra tokens (N, extra, C), None where there are none."""
+        """Split tensors (N, *shape) into a grid (N, C, H, W) and extra tokens (N, extra, C), None if there are none."""
         match self.layout:
             case "map":
                 return values, None

@@ -1,7 +1,7 @@
 """Small ResNets (arXiv 2303.11277): a stem, then basic blocks in four stages, then pooling and a linear head.
 
-`R` and four digits from 1 to 9: the number of basic blocks in each of four stages. The stem is a 3x3 convolution of
-stride 1, as CIFAR's images want.
+The name is `R` and four digits from 1 to 9, the numbers of basic blocks in the four stages. The stem is a 3x3
+convolution of stride 1, for small images such as CIFAR's.
 """
 
 import itertools
@@ -57,10 +57,10 @@ class Stem(nn.Module):
 
 
 class Subsampling(nn.Conv2d):
-    """A 1x1 convolution that is given every stride-th row and column, instead of striding itself.
+    """A 1x1 convolution with stride, computed on every stride-th row and column.
 
-    oneDNN (3.12, AVX2, channels-last, 2 to 6 channels) crashes or never ends in the gradient of the weights of such a
-    convolution. Frozen, it has no such gradient, and strides.
+    oneDNN (3.12, AVX2, channels-last, 2 to 6 channels) crashes or hangs in the weights' gradient of a strided 1x1
+    convolution. A frozen one has no such gradient, and uses the stride.
     """
 
     traced_whole = True
@@ -92,13 +92,13 @@ class BasicBlock(nn.Module):
 
 
 class SmallResNet(nn.Module):
-    """A Small ResNet: `layers` (the stem, then one per block) and the `head`; weights: He et al.'s normal, by fan-out.
+    """A Small ResNet: `layers` (the stem, then one per block) and the `head`; weights are He et al.'s, by fan-out.
 
     Args:
-        architecture: `R1122`, say.
+        architecture: its name, such as `R1122`.
         width: channels of the stem and the first stage.
-        channels: of an image.
-        classes: how many.
+        channels: channels of an image.
+        classes: number of classes.
     """
 
     def __init__(self, architecture: str, width: int, channels: int, classes: int) -> None:

@@ -35,11 +35,11 @@ NOT_WRITING = {
 def trace(network: nn.Module, image: tuple[int, int, int]) -> Graph:
     """The graph of a network in evaluation mode, for images (C, H, W); the network is left as it is.
 
-    Arguments of its `forward` beside the images keep their defaults.
+    Arguments of its `forward` other than the images keep their defaults.
 
     Raises:
-        ModelstitchError: if the network can't be traced (names the line where that fails), takes no such images, or
-            gives anything but logits (N, classes).
+        ModelstitchError: if the network can't be traced (the line where it fails is named), does not take these images,
+            or returns anything but logits (N, classes).
     """
     try:
         copied = copy.deepcopy(network)
@@ -77,9 +77,9 @@ class _Images(nn.Module):
 
 
 class _Tracer(fx.Tracer):
-    """Modules of torch are called as a whole, and those that say so: `traced_whole = True`.
+    """A tracer that calls torch's modules as a whole, and modules with `traced_whole = True`.
 
-    But torch's `nn.TransformerEncoder` is nearly all of a network: its layers are called one by one.
+    The exception is torch's `nn.TransformerEncoder`, which is nearly a whole network: its layers are called one by one.
     """
 
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
@@ -98,7 +98,7 @@ class _Tracer(fx.Tracer):
 
 
 def _is_encoder(module: nn.Module) -> bool:
-    """Whether it is an `nn.TransformerEncoder` that runs as torch's does."""
+    """Whether a module is an `nn.TransformerEncoder` with torch's own `forward`."""
     return type(module).forward is nn.TransformerEncoder.forward
 
 
@@ -123,7 +123,7 @@ def _traced(wrapped: _Images, image: tuple[int, int, int]) -> fx.GraphModule:
 
 
 def _exported(wrapped: _Images, images: Tensor, strict: bool) -> fx.GraphModule:
-    """What torch.export makes of a network, for any number of images."""
+    """The graph that torch.export makes of a network, for any number of images."""
     with warnings.catch_warnings(), _attention_with_derivatives():
         warnings.simplefilter("ignore")
         sizes = ({0: torch.export.Dim("batch", min=1)},)
@@ -135,7 +135,7 @@ def _exported(wrapped: _Images, images: Tensor, strict: bool) -> fx.GraphModule:
 
 @contextlib.contextmanager
 def _attention_with_derivatives() -> Iterator[None]:
-    """Torch's attention in steps: the operation that it is for inference has no derivative."""
+    """A context in which attention is exported in steps: torch's single operation for inference has no derivative."""
     enabled = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -145,7 +145,7 @@ def _attention_with_derivatives() -> Iterator[None]:
 
 
 def _copied(values: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
-    """What writing a source into all of some values leaves there; torch's own operation has no derivative."""
+    """The result of copying `source` over all of `values`; torch's own operation for it has no derivative."""
     return source.to(values).expand(values.shape)
 
 
@@ -153,7 +153,7 @@ DECOMPOSITIONS = {torch.ops.aten.copy.default: _copied}
 
 
 def _writes_into_a_view(node: fx.Node) -> bool:
-    """Whether an operation of an exported graph changes a part of another tensor."""
+    """Whether an operation of an exported graph writes into a part of another tensor."""
     if not (isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable):
         return False
     written = node.args[0]
@@ -165,10 +165,10 @@ def _writes_into_a_view(node: fx.Node) -> bool:
 
 @torch.no_grad()
 def _tried(network: nn.Module, images: Tensor, name: str) -> Any:
-    """What a network gives for images (N, C, H, W).
+    """A network's output for images (N, C, H, W).
 
     Raises:
-        ModelstitchError: if it takes none of this size.
+        ModelstitchError: if it does not take images of this size.
     """
     try:
         return network(images)
@@ -201,14 +201,14 @@ def _logits(traced: fx.GraphModule, values: Mapping[fx.Node, Value], name: str) 
 
 
 def _place(error: BaseException) -> str:
-    """The line of the network's own code where an error came up."""
+    """The line of the network's code where an error occurred."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not frame.filename.startswith(OUR_FILES) and "<" not in frame.filename]
     return f"{own[-1].filename}:{own[-1].lineno}: {own[-1].line}: " if own else ""
 
 
 def _without_views(traced: fx.GraphModule) -> bool:
-    """Make every view a reshape, which is one where it can be; whether there was any."""
+    """Turn every view into a reshape, which is a view if possible; return whether there was any."""
     replaced = False
     for node in traced.graph.nodes:
         of_type = any(isinstance(given, torch.dtype) for given in node.args)
@@ -223,7 +223,7 @@ def _without_views(traced: fx.GraphModule) -> bool:
 
 
 def _make_functional(traced: fx.GraphModule) -> None:
-    """Operations that write into their input become those that don't: a piece must leave what it is given."""
+    """Replace operations that write into their input, since a piece must not change what it is given."""
     for module in traced.modules():
         if getattr(module, "inplace", False):
             module.inplace = False
@@ -243,7 +243,7 @@ def _writes(name: str) -> bool:
 
 
 def _not_writing(function: Callable) -> Callable:
-    """The function that gives the same and writes into nothing; itself, if it writes into nothing or there is none."""
+    """The variant of a function that does not write into its input; the function itself if there is none."""
     if function in NOT_WRITING:
         return NOT_WRITING[function]
     if isinstance(function, torch._ops.OpOverload):
@@ -255,10 +255,11 @@ def _not_writing(function: Callable) -> Callable:
 
 
 def run_for_shapes(root: nn.Module, image: tuple[int, int, int], run: Callable[[nn.Module, Tensor], Given]) -> Given:
-    """What `run` gives of a copy of modules and an image of zeros (1, C, H, W), of which shapes alone count.
+    """The result of `run` with a copy of modules and an image of zeros (1, C, H, W), for the shapes alone.
 
-    Large images are run on the `meta` device, which computes nothing; its kernels import torch's compiler, which takes
-    a second, as long as a small pair's training. So small ones are run on the CPU, and what has no shapes on `meta`.
+    Large images run on the `meta` device, which computes nothing. But its kernels import torch's compiler, which takes
+    a second, as long as the training of a small pair. So small images run on the CPU, as do operations that `meta`
+    lacks.
     """
 
     def given(device: str) -> Given:
@@ -282,7 +283,7 @@ class _Recorder(fx.Interpreter):
 
 
 def _run(traced: fx.GraphModule, wrapped: _Images, image: tuple[int, int, int]) -> dict[fx.Node, Value]:
-    """What every node gives for images of zeros."""
+    """Outputs of every node for images of zeros."""
     try:
         specs = run_for_shapes(traced, image, _recorded)
     except Exception:
@@ -295,7 +296,7 @@ def _run(traced: fx.GraphModule, wrapped: _Images, image: tuple[int, int, int]) 
 
 @torch.no_grad()
 def _recorded(traced: nn.Module, image: Tensor) -> list[list[Any]]:
-    """What every node gives for each of `BATCHES`."""
+    """Outputs of every node for each of `BATCHES`."""
     found = []
     for batch in BATCHES:
         recorder = _Recorder(traced)

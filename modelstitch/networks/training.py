@@ -1,4 +1,4 @@
-"""Networks are trained from scratch, resumable at every epoch."""
+"""Training of networks from scratch; it can be resumed after every epoch."""
 
 import json
 import time
@@ -41,18 +41,18 @@ def train(
     device: str = "cpu",
     code: str = "",
 ) -> Network:
-    """A network trained with linear warm-up and cosine; its `about` tells how it went.
+    """Train a network with linear warm-up and cosine; its `about` has the history of the training.
 
-    Where its training changes the images, it is trained on those, and tested on the data set's own; how accurate it is
-    on test images that are changed as well is `accuracy_changed`.
+    If its settings change the training images, it is still tested on the data set's own test images; its accuracy on
+    test images with the same changes is `accuracy_changed`.
 
-    After every epoch the state goes to `checkpoint`; where that holds the state of the same training, by the same
-    `code` (a fingerprint) and in the same precision, it goes on from there, to the same bits as without the
-    interruption. It stays until the caller, who writes the network, deletes it.
+    After every epoch the state is written to `checkpoint`. If this holds the state of the same training, made by the
+    same `code` (a fingerprint) in the same precision, the training continues from there, with the same bits as without
+    the interruption. The caller, who writes the network, deletes it.
 
     Raises:
-        ModelstitchError: if the network can't be built or takes no such images, they can't be changed so, there are
-            fewer training images than one batch, the loss stops being finite, or the device has too little memory.
+        ModelstitchError: if the network can't be built or does not take these images, if they can't be changed as
+            asked, if they are fewer than one batch, if the loss is not finite, or if the device has too little memory.
     """
     begun = time.monotonic(), time.process_time()
     training = architecture.training
@@ -111,7 +111,7 @@ def train(
 def take_step(
     network: Network, optimiser: Optimiser, images: Tensor, labels: Tensor, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
-    """Move the network once; its mean loss () and logits (N, classes) on images (N, C, H, W) of 0 to 1, before."""
+    """Take one step; return mean loss () and logits (N, classes) on images (N, C, H, W) from 0 to 1, before it."""
     with torch.autocast(images.device.type, dtype=dtype, enabled=dtype != torch.float32):
         logits = network.module(network.prepared(images))
     if isinstance(logits, tuple):  # of an auxiliary head beside them
@@ -127,7 +127,7 @@ def take_step(
 
 
 def optimiser_of(module: nn.Module, training: Training) -> Optimiser:
-    """What moves a network's parameters."""
+    """The optimiser of a network's parameters."""
     if training.optimiser == "adamw":
         return AdamW(module.parameters(), training.weight_decay)
     return SGD(module.parameters(), training.momentum, training.weight_decay)
@@ -143,7 +143,7 @@ def _keep(checkpoint: Path, fingerprint: str, module: nn.Module, optimiser: Opti
 
 
 def _resume(checkpoint: Path, fingerprint: str, module: nn.Module, optimiser: Optimiser) -> Curves:
-    """Curves up to the epoch of the checkpoint, with the state put back; empty ones if it is of another training."""
+    """Restore the state of the checkpoint, and return the curves so far; empty ones if it is of another training."""
     try:
         tensors, header = read(checkpoint, "checkpoint", "the training begins anew")
     except ModelstitchError:

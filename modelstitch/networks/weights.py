@@ -1,4 +1,4 @@
-"""Networks as files: safetensors, with what it takes to build the module again in the header."""
+"""Networks as files: safetensors with a header that says how to build the module."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ def save(path: Path | str, network: Network) -> None:
     """Write a network.
 
     Raises:
-        ValueError: if it has no blueprint, so that no file could bring it back.
+        ValueError: if it has no blueprint, without which it can't be built from a file.
         ModelstitchError: if the file can't be written.
     """
     if network.blueprint is None:
@@ -63,7 +63,7 @@ def load(path: Path | str) -> Network:
 
 
 def _check(path: Path | str, network: Network) -> None:
-    """Refuse a header whose fields are not of their kinds."""
+    """Refuse a header with fields of wrong types."""
 
     def numbers(values: Any) -> bool:
         return all(isinstance(value, int | float) for value in values) if isinstance(values, list) else values is None

@@ -1,4 +1,4 @@
-"""3x3 convolutions of frozen weights by Winograd's minimal filtering, F(4x4, 3x3): a quarter of the multiplications.
+"""3x3 convolutions with frozen weights by Winograd's minimal filtering, F(4x4, 3x3): a quarter of the multiplications.
 
 Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (arXiv 1509.09308). The weights of a frozen network
 are transformed once, so a pass costs two small transforms of the maps and 36 matrix products. The interpolation points
@@ -23,9 +23,9 @@ TILES = 128
 
 @cache
 def cook_toom() -> tuple[Tensor, Tensor, Tensor]:
-    """Matrices A (4, 6), G (6, 3) and B (6, 6) of a correlation of 6 inputs d with 3 taps g: y = A((G g) * (B d)).
+    """Matrices A (4, 6), G (6, 3) and B (6, 6) of the correlation of 6 inputs d with 3 taps g: y = A((G g) * (B d)).
 
-    Float64. Blahut, "Fast Algorithms for Signal Processing" (2010), section 5.2; the last point is infinity.
+    They are float64. Blahut, "Fast Algorithms for Signal Processing" (2010), section 5.2; the last point is infinity.
     """
     last = [Fraction(0)] * (TAPS - 1) + [Fraction(1)]
     outputs = [[point**power for point in POINTS] + [Fraction(power == OUTPUTS - 1)] for power in range(OUTPUTS)]
@@ -113,7 +113,7 @@ class WinogradConvolution(nn.Module):
 
     @staticmethod
     def suits(convolution: nn.Module) -> bool:
-        """Whether it is a convolution of this kind, and wide enough to gain."""
+        """Whether a convolution is of this kind, and wide enough to be faster."""
         if type(convolution) is not nn.Conv2d:
             return False
         kind = (convolution.kernel_size, convolution.stride, convolution.padding, convolution.dilation)
@@ -123,12 +123,12 @@ class WinogradConvolution(nn.Module):
 
     @cached_property
     def weights(self) -> Tensor:
-        """Of the maps, as `correlate` takes them: (36, C_in, C_out)."""
+        """Transformed weights for the forward pass, (36, C_in, C_out)."""
         return transform_weights(self.exact)
 
     @cached_property
     def turned(self) -> Tensor:
-        """Of the gradient of the maps: input and output channels exchanged, turned by half a circle."""
+        """Transformed weights for the gradient of the maps: channels exchanged, kernels rotated by half a turn."""
         return transform_weights(self.exact.transpose(0, 1).flip(2, 3))
 
     def forward(self, maps: Tensor) -> Tensor:

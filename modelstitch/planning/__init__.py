@@ -1,1 +1,1 @@
-"""What a study takes, and what its results owe to the code."""
+"""What a study takes (memory, disk, time), and which code its results depend on."""

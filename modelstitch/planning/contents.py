@@ -1,4 +1,4 @@
-"""What files hold, as digests that are kept, so that a large file is read once and not at every command."""
+"""Digests of files, kept on disk so that a large file is read once and not at every command."""
 
 import hashlib
 import json
@@ -11,11 +11,11 @@ from modelstitch.files import replacing
 
 
 def digest_of_file(file: Path | str, kept: Path) -> str:
-    """SHA-256 of a file, or "" of one that is not there; read again only if its path, size or time changed.
+    """SHA-256 of a file, "" if it does not exist; the file is read again only if its path, size or time changed.
 
     Args:
-        file: whose contents count.
-        kept: folder where digests are kept.
+        file: the file to read.
+        kept: folder in which digests are kept.
 
     Raises:
         ModelstitchError: if the digest can't be kept.

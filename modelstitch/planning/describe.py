@@ -1,4 +1,4 @@
-"""Networks described in a process of their own, so that planning a study needs no torch; kept in a folder for the next.
+"""Descriptions of networks, made in a separate process, so that planning needs no torch, and kept in a folder.
 
 `python -m modelstitch.planning.describe` reads what to describe from standard input, and prints the descriptions.
 """
@@ -27,21 +27,21 @@ PACKAGES = ("torch", "torchvision", "timm")
 def describe_all(
     architectures: Mapping[str, Architecture], sizes: Sizes, folder: Path | str, code: str
 ) -> dict[str, Description]:
-    """Describe architectures as they are for the images of a data set.
+    """Describe architectures for the images of a data set.
 
-    What was described before is read from `folder`; where that can't be written, nothing is kept.
+    Descriptions that were made before are read from `folder`. If it can't be written, nothing is kept.
 
     Args:
-        architectures: complete ones, by their place in the study file, which errors name.
-        sizes: of the data set.
+        architectures: complete architectures, by their place in the study file, which errors name.
+        sizes: the data set's sizes.
         folder: where descriptions are kept.
-        code: fingerprint of the code that describes.
+        code: fingerprint of the code that makes descriptions.
 
     Returns:
         Descriptions by the names of the architectures.
 
     Raises:
-        ModelstitchError: one line for each that can't be built or cut.
+        ModelstitchError: one line for each architecture that can't be built or cut.
     """
     wanted = {place: _request(architecture, sizes) for place, architecture in architectures.items()}
     files = {place: Path(folder) / f"{_digest(request, code)}.json" for place, request in wanted.items()}
@@ -59,7 +59,7 @@ def describe_all(
 
 
 def _request(architecture: Architecture, sizes: Sizes) -> dict[str, Any]:
-    """What a description depends on."""
+    """Everything that a description depends on, as JSON."""
     kept = {"model", "name", "arguments", "stem", "image_size", "layers"}
     request = architecture.model_dump(mode="json", include=kept)
     for name in ("mean", "std"):  # of which only their number tells anything

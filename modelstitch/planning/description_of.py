@@ -34,7 +34,7 @@ def described(network: Network) -> Description:
 
 
 def _on_meta(network: Network) -> tuple[FrozenNetwork, list[int]]:
-    """The frozen network, and what it keeps; on the CPU, where an operation of it has no shapes on `meta`."""
+    """The frozen network and the tensors it keeps, on `meta`, or on the CPU if `meta` lacks one of its operations."""
     try:
         frozen = FrozenNetwork(network, device="meta")
         return frozen, kept_numbers(frozen)
@@ -44,7 +44,7 @@ def _on_meta(network: Network) -> tuple[FrozenNetwork, list[int]]:
 
 
 def description_of(architecture: Architecture, image: tuple[int, int, int], classes: int) -> Description:
-    """The description of an architecture for images (C, H, W) of so many classes.
+    """The description of an architecture for images (C, H, W) of a number of classes.
 
     Raises:
         ModelstitchError: if it can't be built or cut, or takes no such images.

@@ -1,4 +1,4 @@
-"""Whether jobs on this machine may take a GPU, told without torch, whose import takes seconds."""
+"""Whether jobs on this machine may use a GPU, found out without torch, whose import takes seconds."""
 
 import os
 from importlib import metadata
@@ -10,7 +10,7 @@ FILES = ("/dev/nvidia0", "/dev/kfd", "/dev/dxg")
 
 
 def may_have_gpu() -> bool:
-    """Whether a driver has a GPU, torch is built for one, and the environment hides none."""
+    """Whether a driver has a GPU, torch is built for it, and the environment does not hide it."""
     if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1") or _torch_is_for_processors():
         return False
     return any(Path(file).exists() for file in FILES)

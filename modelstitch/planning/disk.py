@@ -27,7 +27,7 @@ def network(plan: PlannedStudy, network: str | NetworkId) -> int:
 
 
 def record(plan: PlannedStudy, sender_layers: Sequence[int], receiver_layers: Sequence[int]) -> int:
-    """The record of a pair: above all its predictions, compressed."""
+    """The record of a pair: mostly its predictions, compressed."""
     cells = len(sender_layers) * len(receiver_layers)
     prediction = COMPRESSED * math.log2(plan.sizes.classes) / 8
     return round(RECORD_BYTES + cells * (CELL_BYTES + plan.sizes.test_images * prediction))
@@ -41,12 +41,12 @@ def stitches(
     receiver_layers: Sequence[int],
     family: Family = LINEAR,
 ) -> int:
-    """The trained stitches of these cells, of a family, float32."""
+    """The trained stitches of these cells, of one family, float32."""
     work = plan.work(sender, receiver, sender_layers, receiver_layers, family)
     return sum(4 * numbers + 2 * TENSOR_BYTES + STITCH_BYTES for numbers in work.stitch_numbers)
 
 
 def tables(plan: PlannedStudy, pairs: int, cells: int) -> int:
-    """Tables, matrices and figures, and a bit per cell and test image."""
+    """Tables, matrices, figures, and the outcomes: one bit per cell and test image."""
     outcomes = 8 * math.ceil(plan.sizes.test_images / 64) * cells
     return CELL_TABLE_BYTES * cells + outcomes + FIGURE_BYTES * pairs * len(plan.study.figures.formats)

@@ -1,6 +1,6 @@
-"""What a result owes to the code: a fingerprint that comments and formatting don't change.
+"""Fingerprints of the code that a result depends on; comments and formatting don't change them.
 
-Standard library only: it is computed for every rule before anything is planned.
+This module needs the standard library only: every rule has a fingerprint, before anything is planned.
 """
 
 import ast
@@ -22,8 +22,8 @@ def fingerprint(*scripts: Path | str, modules: Iterable[str] = ()) -> str:
     statements do.
 
     Args:
-        scripts: of a rule.
-        modules: that a job finds by name when it runs (its family, objective, protocol), so that no import names them.
+        scripts: the scripts of a rule.
+        modules: modules that a job imports by name when it runs (its family, objective, protocol).
     """
     sources = [Path(script) for script in scripts]
     found = sorted(_closure(sources, modules))
@@ -70,7 +70,7 @@ def _named_imports(path: Path, tree: ast.Module) -> Iterator[str]:
 
 
 def _package(path: Path, level: int) -> list[str]:
-    """The package that a relative import of so many dots starts from."""
+    """The package from which a relative import with `level` dots starts."""
     if not level:
         return []
     parts = path.resolve().relative_to(PACKAGE.parent).parent.parts
@@ -99,7 +99,7 @@ def _read(path: Path) -> tuple[tuple[str, ...], str]:
 
 
 class _Bare(ast.NodeTransformer):
-    """Drop docstrings and the annotations of functions. Those of a class stay: dataclasses are made of them."""
+    """Drops docstrings and annotations of functions. Annotations of classes stay: dataclasses depend on them."""
 
     def visit(self, node: ast.AST) -> ast.AST:
         self.generic_visit(node)

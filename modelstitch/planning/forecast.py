@@ -1,4 +1,4 @@
-"""What a study will take: counts from shapes (`operations`, `disk`, `requests`), and time by a measurement here."""
+"""What a study will take: counts from shapes (`operations`, `disk`, `requests`), and times measured on this machine."""
 
 import itertools
 import os
@@ -32,7 +32,7 @@ HEADINGS = (
 
 
 class Job(NamedTuple):
-    """Seconds that a job's cores will work, its operations and cells, bytes that it leaves, and MB that it asks for."""
+    """A job: seconds its cores work, its operations and cells, bytes it leaves on disk, MB of memory it asks for."""
 
     seconds: float
     flops: int = 0
@@ -42,7 +42,7 @@ class Job(NamedTuple):
 
 
 class Stage(NamedTuple):
-    """Jobs that need not wait for each other, and how many cores each takes."""
+    """Jobs that can run at the same time, and the number of cores of each."""
 
     name: str
     jobs: list[Job]
@@ -53,20 +53,20 @@ class Stage(NamedTuple):
         return self.threads * sum(job.seconds for job in self.jobs)
 
     def wall_seconds(self, at_once: int) -> float:
-        """With so many jobs at once on an idle machine: as all take when no core waits, or as the longest does."""
+        """Seconds with so many jobs at once on an idle machine: the sum shared evenly, but at least the longest job."""
         seconds = [job.seconds for job in self.jobs]
         return max(*seconds, sum(seconds) / at_once)
 
 
 def forecast(plan: PlannedStudy, known: bool, at_once: int, dataset_jobs: int, table_jobs: int, processes: int) -> str:
-    """Measure how fast this machine is, for a minute, and tell what the whole study takes, as a table.
+    """Measure the speed of this machine for a minute, and return a table of what the whole study takes.
 
     Args:
         plan: the study.
-        known: whether the data set's sizes are known.
+        known: whether the data set's sizes are known, or assumed.
         at_once: jobs that will run at the same time.
-        dataset_jobs, table_jobs: how many make the data set, and measures, tables and figures.
-        processes: measure at once, each with the threads of a job; fewer where the machine has fewer cores.
+        dataset_jobs, table_jobs: number of jobs for the data set, and for measures, tables and figures.
+        processes: how many processes measure at the same time, each with the threads of a job.
 
     Raises:
         ModelstitchError: if a process of the measurement fails.
@@ -129,7 +129,7 @@ def network_job(plan: PlannedStudy, speed: Speed, network: NetworkId) -> Job:
 
 
 def pair_jobs(plan: PlannedStudy, speed: Speed, cells: PairCells) -> list[Job]:
-    """Training and evaluating a pair's cells: one job, or one per block of receiver layers, and one to join them."""
+    """Training and evaluating a pair's cells: one job; or one per block of receiver layers, and one that joins them."""
     objective, sender, receiver, rows, columns = cells
     family = plan.settings[objective].family
     size = plan.study.jobs.layers_per_job or len(columns)
@@ -155,7 +155,7 @@ def pair_jobs(plan: PlannedStudy, speed: Speed, cells: PairCells) -> list[Job]:
 
 
 def measure_jobs(plan: PlannedStudy, speed: Speed) -> list[Job]:
-    """What the study measures beside accuracies, a job each; one that only gathers numbers counts as a table."""
+    """The jobs of the measures beside accuracy; jobs that only gather numbers count as tables."""
     study, measures, start = plan.study, plan.study.measures, speed.start
     _, train_images, test_images, _ = plan.sizes
     jobs = []
@@ -237,7 +237,7 @@ def measure_jobs(plan: PlannedStudy, speed: Speed) -> list[Job]:
 
 
 def capacity_jobs(plan: PlannedStudy, speed: Speed) -> list[Job]:
-    """Stitches of every family for the pairs of `measures.capacity`, at the speed of the study's own for the task."""
+    """The jobs of `measures.capacity`: stitches of every family, at the speed of the study's stitches for the task."""
     measure, jobs = plan.study.measures.capacity, []
     objectives = [name for name in ("task", REMAPPED) if name in plan.study.objectives()]
     for pair, family in itertools.product(measure.pairs, measure.families) if measure else ():
@@ -253,7 +253,7 @@ def capacity_jobs(plan: PlannedStudy, speed: Speed) -> list[Job]:
 
 
 def table(found: Sequence[Stage], at_once: int, share: float) -> str:
-    """The stages and their total, as lines of text; jobs get a `share` of their cores."""
+    """The stages and their total as lines of text; jobs get a `share` of the time of their cores."""
     core, wall = sum(stage.core_seconds for stage in found), sum(stage.wall_seconds(at_once) for stage in found)
     rows = [
         *([cell.format(at_once) for cell in heading] for heading in HEADINGS),

@@ -1,4 +1,4 @@
-"""Floating-point operations of a study's jobs, counted from shapes: a multiplication and an addition are two."""
+"""Floating-point operations of a study's jobs, counted from shapes; a multiplication with an addition counts as two."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from modelstitch.planning.study import PlannedStudy
 
 
 def network(plan: PlannedStudy, network: str | NetworkId) -> int:
-    """Making a network: an image trained on costs three forward passes, and each epoch ends with an evaluation."""
+    """Making a network: a training image costs three forward passes, and each epoch ends with an evaluation."""
     _, train_images, test_images, classes = plan.sizes
     name, recipe, _ = NetworkId.parse(str(network))
     images = test_images
@@ -44,6 +44,6 @@ def evaluation(
     receiver_layers: Sequence[int],
     family: Family = LINEAR,
 ) -> int:
-    """Evaluating these cells, whose stitches are of a family, on the whole test set."""
+    """Evaluating these cells, with stitches of one family, on the whole test set."""
     work = plan.work(sender, receiver, sender_layers, receiver_layers, family)
     return plan.sizes.test_images * work.passes_operations(passes=1)

@@ -1,6 +1,6 @@
-"""What jobs ask a scheduler for: memory (MB) and minutes, set high on purpose, since it kills what asks for too little.
+"""Memory (MB) and minutes that jobs ask a scheduler for: high on purpose, since it kills jobs that exceed them.
 
-The one memory model; `speed` measures times on a machine.
+This is the only model of memory; `speed` measures times on a machine.
 """
 
 import math
@@ -54,12 +54,12 @@ def dataset_minutes(plan: PlannedStudy) -> int:
 
 
 def snakemake_mb(plan: PlannedStudy) -> int:
-    """The two Snakemakes beside each job of a cluster, which read the study as the one that submits does."""
+    """The two Snakemake processes beside each job on a cluster, which read the study like the one that submits jobs."""
     return 2 * (SNAKEMAKE_MB + math.ceil(PAIR_BYTES * len(plan.study.stitched_pairs()) / MIB))
 
 
 def tables_mb(plan: PlannedStudy) -> int:
-    """Making tables: what one sender's records hold, and of a small study the rows and outcomes of all cells."""
+    """Making tables: all that one sender's records hold; in a small study also rows and outcomes of all cells."""
     cells, images = cells_of_study(plan), plan.sizes.test_images
     of_sender = 2 * cells / len({sender for _, (sender, _) in plan.study.stitched_pairs()})
     rows, outcomes = CELL_BYTES + 3 * images / 8, GATHERING_BYTES * images + RESAMPLED_BYTES
@@ -68,7 +68,7 @@ def tables_mb(plan: PlannedStudy) -> int:
 
 
 def tables_minutes(plan: PlannedStudy) -> int:
-    """Gathering all records, or drawing all pairs at a glance."""
+    """Gathering all records, or drawing the overviews of all pairs."""
     return START_MINUTES + math.ceil(GATHERING_SECONDS * cells_of_study(plan) * plan.sizes.test_images / 60)
 
 
@@ -112,7 +112,7 @@ def pair_mb(
     sender_layers: Sequence[int],
     receiver_layers: Sequence[int],
 ) -> int:
-    """These cells of a pair: a batch in the sender, a group in the receiver, the stitches and what moves them."""
+    """Training cells of a pair: a batch in the sender, a group in the receiver, the stitches and their optimiser."""
     settings = plan.settings[objective]
     work = plan.work(sender, receiver, sender_layers, receiver_layers, settings.family)
     batch = max(getattr(settings, "batch", 0), FEWEST_EVALUATED)
@@ -132,7 +132,7 @@ def pair_minutes(
     sender_layers: Sequence[int],
     receiver_layers: Sequence[int],
 ) -> int:
-    """These cells of a pair, trained for an objective and evaluated."""
+    """Training cells of a pair for an objective, and evaluating them."""
     cells = (sender, receiver, sender_layers, receiver_layers)
     family = plan.settings[objective].family
     count = operations.training(plan, objective, *cells) + operations.evaluation(plan, *cells, family)
@@ -140,7 +140,7 @@ def pair_minutes(
 
 
 def measure_minutes(plan: PlannedStudy, *networks: str | NetworkId) -> int:
-    """Taking a measure of some networks that sees every image in every layer."""
+    """A measure of some networks that sees every image in every layer."""
     described = [plan.description(network) for network in networks]
     images = plan.sizes.train_images + plan.sizes.test_images
     count = sum(MEASURE_PASSES * images * one.total_operations for one in described)
@@ -148,7 +148,7 @@ def measure_minutes(plan: PlannedStudy, *networks: str | NetworkId) -> int:
 
 
 def probe_mb(plan: PlannedStudy, network: str | NetworkId) -> int:
-    """Probing a network: what a stitch to its last layer would see of every layer, of all images, twice and a copy."""
+    """Probing a network: the input of a stitch from every layer to the last, for all images, three times."""
     layers = range(plan.layers(network))
     stitches = plan.work(network, network, layers, [layers[-1]]).geometries.values()
     features = sum(geometry.parts[0].inputs for geometry in stitches)
@@ -163,7 +163,7 @@ def hacking_mb(
     sender_layers: Sequence[int],
     receiver_layers: Sequence[int],
 ) -> int:
-    """Features of every cell, four for each channel, of training and test images; distances between all images."""
+    """Measuring hacking: four features per channel of every cell for training and test images, and all distances."""
     images = min(plan.study.measures.hacking.images, plan.sizes.train_images)
     shapes = plan.description(receiver).shapes
     features = (len(sender_layers) + 1) * sum(shapes[j].channels * (4 + shapes[j].extra) for j in receiver_layers)
@@ -172,7 +172,7 @@ def hacking_mb(
 
 
 def similarity_mb(plan: PlannedStudy, sender: str | NetworkId, receiver: str | NetworkId) -> int:
-    """Comparing the layers of a pair: of all images a matrix for each sender layer, eight more, and all features."""
+    """Comparing the layers of a pair: a matrix over all images per sender layer, eight more, and all features."""
     images = min(plan.study.measures.statistical_similarity.images, plan.sizes.test_images)
     features = sum(
         shape.channels * (1 + shape.extra)
@@ -184,7 +184,7 @@ def similarity_mb(plan: PlannedStudy, sender: str | NetworkId, receiver: str | N
 
 
 def spectra_mb(plan: PlannedStudy, objective: str, sender: str | NetworkId, receiver: str | NetworkId) -> int:
-    """Gradients of the logits at every layer of the receiver, and each layer in float64, beside a pair's own."""
+    """Measuring spectra: gradients of logits at every receiver layer, and layers in float64, beside a pair's own."""
     layers = plan.sender_layers(objective, sender), plan.receiver_layers(objective, receiver)
     description = plan.description(receiver)
     held = sum(description.kept) + 6 * sum(shape.size for shape in description.shapes.values())
@@ -192,7 +192,7 @@ def spectra_mb(plan: PlannedStudy, objective: str, sender: str | NetworkId, rece
 
 
 def noise_mb(plan: PlannedStudy, network: str | NetworkId) -> int:
-    """Noise into a network: a batch for every layer and sigma, twice and a copy, and the largest group."""
+    """Stitching noise into a network: a batch for every layer and sigma, three times, and the largest group."""
     noise, description = plan.study.measures.clustered_noise, plan.description(network)
     layers = range(plan.layers(network))
     sent = len(noise.sigmas) * max(noise.batch, FEWEST_EVALUATED) * sum(description.shapes[j].size for j in layers)
@@ -201,7 +201,7 @@ def noise_mb(plan: PlannedStudy, network: str | NetworkId) -> int:
 
 
 def rank_mb(plan: PlannedStudy, sender: str | NetworkId, receiver: str | NetworkId) -> int:
-    """A pair's matrix, with each sender layer at every rank: representations of a batch, and features of probes."""
+    """A pair's cells with each sender layer at every rank: representations of a batch, and features of probes."""
     images, layers = plan.study.measures.rank_sensitivity.images, range(plan.layers(sender))
     shapes = [plan.description(sender).shapes[i] for i in layers]
     batch = max(plan.study.stitches.task.batch, FEWEST_EVALUATED)
@@ -215,14 +215,14 @@ def rank_mb(plan: PlannedStudy, sender: str | NetworkId, receiver: str | Network
 
 
 def joining_mb(plan: PlannedStudy, sender: str | NetworkId, receiver: str | NetworkId, family: Family = LINEAR) -> int:
-    """Joining the blocks of a pair: its stitches twice."""
+    """Joining the blocks of a pair: its stitches are held twice."""
     layers = (range(plan.layers(network)) for network in (sender, receiver))
     numbers = plan.work(sender, receiver, *layers, family).stitch_numbers
     return PROCESS_MB["cpu"] + math.ceil(2 * 4 * sum(numbers) / MIB)
 
 
 def _largest_group(receiver: Description, layers: Sequence[int]) -> int:
-    """Bytes of the largest group of any column on a CPU; one image may be more than the limit."""
+    """Bytes of the largest group of any column on a CPU, where one image alone may exceed the limit."""
     found, shapes = 0, receiver.shapes
     for j in layers:
         suffix = Suffix(shapes[j].size, max(receiver.largest[j + 1 :]), sum(receiver.kept[j + 1 :]))

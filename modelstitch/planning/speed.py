@@ -1,7 +1,8 @@
 """How fast this machine trains networks and stitches: a measurement of a minute, for a forecast.
 
-It runs what the study runs, at its widths, batches and precisions, on random weights and images: in as many processes
-at once as the study has jobs, since they share caches and memory. `python -m modelstitch.planning.speed` is one.
+It runs the study's own steps, with its widths, batches and precisions, on random weights and images. As many processes
+measure at the same time as the study has jobs, since they share caches and memory; each of them is
+`python -m modelstitch.planning.speed`.
 """
 
 import json
@@ -54,7 +55,7 @@ Run = Callable[[int], int]  # takes a number of images, and tells its operations
 
 
 class PairCells(NamedTuple):
-    """The cells of a pair and objective."""
+    """The cells of one pair and objective."""
 
     objective: str
     sender: str
@@ -68,7 +69,7 @@ class PairCells(NamedTuple):
 
     @property
     def key(self) -> str:
-        """What pairs of equal cost share."""
+        """A key that pairs of equal cost share."""
         return " ".join((section_of(self.objective), *self.architectures))
 
 
@@ -76,14 +77,14 @@ class PairCells(NamedTuple):
 class Speed:
     """How fast a machine is.
 
-    Seconds are those in which a job's cores work for it, so that other work on the machine counts little.
+    Seconds are processor time per core of a job, so that other work on the machine counts little.
 
     Attributes:
-        start: seconds from a job's start to its first work.
-        share: of the time that passed, how much of their cores' the processes of the measurement got; 1 on a GPU.
-        networks: by architecture.
-        preparation: seconds from a pair's beginning to its first step, by the `key` of cells.
-        training, evaluation: of stitches, by the `key` of cells.
+        start: seconds from the start of a job to its first work.
+        share: processor time of the measurement over the time that passed; 1 on a GPU.
+        networks: seconds per operation of training, by architecture.
+        preparation: seconds from the start of a pair to its first step, by the `key` of its cells.
+        training, evaluation: seconds per operation of stitches, by the `key` of their cells.
     """
 
     start: float
@@ -99,8 +100,8 @@ class PreparedPair(NamedTuple):
 
     Attributes:
         pair: the networks and stitches.
-        optimiser: moves the stitches; None where they are solved for.
-        seconds: that the stitches took to begin.
+        optimiser: updates the stitches; None where they are solved for.
+        seconds: time that the start of the stitches took.
     """
 
     pair: StitchedPair
@@ -109,14 +110,14 @@ class PreparedPair(NamedTuple):
 
 
 class PairRuns(NamedTuple):
-    """Training the cells of a pair on so many images, and evaluating them."""
+    """Functions that train the cells of a pair on a number of images, and evaluate them."""
 
     train: Run
     evaluate: Run
 
 
 def rate(rates: Rates, key: str) -> float:
-    """The mean of what was measured for what was not."""
+    """The measured rate of a key; the mean of all rates if it was not measured."""
     return rates.get(key, statistics.fmean(rates.values()))
 
 
@@ -128,7 +129,7 @@ def cells_of(plan: PlannedStudy) -> Iterator[PairCells]:
 
 
 def measure_together(plan: PlannedStudy, start: float, device: str, processes: int) -> Speed:
-    """Measure in so many processes at once, and take the mean. `start` is as in `Speed`, and not measured.
+    """Measure in several processes at the same time, and take the mean; `start` is passed on into `Speed`.
 
     Raises:
         ModelstitchError: if one of them fails.
@@ -181,7 +182,7 @@ def _mean(measured: Sequence[Rates]) -> Rates:
 
 
 def measure(plan: PlannedStudy, start: float, device: str) -> Speed:
-    """Measure in this process. `start` is as in `Speed`, and not measured."""
+    """Measure in this process; `start` is passed on into `Speed`."""
     dataset, clock = noise(plan.sizes), clock_of(plan.study, device)
     begun, worked = time.perf_counter(), clock()
     pairs = {cells.key: cells for cells in cells_of(plan)}
@@ -203,12 +204,12 @@ def measure(plan: PlannedStudy, start: float, device: str) -> Speed:
 
 
 def clock_of(study: Study, device: str) -> Clock:
-    """Seconds that a job's cores worked, each; on a GPU, which a process only waits for, those that passed."""
+    """A clock of processor seconds per thread of a job; on a GPU, for which a process only waits, of seconds."""
     return time.perf_counter if device == "cuda" else lambda: time.process_time() / study.jobs.threads
 
 
 def until(seconds: float, keys: Iterable[str]) -> Iterator[str]:
-    """One key at least, then others until so many seconds went by, in an order that favours none."""
+    """Yield at least one key, then others until so many seconds have passed, in an arbitrary but fixed order."""
     end = time.monotonic() + seconds
     for index, key in enumerate(sorted(keys, key=seed_of)):
         if index and time.monotonic() > end:
@@ -219,8 +220,8 @@ def until(seconds: float, keys: Iterable[str]) -> Iterator[str]:
 def seconds_per_flop(run: Run, most: int, clock: Clock) -> float:
     """Seconds per operation of `run`.
 
-    Takes twice the images until a run is long enough to measure, or has `most` of them. What any run takes, however few
-    its images, is not counted, unless this is all the work there is.
+    The number of images is doubled until a run is long enough to measure, or has `most` of them. The fixed cost of a
+    run is subtracted, unless the run is all the work there is.
     """
 
     def timed(images: int) -> tuple[float, int]:
@@ -242,7 +243,7 @@ def seconds_per_flop(run: Run, most: int, clock: Clock) -> float:
 
 
 def noise(sizes: Sizes) -> Dataset:
-    """Random images and labels, as many as a measurement takes at most."""
+    """Random images and labels, the most that a measurement takes."""
     generator = np.random.default_rng(0)
     train, test = (
         Split(
@@ -265,7 +266,7 @@ def random_network(plan: PlannedStudy, name: str, dataset: Dataset) -> Network:
 
 
 def network_run(plan: PlannedStudy, name: str, dataset: Dataset, device: str) -> Run:
-    """Train a network on so many images, by the steps of `training.train`; in a study that trains none, evaluate it."""
+    """A run that trains a network by the steps of `training.train`, or evaluates it if the study trains none."""
     settings = plan.study.networks.complete(name).training
     if settings is None:
         return evaluation_run(plan, name, dataset, device)
@@ -289,7 +290,7 @@ def network_run(plan: PlannedStudy, name: str, dataset: Dataset, device: str) ->
 
 
 def evaluation_run(plan: PlannedStudy, name: str, dataset: Dataset, device: str) -> Run:
-    """Evaluate a network on so many images."""
+    """A run that evaluates a network."""
     frozen = FrozenNetwork(random_network(plan, name, dataset), device=device)
 
     def run(images: int) -> int:
@@ -300,7 +301,7 @@ def evaluation_run(plan: PlannedStudy, name: str, dataset: Dataset, device: str)
 
 
 def prepare_pair(plan: PlannedStudy, cells: PairCells, dataset: Dataset, device: str, clock: Clock) -> PreparedPair:
-    """Begin the stitches of a pair's cells, and take the time."""
+    """Start the stitches of a pair's cells, and measure the time."""
     settings = plan.settings[cells.objective]
     hardware.prepare(device, hardware.choose_precision(settings.precision, device))
     networks = [random_network(plan, name, dataset) for name in cells.architectures]
@@ -322,7 +323,7 @@ def prepare_pair(plan: PlannedStudy, cells: PairCells, dataset: Dataset, device:
 
 
 def pair_runs(plan: PlannedStudy, cells: PairCells, dataset: Dataset, device: str, prepared: PreparedPair) -> PairRuns:
-    """What is measured of a pair's cells once they are prepared."""
+    """The runs that are measured once a pair's cells are prepared."""
     pair, optimiser, _ = prepared
     objective, settings = objective_of(cells.objective), plan.settings[cells.objective]
     work = plan.work(cells.sender, cells.receiver, cells.sender_layers, cells.receiver_layers, settings.family)

@@ -1,4 +1,4 @@
-"""A study as its planning sees it: its networks described, its data set's sizes, and the work of each pair."""
+"""A study for planning: descriptions of its networks, its data set's sizes, and the work of each pair."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,12 +29,12 @@ SIZES = {
 
 @dataclass(frozen=True)
 class PlannedStudy:
-    """What is planned with.
+    """A study, and what planning knows of its data set and networks.
 
     Attributes:
-        study: what the study file says.
-        sizes: of the data set, as known or by its source.
-        descriptions: of its networks, by the architecture's name.
+        study: the study file.
+        sizes: the data set's sizes, read from it or assumed from its source.
+        descriptions: a description of each architecture, by its name.
     """
 
     study: Study
@@ -43,15 +43,15 @@ class PlannedStudy:
 
     @cached_property
     def settings(self) -> dict[str, StitchSettings]:
-        """Of each objective's stitches, by its name."""
+        """Settings of the stitches of each objective, by its name."""
         return self.study.stitches.objectives()
 
     def layers(self, network: str | NetworkId) -> int:
-        """How many layers a network has."""
+        """The number of layers of a network."""
         return len(self.description(network).layers)
 
     def description(self, network: str | NetworkId) -> Description:
-        """What is known of a network's architecture."""
+        """The description of a network's architecture."""
         return self.descriptions[NetworkId.parse(str(network)).architecture]
 
     def sender_layers(self, objective: str, sender: str | NetworkId) -> list[int]:
@@ -78,18 +78,18 @@ class PlannedStudy:
         return PairWork(*networks, *recipes, sender_layers, receiver_layers, family)
 
     def with_task(self, settings: StitchSettings) -> "PlannedStudy":
-        """The study, its stitches for the task made by other settings."""
+        """The same study with other settings for the stitches of the task."""
         stitches = self.study.stitches.model_copy(update={"task": settings})
         return replace(self, study=self.study.model_copy(update={"stitches": stitches}))
 
     def check_layers(self, source: str) -> None:
-        """Refuse layers that an architecture hasn't got.
+        """Refuse layers that an architecture does not have.
 
         Args:
             source: the study file's name, for the errors.
 
         Raises:
-            ModelstitchError: one line for each.
+            ModelstitchError: one line for each such layer.
         """
         name = min(self.descriptions, key=lambda name: len(self.descriptions[name].layers))
         count = len(self.descriptions[name].layers)

@@ -1,4 +1,4 @@
-"""What stitching a pair gives: accuracies by layer name, predictions, the triangle, a figure; a record."""
+"""The result of stitching a pair: accuracies by layer name, predictions, the triangle, a figure, a record."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -93,7 +93,7 @@ def _with_classes(dataset: Dataset, networks: Sequence[Network]) -> Dataset:
     """The data set with a name for each of the receiver's classes.
 
     Raises:
-        ModelstitchError: if the labels or a network's classes are others.
+        ModelstitchError: if the labels or the sender's classes do not fit these classes.
     """
     receiver = networks[-1]
     if len(dataset.classes) > receiver.outputs:
@@ -116,7 +116,7 @@ def _with_classes(dataset: Dataset, networks: Sequence[Network]) -> Dataset:
 
 
 def _measured(network: Network, precision: str, images: DeviceImages) -> Network:
-    """The network with its own accuracy on these images; unknown for a sender that tells apart fewer classes."""
+    """The network with its own accuracy on these images; a sender with fewer classes has none."""
     if network.outputs <= int(images.labels.max()):
         return network
     frozen = freeze(network, precision, images.device)
@@ -125,10 +125,10 @@ def _measured(network: Network, precision: str, images: DeviceImages) -> Network
 
 
 def _indices(network: Network, layers: Layers) -> list[int] | None:
-    """Layers by index, of indices and names.
+    """Indices of layers that are given by index or by name.
 
     Raises:
-        ModelstitchError: if the network hasn't a layer of that name, or none is named.
+        ModelstitchError: if the network has no layer of that name, or the list is empty.
     """
     if layers is None:
         return None

@@ -1,1 +1,1 @@
-"""What made a result, told and kept beside it; a study as one archive, and an archive as a study elsewhere."""
+"""Provenance of results, kept beside them; packing a study into one archive, and restoring it elsewhere."""

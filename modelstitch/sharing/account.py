@@ -1,7 +1,7 @@
 """The account of a study: what made each of its results, in `provenance.jsonl.gz` beside them.
 
-The first line has the account's id; each other one a `file` of the study's folder, the workflow's own `record` of its
-job, and `by` whom it was made (`modelstitch.sharing.maker`), null where that isn't known.
+The first line has the account's id. Each other line has a `file` of the study's folder, Snakemake's own `record` of its
+job, and `by`, the maker (`modelstitch.sharing.maker`), or null if it is not known.
 """
 
 import gzip
@@ -27,15 +27,15 @@ class Account:
     """What made the results of a study.
 
     Attributes:
-        identity: changes whenever it is written; "" of one that is not there.
-        lines: by the file's path in the study's folder, each with `record` and `by`.
+        identity: id that changes whenever the account is written; "" if there is no account.
+        lines: `record` and `by` of each file, by its path in the study's folder.
     """
 
     identity: str = ""
     lines: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def makers(self) -> list[dict[str, Any]]:
-        """Whoever made any of it, each once: what differs in params is one."""
+        """All makers, each once; those that differ only in params count as one."""
         found = {}
         for line in self.lines.values():
             if line["by"]:
@@ -44,7 +44,7 @@ class Account:
         return [found[key] for key in sorted(found)]
 
     def times(self) -> tuple[float, float] | None:
-        """When the first of its jobs began and the last ended, in seconds since 1970; None where nothing tells."""
+        """Start of the first job and end of the last, in seconds since 1970; None if not known."""
         starts = [line["record"].get("starttime") for line in self.lines.values()]
         ends = [line["record"].get("endtime") for line in self.lines.values()]
         starts, ends = ([one for one in some if isinstance(one, int | float)] for some in (starts, ends))
@@ -52,14 +52,14 @@ class Account:
 
 
 def read(path: Path | str, identity_alone: bool = False) -> Account:
-    """The account of a study, empty where there is none.
+    """Read the account of a study; it is empty if there is none.
 
     Args:
-        path: of the file.
-        identity_alone: whether no line is read but the first, which takes no time.
+        path: path of the file.
+        identity_alone: whether to read only the first line, which takes no time.
 
     Raises:
-        ModelstitchError: if it is damaged, or tells of files elsewhere.
+        ModelstitchError: if it is damaged, or names files outside the study.
     """
     account, total = Account(), 0
     try:
@@ -114,7 +114,7 @@ def describe(path: Path | str) -> str:
     """What made a file of a study, as text: rule, inputs, time, code, settings, releases, machine.
 
     Raises:
-        ModelstitchError: if there is no such file, it is none of a study, or nothing tells what made it.
+        ModelstitchError: if there is no such file, it belongs to no study, or its making is not known.
     """
     path = Path(path)
     if not path.exists():

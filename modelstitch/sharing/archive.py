@@ -28,17 +28,17 @@ RECORDS = (".h5", ".safetensors")
 
 
 def write(study: Path | str, path: Path | str | None = None) -> Path:
-    """Make an archive of a study's folder, and the path of it.
+    """Write an archive of a study's folder, and return its path.
 
-    Links are followed, what is hidden or unfinished is left out.
+    Links are followed; hidden and unfinished files are left out.
 
     Args:
         study: the folder, `results/<study>`.
-        path: of the archive; by default `<study>.zip` in the working directory.
+        path: path of the archive; by default `<study>.zip` in the working directory.
 
     Raises:
-        ModelstitchError: if the folder is no study that was run, or holds what nothing tells the making of, if the
-            archive is there already, or if a file can't be read or written.
+        ModelstitchError: if the folder is no study that was run, or holds a file whose making is not known, if the
+            archive exists already, or if a file can't be read or written.
     """
     study = Path(study)
     path = Path(path or f"{study.absolute().name}.zip")
@@ -62,7 +62,7 @@ def write(study: Path | str, path: Path | str | None = None) -> Path:
 
 
 def is_plain(name: str) -> bool:
-    """Whether every system can have a file of this name within a folder."""
+    """Whether a file within a folder can have this name on every system."""
     parts = PurePosixPath(name).parts
     return name.isprintable() and not NOWHERE.search(name) and ".." not in parts and "/".join(parts) == name
 
@@ -105,7 +105,7 @@ def _check(study: Path, names: list[str], told: Account) -> None:
 
 
 def _add_file(archive: zipfile.ZipFile, file: Path, name: str) -> str:
-    """Copy a file into the archive; its SHA-256."""
+    """Copy a file into the archive, and return its SHA-256."""
     digest = hashlib.sha256()
     try:
         with open(file, "rb") as content:

@@ -41,9 +41,9 @@ def describe(study: str, names: Iterable[str], told: Account) -> str:
     """The RO-Crate metadata of a study's archive, as JSON; equal studies give equal text.
 
     Args:
-        study: its name.
-        names: of the files in the archive.
-        told: what made them.
+        study: name of the study.
+        names: names of the files in the archive.
+        told: the account, which says what made them.
     """
     from rocrate.model import ContextEntity, SoftwareApplication  # half a second, for who archives alone
     from rocrate.rocrate import ROCrate

@@ -1,6 +1,6 @@
-"""Who makes a result: code, releases and machine, as the first line of a job's log, where a run's account finds it.
+"""The maker of a result: code, releases and machine, in the first line of a job's log, where the account finds it.
 
-No result holds this, so that equal results are equal bytes.
+Results themselves do not hold it, so that equal results are equal bytes.
 """
 
 import os
@@ -35,10 +35,10 @@ LONGEST = 2**20  # bytes of a log's first line that are looked at
 
 
 def describe_maker(params: dict[str, Any]) -> dict[str, Any]:
-    """What computes here: `commit`, `versions`, `machine`, and a job's `params` by name.
+    """The maker of results in this process: `commit`, `versions`, `machine`, and a job's `params` by name.
 
-    The commit of the checkout ends in `-dirty` where tracked files differ from it, and is "" outside git. A machine is
-    told by its kind, never by its name.
+    The commit of the checkout ends in `-dirty` if tracked files differ from it, and is "" outside git. A machine is
+    described by its hardware, never by its name.
     """
     versions = {"modelstitch": modelstitch.__version__, "python": platform.python_version()}
     for name in PACKAGES:
@@ -50,7 +50,7 @@ def describe_maker(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def commit_of(checkout: Path) -> str:
-    """The commit that a checkout is at; "" of a folder that is none, or where git can't tell."""
+    """The commit of a checkout; "" if the folder is no checkout, or git can't tell."""
     if not (checkout / ".git").exists():
         return ""
     command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
@@ -87,7 +87,7 @@ def to_line(maker: dict[str, Any]) -> str:
 
 
 def maker_of(log: Path | str) -> dict[str, Any] | None:
-    """Who wrote a job's log, and its results; None of a log that is gone or tells nothing."""
+    """The maker who wrote a job's log and its results; None if the log is gone or has no such line."""
     try:
         with open(log, encoding="utf-8", errors="replace") as file:
             _, mark, text = file.readline(LONGEST).partition(f" {MARK}")

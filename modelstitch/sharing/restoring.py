@@ -1,4 +1,4 @@
-"""A study from its archive: checked file by file, and there whole or not at all. An archive may come from anybody."""
+"""Restores a study from its archive, checked file by file, as a whole or not at all; anybody may have made it."""
 
 import hashlib
 import os
@@ -29,17 +29,17 @@ DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, Runtime
 
 
 def restore(path: Path | str, checkout: Path | str = ".") -> list[str]:
-    """Bring a study back from its archive, as `results/<study>`; what is to be known of it, in lines.
+    """Restore a study from its archive as `results/<study>`, and return lines about it for the user.
 
-    Its config becomes `config/<study>.yaml` where a checkout has none of that name. Nothing of the archive is run.
+    Its config becomes `config/<study>.yaml` unless there is a file of that name. Nothing from the archive is executed.
 
     Args:
-        path: of the archive.
+        path: path of the archive.
         checkout: the folder in which `results/` is, or will be made.
 
     Raises:
-        ModelstitchError: if there is no such archive, it is damaged or refused, a study of that name is there, or the
-            disk has no room; nothing is left of it then.
+        ModelstitchError: if there is no such archive, it is damaged or refused, a study of that name exists, or the
+            disk is full; nothing is left behind then.
     """
     path, checkout = Path(path), Path(checkout)
     results = checkout / "results"
@@ -68,7 +68,7 @@ def restore(path: Path | str, checkout: Path | str = ".") -> list[str]:
 
 @contextmanager
 def _told(path: Path) -> Iterator[None]:
-    """Tell any failure of unpacking as one line."""
+    """A context that turns any failure of unpacking into an error of one line."""
     try:
         yield
     except OSError as error:
@@ -84,7 +84,7 @@ def _told(path: Path) -> Iterator[None]:
 
 
 def _checked(archive: zipfile.ZipFile, size: int) -> dict[str, str]:
-    """SHA-256 of each file of an archive that holds what a study may, and nothing else, by name."""
+    """SHA-256 of each file by name, after checking that the archive holds only what a study may hold."""
     entries = archive.infolist()
     names = [entry.filename for entry in entries]
     if crate.CHECKSUMS not in names:
@@ -117,7 +117,7 @@ def _check_room(archive: zipfile.ZipFile, folder: Path) -> None:
 
 
 def _unpack(archive: zipfile.ZipFile, name: str, digests: dict[str, str], folder: Path) -> None:
-    """Write one file that wasn't there, and hold it against its SHA-256."""
+    """Write one file, which must not exist yet, and check its SHA-256."""
     place, digest = folder / name, hashlib.sha256()
     place.parent.mkdir(parents=True, exist_ok=True)
     with archive.open(name) as content, open(place, "xb") as file:
@@ -145,7 +145,7 @@ def _account_of(folder: Path) -> account.Account:
 
 
 def _give_one_time(folder: Path) -> None:
-    """One time for all files, so that none is newer than what was made of it."""
+    """Give all files one time, so that none is newer than the files made from it."""
     now = time.time_ns()
     for place, _, names in os.walk(folder):
         for name in names:

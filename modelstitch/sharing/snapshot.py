@@ -1,4 +1,4 @@
-"""What a study was run with, kept in its folder: the config as it was run, lock, citation, networks of one's own."""
+"""A copy, in a study's folder, of what it was run with: config, lock file, citation, Python files of own networks."""
 
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,13 +14,13 @@ CONFIG, LOCK, CITATION = f"{FOLDER}/config.yaml", f"{FOLDER}/requirements.lock",
 
 
 def keep(study: Path, files: Sequence[Path | str], values: Mapping[str, Any], code: Iterable[str]) -> None:
-    """Keep in a study's folder what it was run with; the working directory is the checkout.
+    """Copy into a study's folder what it was run with; the working directory is the checkout.
 
     Args:
         study: the folder, `results/<study>`.
-        files: of the study; with a single one that says all, its text is kept as it is.
-        values: that they gave, with those of the command line.
-        code: Python files of networks of one's own; one outside the checkout is kept by its name.
+        files: the study files; the text of a single file that says everything is copied unchanged.
+        values: the values of the study, including those of the command line.
+        code: Python files of own networks; one outside the checkout is kept under its bare name.
 
     Raises:
         ModelstitchError: if a file can't be written.

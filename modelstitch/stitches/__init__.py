@@ -1,1 +1,1 @@
-"""What leads from one representation to another: shapes, maps, normal equations."""
+"""Stitches, the maps from one representation to another: shapes, families, normal equations."""

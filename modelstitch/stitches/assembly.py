@@ -1,4 +1,4 @@
-"""Representations taken apart into what a stitch's parts see, and put together of what they give."""
+"""Splits representations into the inputs of a stitch's parts, and assembles them from the parts' outputs."""
 
 import torch
 import torch.nn.functional as F
@@ -8,7 +8,7 @@ from modelstitch.stitches.geometry import Geometry
 
 
 def inputs(values: Tensor, geometry: Geometry) -> list[Tensor]:
-    """What each part sees of a sender's representation (N, *source.shape): (N, ..., D), (N, 1, D) of extra tokens."""
+    """Inputs of each part from a sender's representation (N, *source.shape): (N, ..., D); (N, 1, D) of extra tokens."""
     if geometry.all_tokens and geometry.resize is None:
         return [values]
     grid, extra = geometry.source.split(values)
@@ -25,9 +25,9 @@ def inputs(values: Tensor, geometry: Geometry) -> list[Tensor]:
 
 
 def expected(values: Tensor, geometry: Geometry) -> list[Tensor]:
-    """What each part should give, (N, ..., O), of the receiver's representation (N, *target.shape).
+    """Expected outputs of each part, (N, ..., O), from the receiver's representation (N, *target.shape).
 
-    Before an upsampling it is the mean of the places that will share a value.
+    Before an upsampling, the expected output is the mean over the places that will share a value.
     """
     if geometry.all_tokens:
         return [values]
@@ -39,7 +39,7 @@ def expected(values: Tensor, geometry: Geometry) -> list[Tensor]:
 
 
 def assemble(given: list[Tensor], geometry: Geometry) -> Tensor:
-    """What stands for the receiver's representation, (N, *target.shape), of what each part gives, (N, ..., O)."""
+    """The stitched representation (N, *target.shape), from the outputs of each part (N, ..., O)."""
     target = geometry.target
     if geometry.all_tokens:
         return given[0]
@@ -60,7 +60,7 @@ def assemble(given: list[Tensor], geometry: Geometry) -> Tensor:
 
 
 def resized(grid: Tensor, size: tuple[int, int], interpolation: str | None = None) -> Tensor:
-    """A grid (N, C, H, W) of another size: `bilinear`, `nearest`, or by means where it divides, else bilinear."""
+    """Resize a grid (N, C, H, W): `bilinear`, `nearest`, or None: by means if the sizes divide, else bilinear."""
     if interpolation == "nearest":
         return F.interpolate(grid, size, mode="nearest")
     if not interpolation and all(before % after == 0 for before, after in zip(grid.shape[2:], size, strict=True)):
@@ -69,9 +69,9 @@ def resized(grid: Tensor, size: tuple[int, int], interpolation: str | None = Non
 
 
 def patches(grid: Tensor, kernel: tuple[int, int], margin: int = 0) -> Tensor:
-    """Patches of a grid (N, C, H, W) that lie side by side: (N, h, w, k * k * C), in the order row, column, channel.
+    """Adjacent patches of a grid (N, C, H, W): (N, h, w, k * k * C), in the order row, column, channel.
 
-    With a margin they are larger by that on each side, and overlap; beyond the grid's border are zeros.
+    With a margin they are larger by it on each side, and overlap; zeros surround the grid.
     """
     if margin:
         padded = F.pad(grid, [margin] * 4)

@@ -1,12 +1,16 @@
-"""How the shape of one representation becomes that of another, whatever the two are: grids, extra tokens, vectors.
+"""How a stitch maps a representation of one shape to another, for any two shapes: grids, extra tokens, vectors.
 
-From a grid that is k times larger, k x k patches with stride k; from one of the same size, place by place; from a
-smaller one, place by place and nearest upsampling, which equals upsampling first and is up to k**2 times cheaper (arXiv
-2303.11277). Sizes of which neither divides the other: bilinear resizing, then place by place (arXiv 2412.11299). The
-grid of a Transformer's tokens is one as that of a map; a vector is a grid of one place. A family may say otherwise:
+| sender's grid | map |
+| --- | --- |
+| k times larger | k x k patches with stride k |
+| of the same size | place by place |
+| k times smaller | place by place, then nearest upsampling: equal to upsampling first, and cheaper (arXiv 2303.11277) |
+| neither divides the other | bilinear resizing, then place by place (arXiv 2412.11299) |
+
+The tokens of a Transformer are a grid like that of a map, and a vector is a grid of one place. A family may differ:
 with a margin around each place, or another way to resize.
 
-No torch is imported here: planning a study asks for shapes.
+No torch is imported here, since planning needs shapes.
 """
 
 import itertools
@@ -23,12 +27,12 @@ MOST_INPUTS = 8192
 
 
 class Part(NamedTuple):
-    """One linear map of a stitch: how many numbers go in and come out, at how many places of an image.
+    """Sizes of one linear map of a stitch.
 
     Attributes:
-        places: how many.
-        inputs: what it sees at each place, D.
-        outputs: what it gives there, O.
+        places: number of places of an image where it is applied.
+        inputs: number of inputs at each place, D.
+        outputs: number of outputs there, O.
     """
 
     places: int
@@ -40,12 +44,12 @@ class Geometry(NamedTuple):
     """How a representation of one shape becomes one of another.
 
     Attributes:
-        source, target: the shapes.
-        resize: height and width that the source's grid is resized to before anything else; None: as it is.
-        kernel: height and width of the patches, and their stride; 1 x 1 is place by place.
-        scale: upsampling at the end, of height and width.
-        margin: how many places around a patch are seen with it, zeros beyond the border.
-        interpolation: how the grid is resized, `bilinear` or `nearest`; None: by means where it divides, else bilinear.
+        source, target: the two shapes.
+        resize: height and width to which the source's grid is resized first; None to leave it as it is.
+        kernel: height and width of the patches, and their strides; 1 x 1 is place by place.
+        scale: factors of the upsampling at the end, for height and width.
+        margin: number of places around a patch that belong to its input; zeros beyond the border.
+        interpolation: `bilinear` or `nearest`; None: by means if the sizes divide, else bilinear.
     """
 
     source: Representation
@@ -58,7 +62,7 @@ class Geometry(NamedTuple):
 
     @classmethod
     def between(cls, source: Representation, target: Representation) -> "Geometry":
-        """The geometry from any representation to any other."""
+        """The geometry between any two representations."""
         sizes = list(zip(source.grid, target.grid, strict=True))
         resized = cls(source, target, target.grid, (1, 1), (1, 1))
         if any(before % after and after % before for before, after in sizes):
@@ -74,21 +78,21 @@ class Geometry(NamedTuple):
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Height and width of the grid of patches: that of the target, before upsampling."""
+        """Height and width of the grid of patches, which is the target's grid before upsampling."""
         return tuple(side // factor for side, factor in zip(self.target.grid, self.scale, strict=True))
 
     @property
     def all_tokens(self) -> bool:
-        """Whether extra tokens go to extra tokens by the map of all others."""
+        """Whether extra tokens are mapped to extra tokens by the map of all other tokens."""
         same_places = self.kernel == self.scale == (1, 1) and not self.margin
         return self.source.extra == self.target.extra > 0 and same_places
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """The linear maps: of the places, then of the extra tokens, where those have one of their own.
+        """The linear maps: that of the places, then that of the extra tokens if it is separate.
 
-        To a class token from a grid: from the mean of the grid. From a class token to a grid without one: it is seen at
-        every place beside the place itself.
+        A class token is made from the mean of a grid. If only the sender has a class token, it is an additional input
+        at every place.
         """
         source, target = self.source, self.target
         patch = math.prod(side + 2 * self.margin for side in self.kernel) * source.channels
@@ -101,7 +105,7 @@ class Geometry(NamedTuple):
         return Part(places, patch, target.channels), extra
 
     def seen_by(self, part: int) -> tuple[Any, ...]:
-        """A key: parts with equal keys see the same numbers of the sender's layer, as often, and share a covariance."""
+        """A key: parts with equal keys have the same inputs from the sender's layer, and share a covariance."""
         if part:
             return ("extra",)
         beside = self.source.extra > 0 and not self.target.extra
@@ -121,7 +125,7 @@ class Geometry(NamedTuple):
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Geometry":
-        """The geometry whose `as_json` these are."""
+        """The geometry with these values, from `as_json`."""
         ends = (Representation(**values[end]) for end in ("source", "target"))
         resize = values["resize"] and tuple(values["resize"])
         more = values.get("margin", 0), values.get("interpolation")  # of files from before these were
@@ -129,7 +133,7 @@ class Geometry(NamedTuple):
 
 
 def _pooling(kernel: tuple[int, int], channels: int) -> int:
-    """How many times a grid is made smaller first, so that a patch of it has at most `MOST_INPUTS` numbers."""
+    """Factors by which a grid is pooled first, so that a patch of it has at most `MOST_INPUTS` numbers."""
     common = math.gcd(*kernel)
     for factor in range(1, common + 1):
         if common % factor == 0 and math.prod(kernel) * channels <= MOST_INPUTS * factor**2:
@@ -138,7 +142,7 @@ def _pooling(kernel: tuple[int, int], channels: int) -> int:
 
 
 def in_order(cells: Iterable[Cell]) -> list[Cell]:
-    """Cells as every array along cells has them: columns after each other, each from the first sender layer on."""
+    """Cells in the order of every array along cells: column by column, each from the first sender layer on."""
     return sorted(set(cells), key=lambda cell: (cell[1], cell[0]))
 
 
@@ -149,12 +153,12 @@ def geometries(
     receiver_layers: Iterable[int],
     between: Callable[[Representation, Representation], Geometry] = Geometry.between,
 ) -> dict[Cell, Geometry]:
-    """Geometry of every cell of some layers, `in_order`, from what both networks' layers give.
+    """Geometry of every cell of these layers, `in_order`.
 
     Args:
-        sources, targets: what the layers of sender and receiver give.
-        sender_layers, receiver_layers: of the cells.
-        between: the family's geometry from one representation to another.
+        sources, targets: shapes of the outputs of the sender's and the receiver's layers.
+        sender_layers, receiver_layers: layers of the cells.
+        between: the family's function that returns the geometry between two shapes.
     """
     cells = in_order(itertools.product(sender_layers, receiver_layers))
     return {(i, j): between(sources[i], targets[j]) for i, j in cells}

@@ -1,7 +1,7 @@
 """Least squares from a sender's layer to the receiver's, by streaming normal equations.
 
-One pass over the images adds up first and second moments in float64, from which come the stitch that is nearest to the
-expected representation, and the inverse covariance that whitens what a stitch sees.
+One pass over the images sums first and second moments in float64. From these follow the stitch that comes closest to
+the expected representation, and the inverse covariance that whitens a stitch's inputs.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,7 +22,7 @@ Place = tuple[Cell, int]  # a cell, and one of the parts of its geometry
 
 
 class Statistics(NamedTuple):
-    """Means and covariances of what a part sees (D,), (D, D) and should give (O,), and between them, (D, O)."""
+    """Means and covariances of a part's inputs, (D,) and (D, D), means of its targets (O,), and covariances (D, O)."""
 
     mean: Tensor
     covariance: Tensor
@@ -31,10 +31,10 @@ class Statistics(NamedTuple):
 
 
 class Whitening(NamedTuple):
-    """Mean (D,) of what a part sees, and the inverse (D, D) of its covariance with its ridge, to scale.
+    """Mean (D,) of a part's inputs, and the scaled inverse (D, D) of their covariance with a ridge.
 
-    The latter is P' P for any matrix P that whitens the inputs x: P (x - mean) has variances whose mean is 1, and
-    without a ridge unit covariance.
+    The latter is P' P for any matrix P that whitens the inputs x: the variances of P (x - mean) have a mean of 1, and
+    without a ridge its covariance is the identity.
     """
 
     mean: Tensor
@@ -42,11 +42,12 @@ class Whitening(NamedTuple):
 
 
 class Moments:
-    """Sums over places and images, in float64, of what the stitches of some cells see and should give.
+    """Sums over places and images, in float64, of the inputs and targets of some cells' stitches.
 
     Args:
-        geometries: of the cells' stitches.
-        dtype: of a batch's products, which are added up in float64. In float32 a sum is good to about 1e-6 of it.
+        geometries: geometries of the stitches, by cell.
+        dtype: type of the products of a batch, which are summed in float64. With float32 a sum has a relative error of
+            about 1e-6.
     """
 
     def __init__(self, geometries: Mapping[Cell, Geometry], dtype: torch.dtype = torch.float64) -> None:
@@ -60,7 +61,7 @@ class Moments:
         self.target_squares: dict[tuple, Tensor] = {}  # by receiver layer, and what of it a part gives
 
     def add(self, sender_values: Mapping[int, Tensor], receiver_values: Mapping[int, Tensor]) -> None:
-        """Count a batch: representations (N, *shape) by layer, of the sender and of the receiver."""
+        """Add a batch: representations (N, *shape) by layer, of the sender and of the receiver."""
         senders, receivers = (set(layers) for layers in zip(*self.geometries, strict=True))
         sender_values = {i: sender_values[i].to(self.dtype) for i in senders}
         receiver_values = {j: receiver_values[j].to(self.dtype) for j in receivers}
@@ -89,7 +90,7 @@ class Moments:
             self.products[key] = self.products.get(key, 0) + products.double()
 
     def sums(self, cell: Cell, part: int = 0) -> tuple[Tensor, Tensor]:
-        """Products of what a part sees and 1 with themselves, (D + 1, D + 1), and with its targets, (D + 1, O)."""
+        """Products of a part's inputs and 1 with themselves, (D + 1, D + 1), and with its targets, (D + 1, O)."""
         key = _key((cell, part), self.geometries[cell])
         products, group = self.products[key], self.groups[key]
         outputs = [self.geometries[one].parts[its_part].outputs for one, its_part in group]
@@ -97,7 +98,7 @@ class Moments:
         return square, crosses[group.index((cell, part))]
 
     def statistics(self, cell: Cell, part: int = 0) -> Statistics:
-        """Means and covariances; inputs that are all the same up to rounding do not vary at all."""
+        """Means and covariances; inputs that are constant up to rounding have a variance of 0."""
         square, cross = self.sums(cell, part)
         count = square[-1, -1]
         mean, target_mean = square[-1, :-1] / count, cross[-1] / count
@@ -108,10 +109,10 @@ class Moments:
         return Statistics(mean, covariance, target_mean, cross_covariance)
 
     def solve(self, cell: Cell, part: int = 0, ridge: float = RIDGE) -> tuple[Tensor, Tensor]:
-        """Weight (O, D) and bias (O,), float32, of least mean squared error; NaN where the moments are not finite.
+        """Weight (O, D) and bias (O,), float32, of least mean squared error; NaN if the moments are not finite.
 
         Args:
-            cell, part: one of those that were counted.
+            cell, part: the cell and the part.
             ridge: added to the diagonal of the inputs' covariance, as a share of its mean.
         """
         mean, covariance, target_mean, cross = self.statistics(cell, part)
@@ -125,9 +126,9 @@ class Moments:
         return weights.T.float().contiguous(), bias.float()
 
     def mean_squared_error(self, cell: Cell, maps: Iterable[tuple[Tensor, Tensor]]) -> float:
-        """Mean squared error to the expected representation over all that was counted, of each part's weight and bias.
+        """Mean squared error to the expected representation over all images, with these weights and biases.
 
-        Exact up to rounding: about 1e-13 of the expected representation's mean square.
+        It is exact up to rounding, about 1e-13 of the expected representation's mean square.
         """
         total, count = 0.0, 0.0
         for part, (weight, bias) in enumerate(maps):
@@ -139,9 +140,9 @@ class Moments:
         return (total / count).item()
 
     def deviation(self, cell: Cell, part: int = 0) -> float:
-        """Standard deviation of what a part should give: root mean variance over channels.
+        """Standard deviation of a part's targets: the root of the mean variance over channels.
 
-        1 where that is not finite or not positive.
+        It is 1 if that is not finite or not positive.
         """
         square, cross = self.sums(cell, part)
         count, channels = square[-1, -1], cross.shape[1]
@@ -150,14 +151,14 @@ class Moments:
         return variance.sqrt().item() if variance.isfinite() and variance > 0 else 1.0
 
     def whitenings(self, ridge: float = RIDGE, dtype: torch.dtype = torch.float64) -> dict[Place, Whitening]:
-        """The whitening of what every part sees, shared where it is the same.
+        """The whitening of every part's inputs, shared by parts with the same inputs.
 
-        Zeros and the identity where it is not finite, or all the same.
+        It is zeros and the identity if inputs are not finite, or constant.
 
         Args:
-            ridge: added to the diagonal of the covariance, as a share of its mean; ten times that, and so on, where
-                rounding leaves it not positive definite, or hardly so.
-            dtype: of what is returned.
+            ridge: added to the diagonal of the covariance, as a share of its mean. It is multiplied by ten until the
+                sum is clearly positive definite despite rounding.
+            dtype: type of the result.
         """
         result = {}
         for group in self.groups.values():
@@ -177,18 +178,18 @@ class Moments:
 
 
 def _key(place: Place, geometry: Geometry) -> tuple:
-    """Parts of one key see the same, as often."""
+    """A key that parts with the same inputs share."""
     (i, _), part = place
     return i, *geometry.seen_by(part)
 
 
 def _target_key(layer: int, part: int, geometry: Geometry) -> tuple:
-    """All of what a layer gives, or the part of it."""
+    """A key of targets: a whole layer, or a part of it."""
     return (layer, part) if len(geometry.parts) > 1 else (layer,)
 
 
 def _square(values: Tensor, geometry: Geometry, part: int) -> Tensor:
-    """Sum of squares of what a part should give, before any averaging, of representations (N, *target.shape)."""
+    """Sum of squares of a part's targets before averaging, from representations (N, *target.shape)."""
     if len(geometry.parts) > 1:
         values = geometry.target.split(values)[part]
     return values.square().sum(dtype=torch.float64)

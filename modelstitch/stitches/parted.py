@@ -1,4 +1,4 @@
-"""What every stitch with tensors of its own for each part of its geometry is: their names, and how a file keeps them.
+"""The base of stitches with separate tensors for each part of their geometry: their names, and their form in a file.
 
 Torch is imported where it is used, as in every family.
 """
@@ -22,10 +22,10 @@ class PartedStitch:
     """Tensors for each of the geometry's parts.
 
     Attributes:
-        geometry: how a representation of one shape becomes one of another.
+        geometry: how the stitch maps one shape to another.
         parts: a named tuple of tensors for each of the geometry's parts.
-        KIND: its type.
-        FIXED: those of its tensors that training does not move.
+        KIND: type of these named tuples.
+        FIXED: names of the tensors that are not trained.
     """
 
     geometry: Geometry
@@ -34,23 +34,23 @@ class PartedStitch:
     FIXED: ClassVar[tuple[str, ...]] = ()
 
     def __call__(self, values: Tensor) -> Tensor:
-        """What stands for the receiver's representation, (N, *target.shape), in the precision of `values`."""
+        """The stitched representation (N, *target.shape), in the precision of `values`."""
         from modelstitch.stitches.assembly import assemble
 
         return assemble(self.at_places(values), self.geometry)
 
     def at_places(self, values: Tensor) -> list[Tensor]:
-        """What each part gives, before any upsampling: (N, ..., O)."""
+        """Outputs of each part before any upsampling, (N, ..., O)."""
         raise NotImplementedError
 
     @property
     def parameters(self) -> list[Tensor]:
-        """What training moves."""
+        """The tensors that are trained."""
         return [tensor for part in self.parts for name, tensor in part._asdict().items() if name not in self.FIXED]
 
     @property
     def tensors(self) -> dict[str, Tensor]:
-        """What a file keeps, by the names of the part's tensors: `bias`, `extra.bias`."""
+        """The tensors that a file keeps, by name: `bias`, `extra.bias`."""
         return {
             f"{prefix}{name}": tensor
             for prefix, part in zip(NAMES, self.parts, strict=False)
@@ -59,7 +59,7 @@ class PartedStitch:
 
     @classmethod
     def of(cls, geometry: Geometry, tensors: Mapping[str, Tensor]) -> Self:
-        """The stitch whose `tensors` these are."""
+        """The stitch with these `tensors`."""
         prefixes = NAMES[: len(geometry.parts)]
         parts = (cls.KIND(*(tensors[f"{prefix}{name}"] for name in cls.KIND._fields)) for prefix in prefixes)
         return cls(geometry, tuple(parts))

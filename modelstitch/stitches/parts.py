@@ -1,4 +1,4 @@
-"""Stitches that equal a linear one by other tensors, and how those of any family are solved for, part by part.
+"""Stitches that are a linear map with other parameters than its weights, and solving for any family part by part.
 
 Torch is imported where it is used, as in every family.
 """
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 
 
 class ParametrisedStitch(PartedStitch):
-    """A stitch that is linear in what it sees, by other tensors than its weights: `linear_map` of each part."""
+    """A linear stitch with other parameters than its weights, which `linear_map` computes for each part."""
 
     def at_places(self, values: Tensor) -> list[Tensor]:
-        """What each part gives, before any upsampling: (N, ..., O)."""
+        """Outputs of each part before any upsampling, (N, ..., O)."""
         return self.linear.at_places(values)
 
     @property
     def linear(self) -> LinearStitch:
-        """The linear stitch that it equals."""
+        """The equal linear stitch."""
         return LinearStitch(self.geometry, tuple(part.linear_map() for part in self.parts))
 
 
 class PartMoments(NamedTuple):
-    """What is known of a part whose tensors are to be solved for.
+    """The data from which the tensors of a part are solved for.
 
     Attributes:
-        part: its sizes.
+        part: sizes of the part.
         statistics: means and covariances, float64.
         nearest: the linear map of least mean squared error.
         start: the part's tensors before training.
@@ -51,12 +51,12 @@ class PartMoments(NamedTuple):
 def solved(
     moments: Moments, cell: Cell, ridge: float, start: PartedStitch, solve: Callable[[PartMoments], tuple[Tensor, ...]]
 ) -> Any:
-    """A family's stitch of least mean squared error; NaN where the moments are not finite.
+    """A family's stitch of least mean squared error; NaN if the moments are not finite.
 
     Args:
-        moments, cell, ridge: as a family's `solve` has them.
+        moments, cell, ridge: the arguments of a family's `solve`.
         start: the stitch before training.
-        solve: the tensors of one part, in the order of its kind.
+        solve: function that returns the tensors of one part, in the order of its named tuple.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""A stitch's weights as a matrix: its singular values, and how near it is to an orthogonal matrix or a permutation."""
+"""The weight of a stitch as a matrix: singular values, and distances to an orthogonal matrix and a permutation."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -13,11 +13,11 @@ SHAPES = ("effective_rank", "participation_ratio", "orthogonal_distance", "permu
 
 
 def spectrum(weight: np.ndarray) -> dict[str, float]:
-    """`SPECTRUM` and `SHAPES` of a weight (O, D); empty where it is zero or not finite.
+    """`SPECTRUM` and `SHAPES` of a weight (O, D); empty if it is zero or not finite.
 
-    The effective rank is the exponential of the entropy of the singular values over their sum (Roy and Vetterli,
-    EUSIPCO 2007), the participation ratio the same of order two, of their squares: (Σ s²)² / Σ s⁴. The numerical rank
-    counts singular values above rounding in float32, as `numpy.linalg.matrix_rank` does.
+    The effective rank is the exponential of the entropy of the normalised singular values (Roy and Vetterli, EUSIPCO
+    2007). The participation ratio is (Σ s²)² / Σ s⁴. The numerical rank counts the singular values above float32's
+    rounding, as `numpy.linalg.matrix_rank` does.
     """
     if not np.isfinite(weight).all() or not weight.any():
         return {}
@@ -53,9 +53,9 @@ def relative_distance(product: float, weight: np.ndarray) -> float:
 
 
 def permutation_distance(weight: np.ndarray) -> float:
-    """`relative_distance` of a weight (O, D) to the nearest matrix that gives each output an input of its own.
+    """`relative_distance` of a weight (O, D) to the nearest matrix that assigns each output a different input.
 
-    Of more outputs than inputs, each input an output of its own. The matching is the best one, by assignment.
+    With more outputs than inputs, each input is assigned a different output. The assignment is the optimal one.
     """
     rows, columns = linear_sum_assignment(weight, maximize=True)
     return relative_distance(weight[rows, columns].sum(dtype=np.float64), weight)
@@ -63,7 +63,7 @@ def permutation_distance(weight: np.ndarray) -> float:
 
 @cache
 def random_spectrum(outputs: int, inputs: int) -> Mapping[str, float]:
-    """`SHAPES` of a Gaussian matrix (O, D), as `<name>_random`: what a number is without any learning."""
+    """`SHAPES` of a Gaussian matrix (O, D), as `<name>_random`: the values without any learning."""
     generator = np.random.default_rng(seed_of("stitch_spectra", outputs, inputs))
     found = spectrum(generator.standard_normal((outputs, inputs)))
     return {f"{name}_random": found[name] for name in SHAPES}

@@ -36,8 +36,11 @@ def labels():
     return np.arange(IMAGES) % len(HOSTILE)
 
 
-def write_small(folder: Path, limit: int | None = None) -> Path:
-    """The page of two trained networks and an untrained one, of five and six layers; one cell has diverged."""
+def write_small(folder: Path, limit: int | None = None, **more: pd.DataFrame) -> Path:
+    """The page of two trained networks and an untrained one, of five and six layers; one cell has diverged.
+
+    `more` are other tables of the study.
+    """
     generator = np.random.default_rng(0)
     images = generator.integers(0, 255, (IMAGES, 1, 4, 4), dtype=np.uint8)
     split = Split(images, labels())
@@ -67,6 +70,8 @@ def write_small(folder: Path, limit: int | None = None) -> Path:
     tables.write_csv(networks.networks(abouts), folder / "tables/networks.csv")
     tables.write_csv(uncertainty(table), folder / "tables/uncertainty.csv")
     tables.write_csv(self_consistency(table), folder / "tables/self_consistency.csv")
+    for name, values in more.items():
+        tables.write_csv(values, folder / f"tables/{name}.csv")
     page = folder / "report/index.html"
     found = sorted((folder / "tables").iterdir())
     write(page, "small", found, paths, folder / "dataset.h5", "viridis", **({} if limit is None else {"limit": limit}))

@@ -5,6 +5,7 @@ import shutil
 import pandas as pd
 import pytest
 
+from modelstitch.analysis import verdicts
 from modelstitch.explorer.writing import LIMIT
 from tests.explorer.studies import HOSTILE, write_large, write_small
 
@@ -75,6 +76,19 @@ def middle_of(page, row, column, figure="matrix"):
             return [box.x + xaxis._offset + xaxis.l2p(column), box.y + yaxis._offset + yaxis.l2p(row)];
         }""",
         [figure, row, column],
+    )
+
+
+def touching(page):
+    """Whether any two labels of senders, or of receivers, lie over each other; those of receivers are turned."""
+    return page.evaluate(
+        """() => ["y", "x"].map((axis) => {
+            const { tickvals, tickangle, l2p } = document.getElementById("all-pairs-plot")._fullLayout[`${axis}axis`];
+            const height = document.querySelector(`#all-pairs-plot .${axis}tick text`).getBBox().height;
+            const apart = axis === "y" ? height : height / Math.sin(Math.abs(tickangle) * Math.PI / 180);
+            const places = tickvals.map((value) => l2p(value)).sort((a, b) => a - b);
+            return places.some((place, index) => index && place - places[index - 1] < apart - 1);
+        })"""
     )
 
 
@@ -163,6 +177,90 @@ def test_keys_move_through_a_matrix_and_open_pairs(page, small):
     page.wait_for_selector("#all-pairs-plot .plot-container")
 
 
+def test_keys_cross_a_pair_that_the_study_lacks(page, small):
+    """The study has no untrained receiver: among two of three networks, squares are missing."""
+    show(page, small, "view=overview&recipes=all")
+    page.evaluate("""() => {
+        const missing = (pair) => pair.sender === "R1112_trained_s0" && pair.receiver === "R1111_trained_s0";
+        study.pairs = study.pairs.filter((pair) => !missing(pair));
+        render();
+    }""")
+    page.focus("#all-pairs-plot")
+    reached = []
+    for _ in range(3):
+        page.keyboard.press("ArrowDown")
+        reached.append(page.evaluate("state.sender"))
+    assert reached == [A, "R1111_random_s0", "R1111_random_s0"]  # and not the missing one between them
+
+
+def test_keys_move_through_a_comparison_and_open_the_cell(page, small, cells):
+    show(page, small, f"{CELL.replace('pair', 'compare', 1)}&objective2=task&sender2={B}&receiver2={B}")
+    page.focus("#difference-plot")
+    for key in ("ArrowDown", "ArrowDown", "ArrowRight", "ArrowRight"):
+        page.keyboard.press(key)
+    assert page.evaluate("document.activeElement.id") == "difference-plot"
+    said = page.text_content("#spoken")
+    assert pd.isna(cell(cells, 1, 2, sender=B).accuracy)  # it diverged
+    assert f"left {cell(cells, 1, 2).accuracy:.4f}, right \N{EN DASH}, difference \N{EN DASH}" in said
+    page.keyboard.press("ArrowRight")
+    left, right = cell(cells, 1, 3).accuracy, cell(cells, 1, 3, sender=B).accuracy
+    for place in ("#spoken", "#compared-cell"):
+        assert f"left {left:.4f}, right {right:.4f}" in page.text_content(place)
+    marked = page.evaluate(
+        "['left', 'right'].map((id) => document.getElementById(`${id}-plot`).layout.shapes[0].y0 + 0.5)"
+    )
+    assert marked == [1, 1]
+    page.focus("#right-plot")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#cell-heading")
+    assert page.text_content("h2") == "R1112 trained → R1112 trained"
+
+
+def test_keys_reach_every_point_of_the_scatter(page, small):
+    show(page, small, "view=scatter&x=test_loss&y=accuracy&recipes=all")
+    page.focus("#scatter-plot")
+    page.keyboard.press("ArrowRight")
+    first = page.evaluate("state.behind")
+    assert first and page.evaluate("document.activeElement.id") == "scatter-plot"
+    assert "accuracy about" in page.text_content("#spoken")
+    squares = page.evaluate("""() => {
+        const all = points();
+        const of = (key) => all.map((one) => one[key]);
+        const ends = (key) => [Math.min(...of(key)), Math.max(...of(key))];
+        const bin = (value, [low, high]) => Math.min(BINS - 1, Math.floor(((value - low) / (high - low || 1)) * BINS));
+        const squares = all.map((one) => [bin(one.x, ends("x")), bin(one.y, ends("y"))]);
+        const seen = new Set([String(squares[0])]);
+        const open = [squares[0]];
+        while (open.length) {
+            const from = open.pop();
+            for (const step of Object.values(ARROWS)) {
+                const next = nextSquare(squares, from, step);
+                if (!seen.has(String(next))) { seen.add(String(next)); open.push(next); }
+            }
+        }
+        return [seen.size, new Set(squares.map(String)).size, squares.some(([x, y]) => `${x}_${y}` === state.behind)];
+    }""")
+    assert squares[0] == squares[1] > 5 and squares[2]
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.closest('table')?.id") == "behind-table"
+    page.focus("#scatter-plot")
+    page.keyboard.press("Escape")
+    assert page.locator("#behind").count() == 0
+
+
+@pytest.mark.parametrize("view", ["overview", "overview&squares=pairs", "pair", "compare", "scatter"])
+def test_a_scale_of_colours_says_what_it_is_of(page, small, view):
+    show(page, small, f"view={view}&measure=relative_accuracy")
+    bars = page.evaluate("""() => [...document.querySelectorAll(".js-plotly-plot")].flatMap((plot) => plot.data)
+        .filter((trace) => trace.type === "heatmap").map((trace) => trace.colorbar.title.text.replace("<br>", " "))""")
+    assert all(bars) and (view == "scatter" or any("relative accuracy" in words for words in bars))
+    inside = page.evaluate("""() => [...document.querySelectorAll(".cbtitle")].every((title) => {
+        const [one, whole] = [title, title.closest("svg")].map((element) => element.getBoundingClientRect());
+        return one.right <= whole.right + 1 && one.top >= whole.top - 1;
+    })""")
+    assert inside
+
+
 def test_a_failed_cell_is_marked_and_says_why(page, small):
     show(page, small, f"view=pair&objective=task&sender={B}&receiver={B}&i=1&j=2")
     assert page.evaluate("document.getElementById('matrix-plot').data[0].z[1][2]") is None
@@ -235,3 +333,21 @@ def test_a_thousand_pairs_are_one_file(page, tmp_path):
     show(page, path, "view=overview&recipes=all")
     pairs = page.evaluate("new Set(document.getElementById('all-pairs-plot').data[0].places.flat()).size")
     assert pairs == 1024 + 1  # and the gaps between them
+    for width in (390, 1280):
+        page.set_viewport_size({"width": width, "height": 844})
+        show(page, path, "view=overview&recipes=all")
+        assert page.locator("#all-pairs-plot .ytick text").count() >= 8
+        assert touching(page) == [False, False]
+        drawn = page.evaluate("document.getElementById('all-pairs-plot').scrollWidth")
+        assert drawn <= width
+
+
+def test_the_verdicts_of_the_summary_are_the_tables(page, tmp_path):
+    row = dict.fromkeys(verdicts.COLUMNS, 0) | {"measure": "linear_cka", "control": "image", "depth": "all"}
+    row |= {"matched_auc": 0.75, "matched_auc_low": 0.625, "matched_auc_high": 0.875, "verdict": "tells apart"}
+    path = write_small(tmp_path, verdicts=pd.DataFrame([row]))
+    show(page, path, "view=summary")
+    told = page.locator("#verdicts-summary tbody td").all_text_contents()
+    assert told[:2] == ["debiased linear CKA", "image"]
+    assert {"0.7500", "0.6250", "0.8750", "tells apart"} <= set(told)
+    assert "\N{EN DASH}" not in told

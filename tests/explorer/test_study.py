@@ -50,6 +50,14 @@ def test_columns_of_other_tables_are_measures_of_the_same_cells(tables):
     assert (joined["doubled.twice"] == joined.receiver_layer * 2).all()
 
 
+def test_measures_have_the_words_of_the_figures(tables):
+    keys = tables["cells"][["sender", "receiver", "sender_layer", "receiver_layer"]]
+    verdicts = pd.DataFrame({"measure": ["kappa_sender", "accuracy"], "control": "image"})
+    words = told(tables | {"statistical_similarity": keys.assign(linear_cka=0.5), "verdicts": verdicts})["words"]
+    assert words["statistical_similarity.linear_cka"] == "statistical similarity: debiased linear CKA"
+    assert words["kappa_sender"] == "error consistency, sender (κ)" and "accuracy" not in words
+
+
 def test_a_comparison_is_a_measure_for_each_other_cell(tables):
     keys = tables["cells"][measures.CELL]
     others = {"own_layer": 0.1, "remapped": 0.2}

@@ -5,6 +5,7 @@ import pytest
 
 from modelstitch.errors import ModelstitchError
 from modelstitch.figures import matrices
+from modelstitch.figures.paper import caption_of
 from modelstitch.networks.small_resnet import ARCHITECTURES
 from tests.figures.drawn import boxes, colours, make_tables, texts
 
@@ -13,6 +14,16 @@ def test_seeds_are_named_where_there_are_several():
     cells, networks = make_tables(seeds=(0, 1))
     overview = matrices.draw_overview(cells, networks, "task", "trained", "trained", "viridis")
     assert texts(overview).count("R1122 s1") == 2
+
+
+def test_captions_of_overviews_name_the_recipes_and_differ():
+    cells, networks = make_tables(["R1111", "R1112"])
+    recipes = cells[["sender_recipe", "receiver_recipe"]].drop_duplicates().itertuples(index=False, name=None)
+    captions = {
+        pair: caption_of(matrices.draw_overview(cells, networks, "task", *pair, "viridis"), "") for pair in recipes
+    }
+    assert len(set(captions.values())) == len(captions) > 1
+    assert captions["random", "trained"].startswith("All pairs, random → trained. Task stitches")
 
 
 def test_what_the_tables_lack_is_named():

@@ -184,4 +184,4 @@ def test_the_gallery_shows_every_kind_of_figure():
     page = (root / "docs/gallery.md").read_text()
     assert re.findall(r"\(gallery/(\w+)\.png\)", page) == list(gallery.KINDS)
     modules = {path.stem for path in Path(gallery.__file__).parent.glob("*.py")}
-    assert modules - {"__init__", "canvas", "gallery", "palette", "paper", "matrices"} <= set(gallery.KINDS)
+    assert modules - {"__init__", "canvas", "gallery", "palette", "paper", "matrices", "words"} <= set(gallery.KINDS)

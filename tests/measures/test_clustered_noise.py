@@ -57,8 +57,10 @@ def test_the_last_layer_serves_clusters_of_any_labelling_and_no_network_stands_b
     assert last.accuracy > 0.95 and last.remapped_accuracy > 0.95
     np.testing.assert_allclose(found.excess_over_remapped, found.accuracy - found.remapped_accuracy)
     pd.testing.assert_frame_equal(found, measure(trained, digits, SETTINGS, study_seed=0))
-    networks = pd.DataFrame({"network": [trained.name], "accuracy": [0.9], "classes": [10]})
-    lines = figure.draw(found, networks).axes[1].get_lines()
+    networks = pd.DataFrame({"network": [trained.name], "seed": [0], "accuracy": [0.9], "classes": [10]})
+    axes = figure.draw(found, networks).axes[1]
+    lines = axes.get_lines()
+    assert axes.get_title() == trained.name.replace("_", " ").removesuffix(" s0")
     np.testing.assert_array_equal(lines[0].get_ydata(), found.accuracy[found.sigma == 0.1])
 
 

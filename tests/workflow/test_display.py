@@ -1,6 +1,7 @@
 """What a run says: a line for each finished job, what is done, the time left, and of a failure where to look."""
 
 import logging
+import os
 import sys
 import time
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ from tests.checkout import ROOT
 sys.path.append(str(ROOT / "workflow_scripts"))
 from snakemake_logger_plugin_study import run
 from snakemake_logger_plugin_study.plan import Plan
-from snakemake_logger_plugin_study.run import Expected, Run, Work, duration, seconds_left, share_done
+from snakemake_logger_plugin_study.run import Expected, Job, Report, Run, Work, duration, report_of, seconds_left
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +45,11 @@ def finish(display, jobid):
     display.hear(record(LogEvent.JOB_FINISHED, job_id=jobid), "")
 
 
+def running(first=None, last=None):
+    """A job whose log told two shares, each with the time when it did."""
+    return Job("stitch a b", "", 0.0, first=first and Report(*first), last=last and Report(*last))
+
+
 def test_the_time_left_is_what_jobs_of_the_same_rule_took_by_their_operations(expected):
     expected.jobs = {
         1: Work("stitch", 10, 100),
@@ -56,26 +62,58 @@ def test_the_time_left_is_what_jobs_of_the_same_rule_took_by_their_operations(ex
     # 3 s more for three times the operations, as long for each of the network's, and two short jobs.
     assert seconds_left({1: 1.0}, {}) == pytest.approx(3 + 10 + 2 * run.SHORT_JOB)
     # Networks have their own speed, drawings their own time, and a half of job 2 is done.
-    assert seconds_left({1: 1.0, 3: 50.0, 4: 2.0}, {2: 0.5}) == pytest.approx(1.5 + 2)
+    half = {2: running((0.5, 9), (0.5, 9))}
+    assert seconds_left({1: 1.0, 3: 50.0, 4: 2.0}, half) == pytest.approx(1.5 + 2)
     expected.at_once = 2
-    assert seconds_left({1: 1.0, 3: 50.0, 4: 2.0}, {2: 0.5}) == pytest.approx((1.5 + 2) / 2)
+    assert seconds_left({1: 1.0, 3: 50.0, 5: 2.0}, half) == pytest.approx(2)  # as the longest takes
+    assert seconds_left({1: 1.0, 3: 50.0}, half) == pytest.approx((1.5 + 2 * run.SHORT_JOB) / 2)
     assert seconds_left(dict.fromkeys(expected.jobs, 1.0), {}) == 0
+
+
+def test_before_a_job_has_finished_two_reports_of_a_running_one_tell_the_time_left(expected):
+    expected.jobs = {1: Work("train", 0, 1000), 2: Work("train", 0, 2000), 3: Work("stitch", 10, 500)}
+    assert seconds_left({}, {1: running()}) is None
+    assert seconds_left({}, {1: running((0.5, 100), (0.5, 100))}) is None  # it may have gone on from an earlier run
+    # 250 operations in 5 s: half of job 1 is 500, and all others are 2,500.
+    assert seconds_left({}, {1: running((0.25, 100), (0.5, 105))}) == pytest.approx(10 + 40 + 10)
+    # A stitch's own speed counts for stitches, and a finished training more than a running one's reports.
+    both = {2: running((0.25, 100), (0.5, 105)), 3: running((0.2, 100), (0.6, 104))}
+    assert seconds_left({1: 2.0}, both) == pytest.approx(2 + 4)
 
 
 def test_a_running_job_is_done_as_far_as_its_log_says(tmp_path):
     log = tmp_path / "a.log"
-    assert share_done(str(log)) == share_done("") == 0
+    assert report_of(str(log)) is report_of("") is None
     log.write_text("x of y\n")
-    assert share_done(str(log)) == 0
+    assert report_of(str(log)) is None
     log.write_text("1 of 4, 30 s left\n" * 100 + "3 of 4, 10 s left\n")
-    assert share_done(str(log)) == 0.75
+    os.utime(log, (1000, 1000))
+    assert report_of(str(log)) == (0.75, 1000)
+    job = Job("stitch a b", str(log), 0.0, begun=1100)
+    job.look()
+    assert job.share == 0  # the log is of the run before
+    os.utime(log, (1101, 1101))
+    job.look()
+    assert (job.share, job.first) == (0.75, (0.75, 1101))
+
+
+def test_before_anything_tells_a_speed_the_progress_says_what_is_awaited(display, expected, tmp_path):
+    expected.jobs = {1: Work("train", 0, 100), 2: Work("stitch", 20, 100)}
+    log = tmp_path / "1.log"
+    start(display, 1, "train", log)
+    assert display.progress() == f"0 of 2 jobs, 0 of 20 cells, {run.AWAITED}"
+    for epoch in (1, 2):
+        log.write_text(f"R1111: epoch {epoch} of 4: loss 0.1")
+        os.utime(log, (time.time() + 60 * epoch,) * 2)
+        shown = display.progress()
+    assert shown == "0 of 2 jobs, 0 of 20 cells, 6 min left"  # a minute an epoch, two of four are left
 
 
 def test_a_finished_job_is_a_line_with_what_is_done(display, expected, tmp_path, capsys):
     expected.jobs = {1: Work("stitch", 20, 100), 2: Work("stitch", 20, 100)}
-    (tmp_path / "2.log").write_text("5 of 10, 3 s left\n")
     start(display, 1, "stitch", tmp_path / "1.log", "task", "a", "b")
     start(display, 2, "stitch", tmp_path / "2.log", "task", "b", "a")
+    (tmp_path / "2.log").write_text("5 of 10, 3 s left\n")
     display.running[1].start -= 8
     finish(display, 1)
     finish(display, 2)

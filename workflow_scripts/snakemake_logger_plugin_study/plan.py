@@ -22,7 +22,7 @@ REASONS = {
 
 
 class Plan:
-    """Counts jobs by rule and reason, and tells the counts at the end."""
+    """Counts jobs by rule and reason, and prints the counts at the end."""
 
     def __init__(self) -> None:
         self.jobs: dict[str, Counter[str]] = {}

@@ -1,4 +1,4 @@
-"""A run on one screen: a line for each finished job, and below them what is done, in cells too, and the time left."""
+"""A run on one screen: a line for each finished job, and below them jobs and cells done, and the time left."""
 
 import os
 import re
@@ -6,23 +6,25 @@ import shutil
 import sys
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from logging import ERROR, WARNING, LogRecord
-from pathlib import Path
 from typing import NamedTuple
 
 from snakemake_interface_logger_plugins.common import LogEvent
 
+CLOCKS_DIFFER = 2.0  # seconds, of a file system's clock and this machine's
 QUIET = "MODELSTITCH_QUIET"  # set for the jobs, which then tell nothing but what is wrong (workflow_scripts/job.py)
 REFRESHED, REPEATED = 1.0, 60.0  # seconds between lines of progress: on a terminal, elsewhere
-SHORT_JOB = 6.0  # seconds of one of which nothing is known: a process starts, and draws
+SHORT_JOB = 6.0  # expected seconds of a job of which nothing is known: a process starts, and draws
 PROGRESS = re.compile(rb"(\d+) of (\d+)(?!.*\d+ of \d+)", re.DOTALL)  # the last of a log's end
 NOTHING = "Nothing to be done"
+AWAITED = "time left: awaiting a first network or stitch"
 
 
 class Work(NamedTuple):
-    """What a job has to do: cells that it trains, operations (0: not known) that take its time."""
+    """What a job has to do: the cells that it trains, and the operations that take its time (0 if not known)."""
 
     rule: str
     cells: int = 0
@@ -31,12 +33,12 @@ class Work(NamedTuple):
 
 @dataclass
 class Expected:
-    """What the workflow tells of a run.
+    """What the workflow says about a run.
 
     Attributes:
-        jobs: that it will run, by their ids.
-        at_once: how many of them.
-        page: that shows the results.
+        jobs: the work of each job that will run, by the job's id.
+        at_once: how many jobs run at the same time.
+        page: the page that shows the results.
     """
 
     jobs: Mapping[int, Work] = field(default_factory=dict)
@@ -48,23 +50,65 @@ EXPECTED = Expected()
 
 
 def expect(jobs: Mapping[int, tuple] | None = None, at_once: int = 1, page: str = "") -> None:
-    """Told by the workflow: what it will run, each job as a `Work`, `at_once` of them, and the page of its results."""
+    """Called by the workflow, which knows its jobs (a `Work` each), how many run at once, and the page of results."""
     if jobs is not None:
         EXPECTED.jobs, EXPECTED.at_once = {job: Work(*work) for job, work in jobs.items()}, at_once
     EXPECTED.page = page or EXPECTED.page
 
 
 @dataclass
+class Spent:
+    """What some jobs took: how many finished, their seconds, and the operations that they did."""
+
+    jobs: int = 0
+    seconds: float = 0.0
+    operations: float = 0
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(self.jobs + other.jobs, self.seconds + other.seconds, self.operations + other.operations)
+
+
+class Report(NamedTuple):
+    """The share of its work that a job had done, by its log, and when it said so (seconds of the clock of files)."""
+
+    share: float
+    time: float
+
+
+@dataclass
 class Job:
-    """One that runs."""
+    """A running job.
+
+    Attributes:
+        name: its rule and wildcards.
+        log: path of its log; "" if it has none.
+        start: when it started, by the monotonic clock.
+        begun: the same by the clock of files: what its log said before is of an earlier run.
+        first, last: the first report that was seen, and the newest. A network that goes on after a restart reports
+            epochs that this job did not train, so that only what lies between two reports tells its speed.
+    """
 
     name: str
     log: str
     start: float
+    begun: float = 0.0
+    first: Report | None = None
+    last: Report | None = None
+
+    @property
+    def share(self) -> float:
+        """The share of its work that is done."""
+        return self.last.share if self.last else 0.0
+
+    def look(self) -> None:
+        """Read what its log says by now."""
+        found = report_of(self.log)
+        if found and found.time >= self.begun - CLOCKS_DIFFER:
+            self.first, self.last = self.first or found, found
 
 
 class Run:
-    """The display of a run; only what it says of errors and finished jobs stays on a terminal."""
+    """The display of a run; on a terminal only errors and finished jobs stay."""
 
     def __init__(self) -> None:
         self.terminal = sys.stderr.isatty()
@@ -83,7 +127,7 @@ class Run:
             event = getattr(record, "event", None)
             if event == LogEvent.JOB_INFO:
                 name = " ".join([record.rule_name, *map(str, record.wildcards.values())])
-                self.running[record.jobid] = Job(name, (record.log or [""])[0], time.monotonic())
+                self.running[record.jobid] = Job(name, (record.log or [""])[0], time.monotonic(), time.time())
             elif event == LogEvent.JOB_FINISHED:
                 self._finish(record.job_id)
             elif event == LogEvent.JOB_ERROR:
@@ -102,7 +146,7 @@ class Run:
                 )
 
     def end(self) -> None:
-        """Let go of the line of progress; of a run that failed, say where Snakemake's own output is."""
+        """Remove the line of progress; if the run failed, say where Snakemake's own output is."""
         self._stop.set()
         with self._lock:
             self._show("")
@@ -121,17 +165,19 @@ class Run:
             self._show(self.progress())
 
     def progress(self) -> str:
-        """What is done of what there is to do: jobs, cells, and how long it will still take."""
+        """The progress in jobs and cells, and the time left."""
         jobs = EXPECTED.jobs
-        shares = {job: share_done(one.log) for job, one in self.running.items()}
+        for one in self.running.values():
+            one.look()
+        shares = {job: one.share for job, one in self.running.items()} | dict.fromkeys(self.seconds, 1.0)
         cells = sum(work.cells for work in jobs.values())
-        done = sum(work.cells * (1 if job in self.seconds else shares.get(job, 0)) for job, work in jobs.items())
+        done = sum(work.cells * shares.get(job, 0.0) for job, work in jobs.items())
         parts = [f"{len(self.seconds)} of {max(len(jobs), len(self.seconds))} jobs"]
         if cells:
             parts.append(f"{int(done):,} of {cells:,} cells")
-        left = seconds_left(self.seconds, shares)
-        if left is not None:
-            parts.append(f"{duration(left)} left")
+        if jobs:
+            left = seconds_left(self.seconds, self.running)
+            parts.append(AWAITED if left is None else f"{duration(left)} left")
         return ", ".join(parts)
 
     def _refresh(self) -> None:
@@ -150,7 +196,7 @@ class Run:
         self._show(shown)
 
     def _show(self, line: str) -> None:
-        """The line of progress of a terminal, in place of the one before."""
+        """Write the line of progress on a terminal, in place of the one before."""
         if self.terminal and (line or self._shown):
             wide = shutil.get_terminal_size().columns - 1
             print(f"\r\x1b[2K{line[:wide]}", end="", file=sys.stderr, flush=True)
@@ -158,52 +204,59 @@ class Run:
 
 
 def failure(record: LogRecord) -> list[str]:
-    """What is told of a failed job beside its own error: its name, and where its log is."""
+    """Lines about a failed job beside its own error: its name, and where its log is."""
     logs = ", ".join(record.log or ())
     lines = [f"{record.rule_name} failed: {', '.join(record.output[:1])}" + (f" (log: {logs})" if logs else "")]
     return [*lines, *([f"    {record.rule_msg}"] if record.rule_msg else [])]
 
 
-def share_done(log: str) -> float:
-    """How much of its work a running job says that it has done, by the last `12 of 30` in its log; 0 if nothing."""
+def report_of(log: str) -> Report | None:
+    """What a job's log says last of the work that is done: `12 of 30`. None if it says nothing."""
     try:
         with open(log, "rb") as file:
-            file.seek(max(0, Path(log).stat().st_size - 500))
+            status = os.fstat(file.fileno())
+            file.seek(max(0, status.st_size - 500))
             found = PROGRESS.search(file.read())
-    except (OSError, ValueError):
-        return 0.0
-    return min(1.0, int(found[1]) / int(found[2])) if found and int(found[2]) else 0.0
+    except OSError:
+        return None
+    return Report(min(1.0, int(found[1]) / int(found[2])), status.st_mtime) if found and int(found[2]) else None
 
 
-def seconds_left(seconds: Mapping[int, float], shares: Mapping[int, float]) -> float | None:
-    """How long what is not finished takes at the speed of what is; None as long as nothing tells that speed.
+def seconds_left(seconds: Mapping[int, float], running: Mapping[int, Job]) -> float | None:
+    """How long the work that is not done takes, at the speed of the work that is; None if nothing tells a speed yet.
+
+    A job whose operations are counted takes as long for each as finished jobs of its rule did. Before one has finished,
+    running jobs of the rule tell the speed by their reports; before they have, jobs of other rules do.
 
     Args:
         seconds: of each finished job.
-        shares: of each running job, how much of it is done.
+        running: the running jobs.
     """
     jobs = EXPECTED.jobs
-    spent: dict[str, list[float]] = {}  # of each rule: jobs, seconds, operations
+    finished, reported = defaultdict(Spent), defaultdict(Spent)
     for job, time_spent in seconds.items():
         if job in jobs:
-            sums = spent.setdefault(jobs[job].rule, [0, 0.0, 0])
-            for place, value in enumerate((1, time_spent, jobs[job].operations)):
-                sums[place] += value
-    every = [sum(values) for values in zip(*(one for one in spent.values() if one[2]), strict=True)]
-    left = 0.0
+            finished[jobs[job].rule] += Spent(1, time_spent, jobs[job].operations)
+    for job, one in running.items():
+        if job in jobs and one.first and one.last.share > one.first.share:
+            done = (one.last.share - one.first.share) * jobs[job].operations
+            reported[jobs[job].rule] += Spent(0, one.last.time - one.first.time, done)
+    every = sum((one for one in (*finished.values(), *reported.values()) if one.operations), Spent())
+    left = [0.0]
     for job, work in jobs.items():
         if job in seconds:
             continue
-        count, total, operations = spent.get(work.rule, (0, 0.0, 0))
         if work.operations:
-            total, operations = (total, operations) if operations else (every[1:] if every else (0.0, 0))
-            if not operations:
+            known = (one for one in (finished[work.rule], reported[work.rule], every) if one.operations)
+            speed = next(known, None)
+            if speed is None:
                 return None
-            expected = total / operations * work.operations
+            expected = speed.seconds / speed.operations * work.operations
         else:
-            expected = total / count if count else SHORT_JOB
-        left += expected * (1 - shares.get(job, 0.0))
-    return left / EXPECTED.at_once if jobs else None
+            same = finished[work.rule]
+            expected = same.seconds / same.jobs if same.jobs else SHORT_JOB
+        left.append(expected * (1 - (running[job].share if job in running else 0.0)))
+    return max(*left, sum(left) / EXPECTED.at_once)
 
 
 def duration(seconds: float) -> str:

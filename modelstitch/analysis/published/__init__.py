@@ -1,6 +1,6 @@
-"""The numbers that arXiv 2303.11277 prints, beside those of a study.
+"""The numbers printed in arXiv 2303.11277, compared with those of a study.
 
-README.md, beside the numbers, says which evaluation they come from.
+The README.md in this folder says how they were evaluated.
 """
 
 from pathlib import Path
@@ -35,7 +35,7 @@ COLUMNS = (
 
 
 def accuracies() -> pd.DataFrame:
-    """The printed cells: `CELL`, as in the cells table, and `published`, the accuracy."""
+    """The printed cells: the columns `CELL` of the cells table, and `published`, the accuracy."""
     table = pd.read_csv(ACCURACIES)
     for role in ROLES:
         table[f"{role}_architecture"] = table.pop(role).map(lambda name: ALIASES.get(name, name))
@@ -44,9 +44,9 @@ def accuracies() -> pd.DataFrame:
 
 
 def squared_errors() -> pd.DataFrame:
-    """The printed min, mean, max and standard deviation over cells of EV, ES and SV, as `published_<number>`.
+    """The printed minimum, mean, maximum and standard deviation over cells of EV, ES and SV, as `published_<number>`.
 
-    `stitches`, `sender_recipe`, `receiver_recipe` and `distance` say of what, as in a distance summary.
+    The key columns are those of a distance summary: `stitches`, `sender_recipe`, `receiver_recipe` and `distance`.
     """
     table = pd.read_csv(SQUARED_ERRORS)
     names = {"sender_state": "sender_recipe", "receiver_state": "receiver_recipe", "pair": "distance"}
@@ -55,22 +55,22 @@ def squared_errors() -> pd.DataFrame:
 
 
 def beside_summary(summary: pd.DataFrame) -> pd.DataFrame:
-    """A distance summary with what the paper prints; NaN where it prints nothing."""
+    """A distance summary joined with the printed numbers; NaN where the paper prints none."""
     return summary.merge(squared_errors(), how="left", on=["stitches", "sender_recipe", "receiver_recipe", "distance"])
 
 
 def printed(cells: pd.DataFrame) -> pd.Series:
-    """Cells that `beside` may keep: for the task, of two architectures that the paper prints."""
+    """Cells that `beside` may keep: those for the task, between two architectures that the paper prints."""
     known = accuracies()
     of_known = [cells[name].isin(known[name]) for name in ("sender_architecture", "receiver_architecture")]
     return (cells.objective == "task") & of_known[0] & of_known[1]
 
 
 def beside(cells: pd.DataFrame) -> pd.DataFrame:
-    """The cells with a result that the paper prints, of every seed, with its accuracy as `published`.
+    """The cells with a result that the paper prints too, of every seed, with the paper's accuracy as `published`.
 
-    Only stitches trained for the task, as the paper's were; rows in the order of the cells table. The paper's pairs of
-    one architecture are of a network with itself: two seeds of one are compared with nothing.
+    Only stitches for the task are kept, as the paper's are. Rows are in the order of the cells table. The paper's pairs
+    of one architecture are networks with themselves, so two seeds of one architecture are left out.
     """
     own = cells[(cells.objective == "task") & cells.accuracy.notna()]
     of_one_kind = (own.sender_architecture == own.receiver_architecture) & (own.sender_recipe == own.receiver_recipe)
@@ -86,12 +86,12 @@ def side_by_side(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def compare(cells: pd.DataFrame, networks: pd.DataFrame) -> pd.DataFrame:
-    """How near a study comes to the paper: one row for each of its pairs that the paper prints.
+    """How close a study comes to the paper: one row for each of its pairs that the paper prints.
 
-    `difference` is the mean over cells of ours less the paper's, `absolute_difference` that of its size, and
-    `expected_absolute_difference` what the latter would be if only the test images counted, and the paper's two digits,
-    made the difference. `spearman` is the rank correlation of the two, NaN where either is constant: it alone says
-    something where width or data set differ from the paper's 64 and CIFAR-10.
+    `difference` is the mean over cells of the study's accuracy less the paper's, `absolute_difference` the mean of its
+    absolute value. `expected_absolute_difference` is what the latter would be if the accuracies differed only by the
+    number of test images and the paper's rounding to two digits. `spearman` is their rank correlation, NaN if either is
+    constant. It alone is meaningful if width or data set differ from the paper's (64 and CIFAR-10).
 
     Returns:
         `COLUMNS`; no row where the study has no such pair.

@@ -49,18 +49,24 @@ function compareView() {
   const same = String(of(left)) === String(of(right));
   const known = difference.flat().filter((value) => value !== null);
   const most = Math.max(1e-9, ...known.map(Math.abs));
-  const name = (pair) => `${sentence(pair.objective)}: ${pairLabel(pair)}`;
   const open = (pair) => (point) => go({ view: "pair", ...named(pair), i: pair.rows[point.y], j: pair.columns[point.x] });
+  const chosen = chosenCell(left);
+  const opposite = chosen && [rows[chosen[0]], columns[chosen[1]]];
+  const told = (row, column) => `${cellName(left, row, column)}: left ${format(one[row][column])}, right ${format(other[rows[row]][columns[column]])}, difference ${format(difference[row][column])}`;
+  // In each of the three, arrow keys move the cell of the left matrix; the others show the cell that is compared with it.
+  const keys = (pair) => arrowKeys(left, chosen, told, ([row, column]) => go({ i: left.rows[row], j: left.columns[column] }), (cell) => open(pair)(pair === right ? { y: rows[cell[0]], x: columns[cell[1]] } : { y: cell[0], x: cell[1] }));
+  const hint = "Arrow keys move through all three, Enter opens.";
   return [
     make("h2", {}, "Two matrices and their difference"),
     make("div", { class: "controls" }, measureMenu(), make("button", { type: "button", id: "swap", onclick: () => go({ ...named(right), objective2: left.objective, sender2: left.sender, receiver2: left.receiver }) }, "Swap"),
       counterparts(left).map(([words, pair], place) => make("button", { type: "button", id: `beside-${place}`, "aria-pressed": String(pair === right), onclick: () => go({ objective2: pair.objective, sender2: pair.sender, receiver2: pair.receiver }) }, words))),
     make("div", { class: "columns" },
-      make("section", {}, make("h3", {}, "Left"), make("div", { class: "controls" }, ...pairMenus()), matrixFigure("left", left, measure, { title: name(left), click: open(left) })),
-      make("section", {}, make("h3", {}, "Right"), make("div", { class: "controls" }, ...pairMenus("2")), matrixFigure("right", right, measure, { title: name(right), click: open(right) })),
+      make("section", {}, make("h3", {}, "Left"), make("div", { class: "controls" }, ...pairMenus()), matrixFigure("left", left, measure, { title: sentence(measure), click: open(left), selected: chosen, keys: keys(left), hint })),
+      make("section", {}, make("h3", {}, "Right"), make("div", { class: "controls" }, ...pairMenus("2")), matrixFigure("right", right, measure, { title: sentence(measure), click: open(right), selected: opposite, keys: keys(right), hint })),
       make("section", {}, make("h3", {}, "Left less right"),
         make("p", {}, known.length ? `The mean difference is ${format(meanOf(known))} over ${known.length} cells; the largest is ${format(known.reduce((a, b) => (Math.abs(b) > Math.abs(a) ? b : a)))}.` : "No cell has a value on both sides."),
+        chosen ? make("p", { id: "compared-cell" }, `${told(...chosen)}.`) : null,
         same ? null : make("p", { class: "soft" }, "The networks differ in depth: each cell at the left is compared with the nearest in relative depth at the right."),
-        matrixFigure("difference", left, measure, { title: "Difference", words: `difference of ${sentence(measure)}`, values: difference, scale: { low: -most, high: most, diverging: true }, click: open(left) }))),
+        matrixFigure("difference", left, measure, { title: "Difference", words: `difference of ${sentence(measure)}`, values: difference, scale: { low: -most, high: most, diverging: true }, click: open(left), selected: chosen, keys: keys(left), hint }))),
   ];
 }

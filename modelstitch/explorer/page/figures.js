@@ -74,12 +74,24 @@ function styled(layout, colours, title) {
   };
 }
 
-/** Traces and layout of a matrix, rows downwards; `rows` and `columns` are labels, `hover` texts by cell. */
-function heat({ values, rows, columns, hover, scale, colours, width, across, down, selected, failed }) {
+/** The scale of the colours, and along its height (in pixels) what they are of, in at most two lines. */
+function colourBar(words, height) {
+  const most = Math.max(8, Math.floor(height / 6.2));
+  const lines = [""];
+  for (const word of words.split(" ")) {
+    if (lines.at(-1) && `${lines.at(-1)} ${word}`.length > most) lines.push("");
+    lines[lines.length - 1] = `${lines.at(-1)} ${word}`.trim();
+  }
+  if (lines.length > 2) lines.splice(1, Infinity, `${lines[1]} …`);
+  return { thickness: 10, outlinewidth: 0, len: 1, tickfont: { size: 11 }, x: 1.01, xpad: 4, title: { text: lines.map(plain).join("<br>"), side: "right", font: { size: 11 } } };
+}
+
+/** Traces and layout of a matrix, rows downwards; `rows` and `columns` are labels, `hover` texts by cell, `words` what the colours are. */
+function heat({ values, rows, columns, hover, scale, colours, width, across, down, selected, failed, words }) {
   const left = Math.min(150, 30 + 6.6 * Math.max(...rows.map((label) => label.length)));
   const turned = Math.max(...columns.map((label) => label.length)) > 3;
   const top = (turned ? Math.min(140, 26 + 5.6 * Math.max(...columns.map((label) => label.length))) : 26) + (across ? 20 : 0);
-  const right = 74;
+  const right = 90;
   const size = Math.max(13, Math.min(72, (width - left - right) / columns.length));
   const shown = size >= 27;
   const marks = [];
@@ -93,7 +105,7 @@ function heat({ values, rows, columns, hover, scale, colours, width, across, dow
         zmin: scale.low, zmax: scale.high, colorscale: scaleColours(scale.diverging ? "difference" : "scale"), hoverongaps: true,
         text: values.map((row) => row.map((value) => (value === null ? "" : short(value)))), texttemplate: shown ? "%{text}" : "",
         textfont: { size: Math.min(13, size / 2.7) }, customdata: hover, hovertemplate: "%{customdata}<extra></extra>",
-        colorbar: { thickness: 10, outlinewidth: 0, len: 1, tickfont: { size: 11 }, x: 1.01, xpad: 4 },
+        colorbar: colourBar(words, size * rows.length),
       },
       { type: "scatter", mode: "markers", x: marks.map((mark) => mark[0]), y: marks.map((mark) => mark[1]), marker: { symbol: "x-thin", size: size / 2.5, line: { color: colours.soft, width: 1 } }, hoverinfo: "skip" },
     ],

@@ -1,5 +1,6 @@
 /* All pairs at a glance: one matrix of matrices, or one square per pair, and the list of pairs. */
 
+const [LINE, TURN] = [14, 50]; // pixels between the middles of two lines of text; degrees by which the upper labels are turned
 const SORTS = { depth: "depth and name", accuracy: "mean of the measure", cluster: "cluster of networks" };
 
 function filters({ objective = true, measure = true } = {}) {
@@ -61,8 +62,7 @@ function overview() {
     const step = ARROWS[event.key];
     if (!step) return;
     event.preventDefault();
-    const place = (list, id, by) => Math.max(0, Math.min(list.length - 1, (chosen ? list.indexOf(id) : 0) + (chosen ? by : 0)));
-    const next = at(senders[place(senders, state.sender, step[0])], receivers[place(receivers, state.receiver, step[1])]);
+    const next = nextPair(pairs, senders, receivers, chosen, step);
     if (!next) return;
     speak(`${pairLabel(next)}, mean ${format(means.get(next))}`);
     go({ sender: next.sender, receiver: next.receiver, i: "", j: "" });
@@ -82,6 +82,18 @@ function overview() {
     make("h3", {}, "The pairs"),
     table("pairs", pairRows(pairs, means)),
   ];
+}
+
+/** The pair that one comes to by an arrow key: the next in the row or column, else the nearest of those farther on. */
+function nextPair(pairs, senders, receivers, chosen, [down, across]) {
+  const placed = pairs.map((pair) => ({ pair, row: senders.indexOf(pair.sender), column: receivers.indexOf(pair.receiver) }));
+  const nearest = (list, rank) => list.sort((one, other) => rank(one) - rank(other))[0]?.pair;
+  if (!chosen) return nearest(placed, ({ row, column }) => row * receivers.length + column);
+  const [row, column] = [senders.indexOf(chosen.sender), receivers.indexOf(chosen.receiver)];
+  const along = (one) => down * (one.row - row) + across * (one.column - column);
+  const aside = (one) => Math.abs(down ? one.column - column : one.row - row);
+  const farther = placed.filter((one) => along(one) > 0);
+  return nearest(farther, (one) => aside(one) * (senders.length + receivers.length) + along(one));
 }
 
 const pointPair = (point) => point.data.places[point.y][point.x];
@@ -170,14 +182,19 @@ function squares({ values, texts, places, rows, columns, chosen, colours, width,
   const longest = Math.max(...[...rows, ...columns].map((block) => labelOf(block.id).length));
   const narrow = width < 560;
   const left = Math.min(narrow ? 104 : 170, 22 + 6.4 * longest);
-  const top = Math.min(narrow ? 84 : 130, 18 + 5.2 * longest);
-  const right = 64;
-  const size = Math.max(1, Math.min(gap ? 48 : 22, (width - left - right) / values[0].length, gap ? 48 : Math.max(4, 760 / values.length)));
+  const top = Math.min(narrow ? 92 : 130, 18 + 5.2 * longest);
+  const right = narrow ? 76 : 84;
+  const size = Math.max(0.5, Math.min(gap ? 48 : 22, (width - left - right) / values[0].length, gap ? 48 : Math.max(4, 760 / values.length)));
   const middle = (block) => (block.start + block.end - 1) / 2;
-  const ticks = (list) => {
-    const every = Math.ceil(12 / (size * (list.at(-1).end / list.length)));
-    const shown = list.filter((_, place) => place % every === 0);
-    const cut = (text) => (narrow && text.length > 12 ? `${text.slice(0, 11)}…` : text);
+  // Labels of at least so many pixels apart: lines of text in a column, and turned by TURN above it.
+  const ticks = (list, apart) => {
+    let last = -Infinity;
+    const shown = list.filter((block) => {
+      const free = (middle(block) - last) * size >= apart;
+      if (free) last = middle(block);
+      return free;
+    });
+    const cut = (text) => (narrow && text.length > 14 ? `${text.slice(0, 13)}…` : text);
     return { tickvals: shown.map(middle), ticktext: shown.map((block) => plain(cut(labelOf(block.id)))) };
   };
   const row = rows.find((block) => block.id === chosen?.sender);
@@ -188,13 +205,13 @@ function squares({ values, texts, places, rows, columns, chosen, colours, width,
       { type: "heatmap", z: values, customdata: texts, places, hovertemplate: "%{customdata}<extra></extra>", hoverongaps: false, xgap: gap, ygap: gap,
         zmin: scale.low, zmax: scale.high, colorscale: scaleColours(scale.diverging ? "difference" : "scale"),
         text: gap ? values.map((line) => line.map((value) => (value === null ? "" : short(value)))) : undefined, texttemplate: gap && size >= 27 ? "%{text}" : "",
-        colorbar: { thickness: 10, outlinewidth: 0, len: 1, tickfont: { size: 11 }, x: 1.01, xpad: 4 } },
+        colorbar: colourBar(`${gap ? "mean " : ""}${sentence(state.measure)}`, size * values.length) },
       { type: "scatter", mode: "markers", x: failed.map((mark) => mark[0]), y: failed.map((mark) => mark[1]), marker: { symbol: "x-thin", size: Math.max(3, size / 2), line: { color: colours.soft, width: 1 } }, hoverinfo: "skip" },
     ],
     layout: {
       width: left + right + size * values[0].length, height: top + 10 + size * values.length, margin: { l: left, r: right, t: top, b: 10 }, shapes,
-      xaxis: axis(colours, { side: "top", automargin: false, showgrid: false, zeroline: false, ...ticks(columns), tickangle: -50, range: [-0.5, values[0].length - 0.5], ticklen: 2 }),
-      yaxis: axis(colours, { automargin: false, showgrid: false, zeroline: false, ...ticks(rows), range: [values.length - 0.5, -0.5], ticklen: 2 }),
+      xaxis: axis(colours, { side: "top", automargin: false, showgrid: false, zeroline: false, ...ticks(columns, LINE / Math.sin((TURN * Math.PI) / 180)), tickangle: -TURN, range: [-0.5, values[0].length - 0.5], ticklen: 2 }),
+      yaxis: axis(colours, { automargin: false, showgrid: false, zeroline: false, ...ticks(rows, LINE), range: [values.length - 0.5, -0.5], ticklen: 2 }),
     },
   };
 }

@@ -27,6 +27,22 @@ function chosenCell(pair) {
   return state.i === "" || state.j === "" || row < 0 || column < 0 ? null : [row, column];
 }
 
+const cellName = (pair, row, column) => `sender layer ${layerName(pair.sender, pair.rows[row])}, receiver layer ${layerName(pair.receiver, pair.columns[column])}`;
+
+/** What a matrix answers to keys: arrows choose a cell, which `told` says, and Enter opens the chosen one. */
+function arrowKeys(pair, chosen, told, choose, open) {
+  return (event) => {
+    if (event.key === "Enter" && chosen && open) { open(chosen); return; }
+    const move = ARROWS[event.key];
+    if (!move || event.altKey || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    const [row, column] = chosen ?? [-move[0], -move[1]];
+    const next = [Math.max(0, Math.min(pair.rows.length - 1, row + move[0])), Math.max(0, Math.min(pair.columns.length - 1, column + move[1]))];
+    speak(told(...next));
+    choose(next);
+  };
+}
+
 function matrixFigure(id, pair, measure, { title, selected, click, keys, hint, values = matrixOf(pair, measure), scale = scaleOf(measure), words = sentence(measure) }) {
   const rows = pair.rows.map((layer) => shortLayer(pair.sender, layer));
   const columns = pair.columns.map((layer) => shortLayer(pair.receiver, layer));
@@ -38,7 +54,7 @@ function matrixFigure(id, pair, measure, { title, selected, click, keys, hint, v
   return figure({
     id, title, keys, click, hint, note: `of ${sentence(pair.objective)}, ${pairLabel(pair)}`, file: `${pair.objective}-${pair.sender}-${pair.receiver}`,
     words: `${words} of ${pairLabel(pair)}, ${pair.rows.length} sender layers by ${pair.columns.length} receiver layers. The same numbers are in the table below the figure`,
-    draw: (colours, width) => heat({ values, rows, columns, hover, scale, colours, width, selected, failed: true, across: "receiver's layer", down: "sender's layer" }),
+    draw: (colours, width) => heat({ values, rows, columns, hover, scale, words, colours, width, selected, failed: true, across: "receiver's layer", down: "sender's layer" }),
     data: () => ({
       columns: [{ key: "layer", name: "sender layer" }, ...pair.columns.map((j) => ({ key: String(j), name: layerName(pair.receiver, j), number: true }))],
       rows: pair.rows.map((i, row) => ({ layer: layerName(pair.sender, i), ...Object.fromEntries(pair.columns.map((j, column) => [String(j), values[row][column]])) })),
@@ -58,15 +74,8 @@ function pairView() {
   const back = pairOf.get(keyOf({ objective: pair.objective, sender: pair.receiver, receiver: pair.sender }));
   const chosen = chosenCell(pair);
   const choose = (row, column) => go({ i: pair.rows[row], j: pair.columns[column] });
-  const keys = (event) => {
-    const move = ARROWS[event.key];
-    if (!move || event.altKey || event.ctrlKey || event.metaKey) return;
-    event.preventDefault();
-    const [row, column] = chosen ?? [-move[0], -move[1]];
-    const next = [Math.max(0, Math.min(pair.rows.length - 1, row + move[0])), Math.max(0, Math.min(pair.columns.length - 1, column + move[1]))];
-    speak(`sender layer ${layerName(pair.sender, pair.rows[next[0]])}, receiver layer ${layerName(pair.receiver, pair.columns[next[1]])}: ${sentence(state.measure)} ${format(matrixOf(pair, state.measure)[next[0]][next[1]])}`);
-    choose(...next);
-  };
+  const told = (row, column) => `${cellName(pair, row, column)}: ${sentence(state.measure)} ${format(matrixOf(pair, state.measure)[row][column])}`;
+  const keys = arrowKeys(pair, chosen, told, (cell) => choose(...cell));
   const [sender, receiver] = [networkOf.get(pair.sender), networkOf.get(pair.receiver)];
   const triangle = triangleOf.get(keyOf(pair));
   const known = matrixOf(pair, state.measure).flat().some((value) => value !== null);
@@ -183,7 +192,7 @@ function confusions(found, pair, row, column, own) {
     draw: (colours, width) => {
       const names = classes.map((name) => (name.length > 12 ? `${name.slice(0, 11)}…` : name));
       const drawn = heat({
-        values, rows: names, columns: names, colours, width: Math.min(width, 480), scale: shown === "difference" ? { low: -most, high: most, diverging: true } : { low: 0, high: most },
+        values, rows: names, columns: names, words: "images", colours, width: Math.min(width, 480), scale: shown === "difference" ? { low: -most, high: most, diverging: true } : { low: 0, high: most },
         hover: values.map((line, a) => line.map((count, b) => `class ${plain(classes[a])}<br>predicted ${plain(classes[b])}<br>${shown === "difference" && count > 0 ? "+" : ""}${count} of ${images[a]} images`)), down: "", across: "",
       });
       drawn.traces[0].text = values.map((line) => line.map(String));

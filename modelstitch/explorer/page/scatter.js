@@ -56,6 +56,23 @@ function spearman(found) {
   return aa && bb ? ab / Math.sqrt(aa * bb) : null;
 }
 
+/** The square that one comes to by an arrow key: the next in its row, or the nearest in the next row that has any. */
+function nextSquare(squares, from, [down, across]) {
+  const rows = new Map();
+  for (const [x, y] of squares) rows.set(y, (rows.get(y) ?? new Set()).add(x));
+  if (!from) return squares[0];
+  const nearest = (values, wanted) => [...values].reduce((best, value) => (Math.abs(value - wanted) < Math.abs(best - wanted) ? value : best));
+  const farther = (values, here, by) => [...values].filter((value) => (value - here) * by > 0);
+  const row = rows.has(from[1]) ? from[1] : nearest(rows.keys(), from[1]);
+  if (across) {
+    const ahead = farther(rows.get(row), from[0], across);
+    return [nearest(ahead.length ? ahead : rows.get(row), from[0]), row];
+  }
+  const ahead = farther(rows.keys(), row, -down);
+  const next = ahead.length ? nearest(ahead, row) : row;
+  return [nearest(rows.get(next), from[0]), next];
+}
+
 const cellHover = (point) => `${plain(pairLabel(point.pair))}<br>${plain(layerName(point.pair.sender, point.pair.rows[point.row]))} → ${plain(layerName(point.pair.receiver, point.pair.columns[point.column]))}<br>${plain(sentence(state.x))} ${format(point.x)}<br>${plain(sentence(state.y))} ${format(point.y)}`;
 
 function scatterView() {
@@ -82,6 +99,18 @@ function scatterView() {
     { key: "objective", name: "objective" }, { key: "sender_layer", name: "sender layer" }, { key: "receiver_layer", name: "receiver layer" },
     { key: "x", name: sentence(state.x), number: true }, { key: "y", name: sentence(state.y), number: true },
   ];
+  const squareOf = (point) => [bin(point.x, x0, x1), bin(point.y, y0, y1)];
+  const keys = (event) => {
+    if (event.key === "Enter" && behind) { document.querySelector("#behind-table tbody a")?.focus(); return; }
+    if (event.key === "Escape" && behind) { go({ behind: "" }); return; }
+    const move = ARROWS[event.key];
+    if (!move || event.altKey || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    const next = nextSquare(found.map(squareOf), behind, move);
+    const inside = found.filter((point) => String(squareOf(point)) === String(next));
+    speak(`${inside.length} ${inside.length === 1 ? "cell" : "cells"}: ${sentence(state.x)} about ${format(inside[0].x)}, ${sentence(state.y)} about ${format(inside[0].y)}`);
+    go({ behind: next.join("_") });
+  };
   const groups = [...new Set(found.map((point) => point.group))].sort();
   const many = groups.length > GROUPS.length;
   const draw = (colours, width) => {
@@ -115,8 +144,8 @@ function scatterView() {
     make("p", {}, `${format(found.length)} cells${binned ? `, more than can be told apart: squares are coloured by how many they hold` : ""}. Spearman's rank correlation is ${rho === null ? "not defined, since one measure is constant" : format(rho)}.`),
     many && !binned ? make("p", { class: "soft" }, `${groups.length} groups are more than can be told by colour: all have one.`) : null,
     figure({
-      id: "scatter", title: `${sentence(state.y)} against ${sentence(state.x)}`, hint: "Click to list the cells behind a point.",
-      words: `${sentence(state.y)} against ${sentence(state.x)} of ${found.length} cells; they are in the table below the figure`,
+      id: "scatter", title: `${sentence(state.y)} against ${sentence(state.x)}`, hint: "Click, or move by the arrow keys, to list the cells behind a point; Enter goes to the list.", keys,
+      words: `${sentence(state.y)} against ${sentence(state.x)} of ${found.length} cells. Arrow keys move from point to point and list the cells behind it, Enter goes to the list. They are in the table below the figure`,
       draw, data: () => ({ columns, rows: rows(found) }),
       click: (point) => go({ behind: `${bin(point.x, x0, x1)}_${bin(point.y, y0, y1)}` }),
     }),

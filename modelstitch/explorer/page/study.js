@@ -99,4 +99,5 @@ function format(value) {
   return text.replaceAll("-", "\u2212");
 }
 
-const sentence = (name) => name.replaceAll("_", " ");
+/** What a measure or a column is called: in the words of the figures, or its name without underscores. */
+const sentence = (name) => study.words[name] ?? name.replaceAll("_", " ");

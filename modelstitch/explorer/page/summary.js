@@ -65,7 +65,7 @@ function averageSection() {
     figure({
       id: "average", title: "Mean test accuracy by relative depth", words: "Mean test accuracy by the relative depth of the sender's and the receiver's layer; the same numbers are in the table below the figure",
       hint: "Click to see all pairs.", click: () => go({ view: "overview", objective: defaults.objective }),
-      draw: (colours, width) => heat({ values, rows: labels, columns: labels, colours, width: Math.min(width, 480), scale: { low: 0, high: 1 }, across: "receiver's depth", down: "sender's depth",
+      draw: (colours, width) => heat({ values, rows: labels, columns: labels, colours, width: Math.min(width, 480), scale: { low: 0, high: 1 }, words: "mean accuracy", across: "receiver's depth", down: "sender's depth",
         hover: values.map((line, row) => line.map((value, column) => `sender's depth ${labels[row]}<br>receiver's depth ${labels[column]}<br>mean accuracy ${format(value)}`)) }),
       data: () => ({ columns: [{ key: "depth", name: "sender's depth" }, ...labels.map((label) => ({ key: label, name: label, number: true }))], rows: values.map((line, row) => ({ depth: labels[row], ...Object.fromEntries(line.map((value, column) => [labels[column], value])) })) }),
     }),
@@ -179,7 +179,9 @@ function controlsSection() {
       })) : null),
     verdicts.length ? [
       make("h3", {}, "Which measure distinguishes each control from trained networks"),
-      table("verdicts-summary", { columns: columnsOf(["measure", "control", "real", "control_mean", "auc", "low", "high", "verdict"], verdicts), rows: verdicts }),
+      make("p", { class: "soft" }, "The area under the ROC curve over cells of the same layers, with its 95 % interval: 1 rates every real cell above its control, 0.5 tells nothing."),
+      table("verdicts-summary", { columns: [{ key: "measure", name: "measure", text: (row) => sentence(row.measure) }, ...columnsOf(["control", "real", "control_mean"], verdicts),
+        ...[["matched_auc", "area"], ["matched_auc_low", "from"], ["matched_auc_high", "to"]].map(([key, name]) => ({ key, name, number: true })), ...columnsOf(["verdict", "expected"], verdicts)], rows: verdicts }),
     ] : null,
   ].flat().filter(Boolean);
 }

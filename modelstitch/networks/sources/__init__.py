@@ -1,9 +1,9 @@
 """Where modules come from: one file per source, with a function `build`, found by the name of the model.
 
-`R1122` is of `small_resnet`, `torchvision:vgg11_bn` of `torchvision`, `timm:vit_tiny_patch16_224` of `timm`, and
-`nets/mine.py:SmallViT` of `file`. `build(name, arguments, channels, outputs)` gives a module for images of so many
-channels, where it can choose, and logits of so many classes. A library has `published(name, arguments)` too, its own
-weights (`Published`), and `published_size(name)`, the size of the images that they were trained on.
+`R1122` comes from `small_resnet`, `torchvision:vgg11_bn` from `torchvision`, `timm:vit_tiny_patch16_224` from `timm`,
+and `nets/mine.py:SmallViT` from `file`. `build(name, arguments, channels, outputs)` returns a module for images with
+`channels`, if the model has a choice, and with `outputs` classes. A library also has `published(name, arguments)`, the
+model with its published weights (`Published`), and `published_size(name)`, the size of the images of their training.
 """
 
 import importlib
@@ -23,7 +23,7 @@ def source_of(model: str) -> tuple[str, str]:
     """The source of a model, and the model's name in it.
 
     Raises:
-        ModelstitchError: if it is of none.
+        ModelstitchError: if it belongs to none.
     """
     if re.fullmatch(SMALL_RESNET, model):
         return "small_resnet", model
@@ -36,10 +36,10 @@ def source_of(model: str) -> tuple[str, str]:
 
 
 def module_name(model: str) -> str:
-    """Of the source's module: `modelstitch.networks.sources.timm`."""
+    """Name of the source's module: `modelstitch.networks.sources.timm`."""
     return f"{__name__}.{source_of(model)[0]}"
 
 
 def module_of(model: str) -> ModuleType:
-    """The source's module of this package."""
+    """The module of the source."""
     return importlib.import_module(module_name(model))

@@ -16,10 +16,10 @@ CHANNELS, OUTPUTS = ("channels", "in_channels", "in_chans"), ("classes", "num_cl
 
 
 def build(name: str, arguments: Mapping[str, Any], channels: int, outputs: int) -> nn.Module:
-    """The module that the file's class makes of the arguments.
+    """Call the file's class or function with the arguments.
 
-    Beside them it is given the number of an image's channels, as `channels`, `in_channels` or `in_chans`, and that of
-    classes, as `classes` or `num_classes`, where it takes one of them.
+    If it takes `channels`, `in_channels` or `in_chans`, it also gets the number of an image's channels; if it takes
+    `classes` or `num_classes`, the number of classes.
 
     Raises:
         ModelstitchError: if the file can't be read or run, lacks the class, or the class fails.
@@ -41,7 +41,7 @@ def build(name: str, arguments: Mapping[str, Any], channels: int, outputs: int) 
 
 
 def _loaded(path: Path) -> Any:
-    """The file as a module; files beside it can be imported by it."""
+    """Import the file as a module, which can import files beside it."""
     if not path.is_file():
         raise ModelstitchError(f"{path}: no such file: expected a Python file, named from the root of the checkout")
     spec = importlib.util.spec_from_file_location(f"modelstitch_file_{path.stem}", path)

@@ -84,6 +84,6 @@ def _classes() -> list[str]:
 
 
 def _class_of(maker: Any) -> Any:
-    """What a builder's keywords reach in the end: the class that it returns."""
+    """The class that a builder returns, which takes its keywords in the end."""
     returned = inspect.signature(maker).return_annotation
     return returned if inspect.isclass(returned) and not inspect.isclass(maker) else maker

@@ -3,20 +3,20 @@
 A family's module has
 
 - `between(source, target, settings)`: the geometry from one representation to another, most often `Geometry.between`;
-- `Stitch`: what a stitch of one cell is. Called with the sender's representation (N, *source.shape) it gives one that
-  stands for the receiver's, (N, *target.shape). It has its `geometry`, the `parameters` that training moves, and the
-  `tensors` that a file keeps; `Stitch.of(geometry, tensors)` makes it again.
-- `initialise(geometry, seed, settings)`: one before its training.
-- `solve(moments, cell, ridge, settings)`: the one of least mean squared error to the expected representation, as far as
-  the family can express it, from the normal equations. Tensors that training doesn't move, such as a permutation, are
-  taken from it whatever the start; such a family says `STATISTICS = True`.
-- `numbers(geometry, settings)`, of its tensors; `operations(geometry, settings)`, of a forward pass for one image. Both
-  are for the forecast, and need no torch. `capacity(geometry, settings)`, where it is less than the numbers: the
-  dimension of what the family can express.
+- `Stitch`: the stitch of one cell. Called with the sender's representation (N, *source.shape), it returns the stitched
+  one, (N, *target.shape). It has its `geometry`, the `parameters` that are trained, and the `tensors` that a file
+  keeps; `Stitch.of(geometry, tensors)` makes it from these.
+- `initialise(geometry, seed, settings)`: a stitch before its training. - `solve(moments, cell, ridge, settings)`: from
+the normal equations, the stitch with the least mean squared error to the
+  expected representation that the family can express. Tensors that are not trained, such as a permutation, are taken
+  from it with any start; such a family has `STATISTICS = True`.
+- `numbers(geometry, settings)`: how many numbers its tensors hold; `operations(geometry, settings)`: operations of a
+  forward pass for one image. Both are for the forecast, and need no torch.
+- `capacity(geometry, settings)`, if it is less than `numbers`: the dimension of the maps that the family can express.
 
-A family that is linear in what it sees has `linear`, the linear stitch that it equals; one whose own weights are those
-has `maps` itself, by which Muon moves it as if what they see were whitened. Either has `at_places(values)`, what each
-part gives before the upsampling: (N, ..., O).
+The stitch of a linear family also has `linear`, the equal linear stitch. If its own weights are those of the linear
+map, it has `maps`: Muon then updates them as if the inputs were whitened. Either has `at_places(values)`, the outputs
+of each part before the upsampling, (N, ..., O).
 """
 
 import importlib
@@ -30,7 +30,7 @@ from modelstitch.stitches.geometry import Cell, Geometry
 
 
 def module_name(name: str) -> str:
-    """Of the module: `modelstitch.stitches.families.linear`."""
+    """Name of a family's module: `modelstitch.stitches.families.linear`."""
     return f"{__name__}.{name.replace('-', '_')}"
 
 
@@ -42,17 +42,17 @@ def family_of(name: str) -> ModuleType:
 
 @cache
 def geometry_of(family: Any) -> Callable[[Representation, Representation], Geometry]:
-    """The geometry from one representation to another, as a family's section has it: found once for equal shapes."""
+    """A function that returns a family's geometry between two representations, computed once for equal shapes."""
     return cache(lambda source, target: family_of(family.name).between(source, target, family))
 
 
 def has_statistics(family: Any) -> bool:
-    """Whether stitches of a family's section have tensors that are not trained, but taken from the normal equations."""
+    """Whether a family has tensors that are not trained, but taken from the normal equations."""
     return getattr(family_of(family.name), "STATISTICS", False)
 
 
 def capacity(geometry: Geometry, family: Any) -> int:
-    """Dimension of what a stitch of a family's section can express."""
+    """Dimension of the maps that a stitch of a family can express."""
     module = family_of(family.name)
     return getattr(module, "capacity", module.numbers)(geometry, family)
 

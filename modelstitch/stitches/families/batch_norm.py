@@ -1,10 +1,10 @@
-"""Batch normalisation before a linear map: each number that a stitch sees has mean 0 and variance 1.
+"""Batch normalisation before a linear map: each input of a stitch has mean 0 and variance 1.
 
-The statistics are those of the training images and stay as they are: the sender is frozen, so those of a batch would
-add noise, and a cell would depend on which images are stitched together. So the family expresses what the linear one
-does, from a start and by steps that don't depend on the scale of what the sender gives; an affine map within the
-normalisation, and the second one that Bansal et al. put after the map (arXiv 2106.07682), would be more factors of
-the same weights.
+The statistics are those of the training images, and are fixed. The sender is frozen, so statistics of a batch would
+only add noise, and make a cell depend on the images in the batch. The family can therefore express the same maps as the
+linear one, but its start and its steps do not depend on the scale of the sender. An affine map within the
+normalisation, or the second normalisation of Bansal et al. (arXiv 2106.07682), would be redundant factors of the same
+weights.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ EPSILON = 1e-5  # added to variances, as torch does
 
 
 class Normalised(NamedTuple):
-    """Weight (O, D) and bias (O,) of what is normalised by a mean (D,) and a deviation (D,)."""
+    """Weight (O, D) and bias (O,) for inputs that are normalised by a mean (D,) and a deviation (D,)."""
 
     weight: Tensor
     bias: Tensor
@@ -42,7 +42,7 @@ class Normalised(NamedTuple):
 
 
 class Stitch(ParametrisedStitch):
-    """A linear map of normalised inputs for each of the geometry's parts; training moves weights and biases."""
+    """A linear map of normalised inputs for each of the geometry's parts; weights and biases are trained."""
 
     KIND = Normalised
     FIXED = ("mean", "deviation")
@@ -64,7 +64,7 @@ def operations(geometry: Geometry, settings: BatchNorm) -> int:
 
 
 def initialise(geometry: Geometry, seed: int, settings: BatchNorm) -> Stitch:
-    """Weights and biases as those of a linear stitch, of inputs as they are."""
+    """Weights and biases of a fresh linear stitch, and inputs that are not normalised yet."""
     import torch
 
     maps = linear.initialise(geometry, seed).maps

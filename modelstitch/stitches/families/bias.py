@@ -1,8 +1,8 @@
-"""Bias alone: the sender's channels as they are, in their order, and what is added to each; no map is learned.
+"""Bias alone: the sender's channels in their order, and a bias added to each; no map is learned.
 
-It tells how far two networks are in each other's coordinates already. A patch of a larger grid counts by its mean. Of
-unequal numbers of channels the sender's last are left out, or the receiver's last get zeros. An extra token is the
-sender's of the same number, its last one where it has fewer, or the mean of its grid.
+It shows how far two networks share their coordinates already. A patch of a larger grid is reduced to its mean. If the
+numbers of channels differ, the sender's last channels are left out, or the receiver's last ones get zeros. An extra
+token is the sender's with the same index, or its last one if it has fewer, or the mean of its grid if it has none.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ class Stitch(ParametrisedStitch):
 
     @property
     def linear(self) -> LinearStitch:
-        """The linear stitch that it equals."""
+        """The equal linear stitch."""
         maps = (LinearMap(copying(self.geometry, part).to(one.bias), one.bias) for part, one in enumerate(self.parts))
         return LinearStitch(self.geometry, tuple(maps))
 
 
 def copying(geometry: Geometry, part: int) -> Tensor:
-    """The weight (O, D) that hands on a part's channels as they are."""
+    """The weight (O, D) that passes on a part's channels unchanged."""
     import torch
 
     source, target = geometry.source, geometry.target
@@ -71,14 +71,14 @@ def operations(geometry: Geometry, settings: Bias) -> int:
 
 
 def initialise(geometry: Geometry, seed: int, settings: Bias) -> Stitch:
-    """Nothing is added."""
+    """Biases of 0."""
     import torch
 
     return Stitch(geometry, tuple(Shift(torch.zeros(part.outputs)) for part in geometry.parts))
 
 
 def solve(moments: Moments, cell: Cell, ridge: float, settings: Bias) -> Stitch:
-    """The biases of least mean squared error: by how much the means differ."""
+    """The biases of least mean squared error: the differences of the means."""
     geometry = moments.geometries[cell]
     copies = iter([copying(geometry, part) for part in range(len(geometry.parts))])
 

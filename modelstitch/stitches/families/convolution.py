@@ -1,8 +1,8 @@
-"""Convolutions of k x k: a place of the receiver sees the sender's place and its neighbours, zeros beyond the border.
+"""Convolutions of k x k: the input of a place is the sender's place with its neighbours, and zeros beyond the border.
 
-As `torch.nn.Conv2d(..., kernel_size=k, padding=k // 2)` on maps of one size. A smaller grid is seen so before it is
-upsampled, and one whose size does not divide after it is resized. From a larger grid, whose patches are k x k already,
-and between grids of one place, it is the linear stitch.
+Between maps of one size it is `torch.nn.Conv2d(..., kernel_size=k, padding=k // 2)`. A smaller grid is convolved before
+it is upsampled, and one whose size does not divide after it is resized. It is the linear stitch for a larger grid,
+which has patches already, and between grids of one place.
 """
 
 from __future__ import annotations

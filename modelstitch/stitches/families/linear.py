@@ -1,6 +1,6 @@
-"""Linear stitches: one linear map with bias at each place, as in the paper a convolution (arXiv 2303.11277).
+"""Linear stitches: one linear map with bias at each place, which is the paper's convolution (arXiv 2303.11277).
 
-Torch is imported where it is used, in every family: planning a study asks for geometry and cost.
+All families import torch where it is used, since planning needs their geometry and cost without it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class LinearMap(NamedTuple):
-    """Weight (O, D) and bias (O,) of one part, float32; of a patch the inputs are in the order row, column, channel."""
+    """Weight (O, D) and bias (O,) of one part, float32; inputs of a patch are in the order row, column, channel."""
 
     weight: Tensor
     bias: Tensor
@@ -33,11 +33,11 @@ class Stitch(PartedStitch):
 
     @property
     def maps(self) -> tuple[LinearMap, ...]:
-        """The parts, by the name that tells Muon that they are free."""
+        """The parts, under the name that tells Muon that their weights are free."""
         return self.parts
 
     def at_places(self, values: Tensor) -> list[Tensor]:
-        """What each part gives, before any upsampling: (N, ..., O)."""
+        """Outputs of each part before any upsampling, (N, ..., O)."""
         import torch.nn.functional as F
 
         from modelstitch.stitches.assembly import inputs
@@ -54,12 +54,12 @@ class Stitch(PartedStitch):
 
     @property
     def linear(self) -> Stitch:
-        """Itself: every family that is linear in what it sees has the linear stitch that it equals."""
+        """The stitch itself; every linear family has its equal linear stitch."""
         return self
 
 
 def between(source: Representation, target: Representation, settings: Linear | None = None) -> Geometry:
-    """The geometry from any representation to any other."""
+    """The geometry between any two representations."""
     return Geometry.between(source, target)
 
 
@@ -74,7 +74,7 @@ def operations(geometry: Geometry, settings: Linear | None = None) -> int:
 
 
 def initialise(geometry: Geometry, seed: int, settings: Linear | None = None) -> Stitch:
-    """A stitch with weights and biases uniform in ±1/sqrt(inputs), torch's own start for a convolution."""
+    """A stitch with weights and biases uniform in ±1/sqrt(inputs), as torch initialises a convolution."""
     import torch
 
     generator = torch.Generator().manual_seed(seed)
@@ -94,7 +94,7 @@ def initialise(geometry: Geometry, seed: int, settings: Linear | None = None) ->
 
 
 def solve(moments: Moments, cell: Cell, ridge: float, settings: Linear | None = None) -> Stitch:
-    """The stitch of least mean squared error; NaN where the moments are not finite."""
+    """The stitch of least mean squared error; NaN if the moments are not finite."""
     geometry = moments.geometries[cell]
     parts = range(len(geometry.parts))
     return Stitch(geometry, tuple(LinearMap(*moments.solve(cell, part, ridge)) for part in parts))

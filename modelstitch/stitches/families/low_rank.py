@@ -1,4 +1,4 @@
-"""Linear stitches of limited rank: what gets through is a projection of the sender's channels."""
+"""Linear stitches of limited rank, which pass on a projection of the sender's channels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Factors", "Stitch", "between", "capacity", "initialise", "numbers", 
 
 
 class Factors(NamedTuple):
-    """Weights (O, R) and (R, D), whose product is that of the map, and a bias (O,)."""
+    """Weights (O, R) and (R, D), whose product is the weight of the map, and a bias (O,)."""
 
     up: Tensor
     down: Tensor
@@ -41,12 +41,12 @@ def rank_of(part: Part, settings: LowRank) -> int:
 
 
 def numbers(geometry: Geometry, settings: LowRank) -> int:
-    """Those of both factors, and biases."""
+    """Weights of both factors, and biases."""
     return sum(rank_of(part, settings) * (part.inputs + part.outputs) + part.outputs for part in geometry.parts)
 
 
 def capacity(geometry: Geometry, settings: LowRank) -> int:
-    """Dimension of the maps of such a rank: another basis between the factors changes nothing."""
+    """Dimension of the maps of this rank, which do not change with the basis between the factors."""
     return numbers(geometry, settings) - sum(rank_of(part, settings) ** 2 for part in geometry.parts)
 
 
@@ -57,7 +57,7 @@ def operations(geometry: Geometry, settings: LowRank) -> int:
 
 
 def initialise(geometry: Geometry, seed: int, settings: LowRank) -> Stitch:
-    """Factors and bias uniform in ±1/sqrt(inputs), as those of two layers of torch; the outer one sees the rank."""
+    """Factors and bias uniform in ±1/sqrt(inputs), like two layers of torch; the outer one has the rank as inputs."""
     import torch
 
     generator = torch.Generator().manual_seed(seed)
@@ -76,9 +76,9 @@ def initialise(geometry: Geometry, seed: int, settings: LowRank) -> Stitch:
 
 
 def solve(moments: Moments, cell: Cell, ridge: float, settings: LowRank) -> Stitch:
-    """Reduced-rank regression (Izenman 1975): the map of least mean squared error among those of such a rank.
+    """Reduced-rank regression (Izenman 1975): the map of least mean squared error among those of this rank.
 
-    It is the one without a limit, projected to the directions of largest variance of what that gives.
+    It is the map without the limit, projected to the directions of largest variance of its outputs.
     """
 
     def factors(known: PartMoments) -> Factors:

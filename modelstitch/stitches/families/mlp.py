@@ -1,7 +1,7 @@
 """Two-layer stitches: linear, ReLU, linear, at each place.
 
-Non-linear stitches, such as those between tokens of arXiv 2603.12433, can make what the sender doesn't have: they are
-here to show what capacity does.
+Non-linear stitches, such as those between tokens in arXiv 2603.12433, can compute things that the sender lacks. They
+are here to show the effect of capacity.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Stitch(PartedStitch):
     KIND = Layers
 
     def at_places(self, values: Tensor) -> list[Tensor]:
-        """What each part gives, before any upsampling: (N, ..., O)."""
+        """Outputs of each part before any upsampling, (N, ..., O)."""
         import torch.nn.functional as F
 
         from modelstitch.stitches.assembly import inputs
@@ -57,7 +57,7 @@ def numbers(geometry: Geometry, settings: MLP) -> int:
 
 
 def capacity(geometry: Geometry, settings: MLP) -> int:
-    """Weights and biases, but for the scale of each hidden unit, which the layer after it can undo."""
+    """Weights and biases, less one number per hidden unit: its scale, which the layer after it can undo."""
     return numbers(geometry, settings) - settings.hidden * len(geometry.parts)
 
 
@@ -85,8 +85,8 @@ def initialise(geometry: Geometry, seed: int, settings: MLP) -> Stitch:
 def solve(moments: Moments, cell: Cell, ridge: float, settings: MLP) -> Stitch:
     """A start, not a solution: the linear map of least mean squared error and rank H / 2, which two layers can express.
 
-    Two units together, relu(x) - relu(-x), are linear; their kink is at the mean of what they see. Units that are left
-    see what a fresh stitch's do, and give nothing yet.
+    Two units together, relu(x) - relu(-x), are linear; their kink is at the mean of their input. The remaining units
+    have fresh input weights, and output weights of 0.
     """
     import torch
 

@@ -41,9 +41,10 @@ class Stitch(ParametrisedStitch):
 
 
 def orthonormal(matrix: Tensor) -> Tensor:
-    """The semi-orthogonal factor (O, D) of a matrix (O, D) of full rank, by QR of its longer side; itself if it is one.
+    """The semi-orthogonal factor (O, D) of a matrix (O, D) of full rank, by QR of its longer side.
 
-    So any optimiser may move the matrix: what the stitch does is orthogonal after every step.
+    A semi-orthogonal matrix is its own factor. With this, any optimiser may update the matrix, and the stitch is
+    orthogonal after every step.
     """
     import torch
 
@@ -54,7 +55,7 @@ def orthonormal(matrix: Tensor) -> Tensor:
 
 
 def numbers(geometry: Geometry, settings: Orthogonal) -> int:
-    """Those of the matrices, scales and biases."""
+    """Matrices, scales and biases."""
     return linear.numbers(geometry) + len(geometry.parts)
 
 
@@ -68,12 +69,12 @@ def capacity(geometry: Geometry, settings: Orthogonal) -> int:
 
 
 def operations(geometry: Geometry, settings: Orthogonal) -> int:
-    """Operations of a forward pass for one image, without that of the QR, which is one for a batch."""
+    """Operations of a forward pass for one image, without the QR, which is done once per batch."""
     return linear.operations(geometry)
 
 
 def initialise(geometry: Geometry, seed: int, settings: Orthogonal) -> Stitch:
-    """Rotations drawn evenly, of scale 1, without bias."""
+    """Uniformly random rotations, with scale 1 and without bias."""
     import torch
 
     generator = torch.Generator().manual_seed(seed)
@@ -85,8 +86,8 @@ def initialise(geometry: Geometry, seed: int, settings: Orthogonal) -> Stitch:
 def solve(moments: Moments, cell: Cell, ridge: float, settings: Orthogonal) -> Stitch:
     """Orthogonal Procrustes by the SVD of the cross-covariance, then the best scale; no ridge.
 
-    From more numbers than the receiver has channels it is the best with what is expected padded by zeros, which is
-    the usual closed form: without padding there is none.
+    If the stitch has more inputs than the receiver has channels, it is the optimum for targets padded by zeros, the
+    usual closed form; without padding there is none.
     """
     import torch
 

@@ -1,9 +1,9 @@
 """Permutation stitches: each of the receiver's channels is one of the sender's, with a scale and a bias of its own.
 
 Permutations and positive scales are the symmetries of a ReLU network's layers (arXiv 2205.14258): representations that
-differ by them alone are of the same neurons. One-to-one matching of channels is that of arXiv 1511.07543. Where the
-sender shows fewer numbers than the receiver has channels, the others are constant; where it shows more, as the patches
-of a larger map do, some are left out.
+differ by them alone have the same neurons. One-to-one matching of channels is that of arXiv 1511.07543. If the stitch
+has fewer inputs than the receiver has channels, the other channels are constant; if it has more, as from patches of a
+larger map, some inputs are left out.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ STATISTICS = True
 
 
 class Assignment(NamedTuple):
-    """For each channel, (O,), a scale, a bias, and which of the numbers it sees it takes: int64, -1 is none."""
+    """For each channel, (O,): a scale, a bias, and the index of its input, int64, where -1 is none."""
 
     scale: Tensor
     bias: Tensor
@@ -36,14 +36,14 @@ class Assignment(NamedTuple):
 
 
 class Stitch(ParametrisedStitch):
-    """An assignment for each of the geometry's parts; training moves scales and biases."""
+    """An assignment for each of the geometry's parts; scales and biases are trained."""
 
     KIND = Assignment
     FIXED = ("source",)
 
     @property
     def linear(self) -> LinearStitch:
-        """The linear stitch that it equals."""
+        """The equal linear stitch."""
         maps = []
         for part, (scale, bias, source) in zip(self.geometry.parts, self.parts, strict=True):
             weight = scale.new_zeros(part.outputs, part.inputs)
@@ -53,12 +53,12 @@ class Stitch(ParametrisedStitch):
 
 
 def numbers(geometry: Geometry, settings: Permutation) -> int:
-    """Scales, biases and twice as many for the assignment, whose integers have twice the size."""
+    """Scales, biases, and two numbers per channel for the assignment, whose integers have twice the size."""
     return sum(4 * part.outputs for part in geometry.parts)
 
 
 def capacity(geometry: Geometry, settings: Permutation) -> int:
-    """Biases, and scales of the channels that have a source: the assignments are finitely many."""
+    """Biases, and scales of the channels that have an input; the finitely many assignments add nothing."""
     return sum(min(part.inputs, part.outputs) + part.outputs for part in geometry.parts)
 
 
@@ -68,7 +68,7 @@ def operations(geometry: Geometry, settings: Permutation) -> int:
 
 
 def initialise(geometry: Geometry, seed: int, settings: Permutation) -> Stitch:
-    """Channels at random, of scale 1, without bias."""
+    """Random assignments, with scale 1 and without bias."""
     import torch
 
     generator = torch.Generator().manual_seed(seed)
@@ -85,7 +85,7 @@ def initialise(geometry: Geometry, seed: int, settings: Permutation) -> Stitch:
 def solve(moments: Moments, cell: Cell, ridge: float, settings: Permutation) -> Stitch:
     """The assignment of least mean squared error with scales that are not negative, by the Hungarian method; no ridge.
 
-    A channel taken from a number explains the square of their covariance over that number's variance.
+    The variance of a channel that an input explains is their covariance squared over the input's variance.
     """
     import torch
     from scipy.optimize import linear_sum_assignment

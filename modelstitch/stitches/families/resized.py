@@ -1,8 +1,8 @@
 """Resizing, then a linear map of each place: the sender's grid is brought to the size of the receiver's first.
 
-As Balogh and Jelasity (arXiv 2412.11299) and others do, by bilinear interpolation or the nearest place, without
-smoothing: of a grid twice as large bilinear takes means of 2 x 2 places, of one four times as large it leaves most out.
-From or to a single place, such as a vector, and between grids of one size it is the linear stitch.
+Balogh and Jelasity (arXiv 2412.11299) and others do so, by bilinear interpolation or the nearest place, without
+smoothing: bilinear resizing takes means of 2 x 2 places from a grid twice as large, but ignores most places of one four
+times as large. Between grids of one size, and from or to a single place such as a vector, it is the linear stitch.
 """
 
 from __future__ import annotations
