@@ -38,6 +38,12 @@ def imported_modules(script: Path | str, modules: Iterable[str] = ()) -> list[st
     return sorted(_closure([Path(script)], modules))
 
 
+def imports(package: str, script: Path | str) -> bool:
+    """Whether a script, or a module of this package that it imports, imports another package, such as torch."""
+    files = [Path(script), *map(_file, _closure([Path(script)], ()))]
+    return any(name.partition(".")[0] == package for file in files for name in _named_imports(file))
+
+
 def _closure(scripts: Iterable[Path], modules: Iterable[str]) -> set[str]:
     found: set[str] = set()
     waiting = list(scripts)
