@@ -98,6 +98,8 @@ def test_it_begins_when_told_and_is_a_process_until_then(server, tmp_path):
     script = written(tmp_path, "import os; open(__file__ + '.done', 'w').write(str(os.getpid()))")
     with server.fork(script) as job:
         time.sleep(0.2)
+        with open(f"/proc/{job.pid}/comm") as file:
+            assert file.read() == "script\n"
         assert alive(job.pid) and not os.path.exists(script + ".done")
         assert job.run() == 0
     with open(script + ".done") as file:

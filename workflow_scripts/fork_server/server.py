@@ -17,7 +17,7 @@ from pathlib import Path
 
 LONGEST = 4096  # bytes of a script's path
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the terminal sends them to jobs and server at once
-PR_SET_PDEATHSIG = 1  # of sys/prctl.h
+PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15  # of sys/prctl.h
 
 
 def serve(control: socket.socket) -> str | None:
@@ -55,7 +55,7 @@ def serve(control: socket.socket) -> str | None:
                 os.close(pipe)
             for other in (control, *jobs.values()):
                 other.close()
-            _wait_for_word(job)
+            _wait_for_word(job, script)
             return script
         if pid is None:
             job.close()  # which says that the job starts alone
@@ -94,9 +94,11 @@ def _fork() -> int | None:
         return None
 
 
-def _wait_for_word(job: socket.socket) -> None:
-    """In a job: say who it is, and wait until it is measured. From here on it ends where its server is killed."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+def _wait_for_word(job: socket.socket, script: str) -> None:
+    """In a job: say who it is, to `top` too, and wait until it is measured. It ends where its server is killed."""
+    prctl = ctypes.CDLL(None).prctl
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    prctl(PR_SET_NAME, Path(script).stem.rpartition(".")[2].encode())  # Snakemake's copy is tmpabc.stitch_pair.py
     with job:
         _send(job, os.getpid())
         if not job.recv(1):
