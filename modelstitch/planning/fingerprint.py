@@ -39,9 +39,9 @@ def imported_modules(script: Path | str, modules: Iterable[str] = ()) -> list[st
 
 
 def imports(package: str, script: Path | str) -> bool:
-    """Whether a script, or a module of this package that it imports, imports another package, such as torch."""
+    """Whether a script, or a module of this package that it imports, imports another one, such as torch, at its top."""
     files = [Path(script), *map(_file, _closure([Path(script)], ()))]
-    return any(name.partition(".")[0] == package for file in files for name in _named_imports(file))
+    return any(name.partition(".")[0] == package for file in files for name in _named_imports(file, _tree(file).body))
 
 
 def _closure(scripts: Iterable[Path], modules: Iterable[str]) -> set[str]:
@@ -66,8 +66,9 @@ def _imports(path: Path) -> tuple[str, ...]:
     return tuple(module for name in _named_imports(path) for module in _modules_of(name))
 
 
-def _named_imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(_tree(path)):
+def _named_imports(path: Path, statements: Iterable[ast.AST] | None = None) -> Iterator[str]:
+    """Names that a file imports, anywhere or by some of its statements."""
+    for node in ast.walk(_tree(path)) if statements is None else statements:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
