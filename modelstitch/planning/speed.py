@@ -275,12 +275,14 @@ class Stopwatch:
         return self.clock() - start, flops
 
     def _time_products(self) -> None:
-        """Some very short work, of which some is undisturbed on a machine that is ever idle."""
-        matrix = torch.ones(SIDE, SIDE)
+        """Some very short work of one thread, of which some is undisturbed on a machine that is ever idle."""
+        matrix, threads = torch.ones(SIDE, SIDE), torch.get_num_threads()
+        torch.set_num_threads(1)
         for _ in range(PRODUCTS):
             start = self.clock()
             matrix @ matrix
             self._products.append(self.clock() - start)
+        torch.set_num_threads(threads)
 
 
 def noise(sizes: Sizes) -> Dataset:

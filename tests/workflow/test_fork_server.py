@@ -1,5 +1,6 @@
 """Jobs as forks of one server: they do what `python script` does, and end when and as they should."""
 
+import ast
 import json
 import os
 import signal
@@ -92,6 +93,18 @@ def test_it_ends_with_the_code_that_a_shell_tells(server, tmp_path, text, code):
         assert job.run() == code
     assert os.path.exists(script) == ("unlink" not in text)
     assert os.path.exists(script + ".hook") == ("hook" in text)
+
+
+def test_no_script_touches_the_gpu_before_its_job_is_forked(server, tmp_path):
+    statements = [
+        ast.unparse(node)
+        for path in sorted(ROOT.glob("workflow_scripts/*.py"))
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    script = "\n".join([*dict.fromkeys(statements), "import torch", "sys.exit(torch.cuda._is_in_bad_fork())"])
+    with server.fork(written(tmp_path, script)) as job:
+        assert job.run() == 0
 
 
 def test_it_begins_when_told_and_is_a_process_until_then(server, tmp_path):
