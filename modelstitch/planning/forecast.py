@@ -74,7 +74,7 @@ def forecast(plan: PlannedStudy, known: bool, at_once: int, dataset_jobs: int, t
     Raises:
         ModelstitchError: if a process of the measurement fails.
     """
-    start = time.process_time()  # this process has imported what a job imports
+    start = time.process_time()  # this process began as a job does: a fork, or with the imports
     study = plan.study
     device = "cpu" if study.jobs.device == "cuda" and not torch.cuda.is_available() else study.jobs.device
     processes = max(1, min(processes, (os.cpu_count() or 1) // study.jobs.threads))
