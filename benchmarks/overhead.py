@@ -4,19 +4,22 @@
 
 Starts processes that do as much of a stitching job as comes before its first step, each a bit more than the one before,
 in turn and several times; the last line is JSON with the medians. The data set is of random images, as many as
-CIFAR-10's, in a folder that is deleted again; Snakemake's own part is the time of a whole run of jobs that do nothing,
-less that of a run of one, over their number.
+CIFAR-10's, in a folder that is deleted again. The last process is a fork of one that has imported everything, as jobs
+on one's own machine are (workflow_scripts/fork_server). Snakemake's own part is the time of a whole run of jobs that do
+nothing, less that of a run of one, over their number.
 """
 
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -39,6 +42,14 @@ STEPS = {
     "python, torch, modelstitch": IMPORTS,
     "python, torch, modelstitch, data": f"{IMPORTS}\ndatasets.read('dataset.h5')",
 }
+FORK = "a fork, data"
+FORKED = f"""{IMPORTS}
+import time
+from pathlib import Path
+folder = Path(__file__).parent
+datasets.read(folder / "dataset.h5")
+(folder / "seconds").write_text(str(time.process_time()))
+"""
 SNAKEFILE = """
 rule all:
     input:
@@ -53,22 +64,34 @@ rule nothing:
 
 
 def main() -> None:
+    from workflow_scripts.fork_server import Server, environment  # Snakemake, whose memory another benchmark spares
+
     arguments = parse()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_noise(folder / "dataset.h5", arguments.images - arguments.images // 6, arguments.images // 6)
-        taken = {step: [] for step in STEPS}
+        (folder / "forked.py").write_text(FORKED)
+        (folder / "Snakefile").write_text(SNAKEFILE)
+        server = Server(environment(1, {}))
+        seconds_of_fork(server, folder)  # the server imports
+        taken = {step: [] for step in (*STEPS, FORK)}
         for _ in range(arguments.repeats):
             for step, code in STEPS.items():
                 taken[step].append(seconds([sys.executable, "-c", code], folder))
-        (folder / "Snakefile").write_text(SNAKEFILE)
-        few, many = (snakemake_seconds(folder, jobs) for jobs in (1, 1 + arguments.jobs))
-    result = {step: round(statistics.median(each), 3) for step, each in taken.items()}
-    result["snakemake, a job"] = round((many - few) / arguments.jobs, 3)
-    width = max(map(len, result))
-    for step, value in result.items():
-        print(f"{step:<{width}}  {value:7.3f} s")
-    print(json.dumps({"images": arguments.images, "repeats": arguments.repeats, "seconds": result}))
+            taken[FORK].append(seconds_of_fork(server, folder))
+        server.end()
+        (few, fewer_used), (many, more_used) = (snakemake_seconds(folder, jobs) for jobs in (1, 1 + arguments.jobs))
+    wall, processor = (
+        {step: round(statistics.median(each[place] for each in times), 3) for step, times in taken.items()}
+        for place in (0, 1)
+    )
+    wall["snakemake, a job"] = round((many - few) / arguments.jobs, 3)
+    processor["snakemake, a job"] = round((more_used - fewer_used) / arguments.jobs, 3)
+    width = max(map(len, wall))
+    for step, value in wall.items():
+        print(f"{step:<{width}}  {value:7.3f} s, processor {processor[step]:7.3f} s")
+    sizes = {"images": arguments.images, "repeats": arguments.repeats}
+    print(json.dumps(sizes | {"seconds": wall, "processor_seconds": processor}))
 
 
 def parse() -> argparse.Namespace:
@@ -89,14 +112,24 @@ def write_noise(path: Path, train_images: int, test_images: int, image: tuple[in
     datasets.write(path, "noise", *splits, tuple("0123456789"))
 
 
-def seconds(command: list[str], folder: Path) -> float:
-    """Of a process from its start to its end."""
-    start = time.perf_counter()
+def seconds(command: list[str], folder: Path) -> tuple[float, float]:
+    """Wall and processor seconds of a process from its start to its end."""
+    start, used = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(command, cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True, capture_output=True)
-    return time.perf_counter() - start
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.perf_counter() - start, ended.ru_utime + ended.ru_stime - used.ru_utime - used.ru_stime
 
 
-def snakemake_seconds(folder: Path, jobs: int) -> float:
+def seconds_of_fork(server: Any, folder: Path) -> tuple[float, float]:
+    """The same of a fork of a `fork_server.Server`."""
+    start = time.perf_counter()
+    with server.fork(str(folder / "forked.py")) as job:
+        if job.run():
+            sys.exit("the fork failed")
+    return time.perf_counter() - start, float((folder / "seconds").read_text())
+
+
+def snakemake_seconds(folder: Path, jobs: int) -> tuple[float, float]:
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "--scheduler", "greedy", "--forceall"]
     return seconds([*command, "--config", f"jobs={jobs}"], folder)
 

@@ -33,6 +33,7 @@ from modelstitch.planning.describe import describe_all
 from modelstitch.planning.fingerprint import fingerprint
 from modelstitch.planning.study import SIZES, PlannedStudy
 from modelstitch.stitches.families import module_name as family_module
+from workflow_scripts import fork_server
 
 
 def typed(value):
@@ -136,6 +137,8 @@ GPUS = 1 if DEVICE == "cuda" or (DEVICE == "auto" and LOCAL and devices.may_have
 if GPUS and LOCAL and "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", GPUS)
 say_what_the_run_will_say()
+if workflow.is_main_process and LOCAL:
+    fork_server.use(SCRIPTS)
 
 OBJECTIVES = STUDY.objectives()
 RECORD = RESULTS / "stitches/{objective}/{sender}/{receiver}.h5"

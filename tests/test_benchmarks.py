@@ -184,5 +184,7 @@ def test_a_pair_takes_less_memory_than_it_asks_for():
 
 
 def test_a_jobs_overhead_grows_with_what_it_imports():
-    seconds = printed("overhead.py", "--images", "60", "--repeats", "1", "--jobs", "1")["seconds"]
-    assert 0 < seconds["python"] < seconds["python, torch"]
+    result = printed("overhead.py", "--images", "60", "--repeats", "1", "--jobs", "1")
+    for seconds in (result["seconds"], result["processor_seconds"]):
+        assert 0 < seconds["python"] < seconds["python, torch"]
+        assert 0 < seconds["a fork, data"] < seconds["python, torch"]

@@ -38,6 +38,12 @@ def imported_modules(script: Path | str, modules: Iterable[str] = ()) -> list[st
     return sorted(_closure([Path(script)], modules))
 
 
+def imports(package: str, script: Path | str) -> bool:
+    """Whether a script, or a module of this package that it imports, imports another one, such as torch, at its top."""
+    files = [Path(script), *map(_file, _closure([Path(script)], ()))]
+    return any(name.partition(".")[0] == package for file in files for name in _named_imports(file, _tree(file).body))
+
+
 def _closure(scripts: Iterable[Path], modules: Iterable[str]) -> set[str]:
     found: set[str] = set()
     waiting = list(scripts)
@@ -60,8 +66,9 @@ def _imports(path: Path) -> tuple[str, ...]:
     return tuple(module for name in _read(path)[0] for module in _modules_of(name))
 
 
-def _named_imports(path: Path, tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
+def _named_imports(path: Path, statements: Iterable[ast.AST]) -> Iterator[str]:
+    """Names that some of a file's statements import."""
+    for node in statements:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -94,8 +101,12 @@ def _file(module: str) -> Path:
 @cache
 def _read(path: Path) -> tuple[tuple[str, ...], str]:
     """What a file imports, and its code without what does not count."""
-    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-    return tuple(_named_imports(path, tree)), ast.unparse(_Bare().visit(tree))
+    tree = _tree(path)
+    return tuple(_named_imports(path, ast.walk(tree))), ast.unparse(_Bare().visit(tree))
+
+
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
 
 
 class _Bare(ast.NodeTransformer):

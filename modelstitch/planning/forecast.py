@@ -25,6 +25,9 @@ IMAGE_SECONDS, FIGURE_SECONDS = 2e-4, 0.15
 DESCRIBING_SECONDS = 0.3  # writing a network's JSON from its header
 HACKING_SECONDS, PROBE_SECONDS, METRIC_SECONDS = 0.5 / 1000, 8 / 10_000, 1.5e-3
 SIMILARITY_SECONDS = 0.01 / 1000
+SURE = (
+    1.15  # times as long as the fastest: below, a forecast is a number; an idle machine's work differs by a few percent
+)
 HEADINGS = (
     ("", "jobs", "cells", "operations", "on disk", "memory", "longest", "core", "time with"),
     ("stage", "", "", "10^9", "MB", "MB per job", "job", "time", "{} at once"),
@@ -71,7 +74,7 @@ def forecast(plan: PlannedStudy, known: bool, at_once: int, dataset_jobs: int, t
     Raises:
         ModelstitchError: if a process of the measurement fails.
     """
-    start = time.process_time()  # this process has imported what a job imports
+    start = time.process_time()  # this process began as a job does: a fork, or with the imports
     study = plan.study
     device = "cpu" if study.jobs.device == "cuda" and not torch.cuda.is_available() else study.jobs.device
     processes = max(1, min(processes, (os.cpu_count() or 1) // study.jobs.threads))
@@ -82,9 +85,11 @@ def forecast(plan: PlannedStudy, known: bool, at_once: int, dataset_jobs: int, t
         "An estimate, as if nothing were made yet; a download is not counted.",
         f"Times are by a measurement on this machine, {time.monotonic() - begun:.0f} s on random weights and images, "
         f"{processes} at once of {count(study.jobs.threads, 'thread')}.",
-        f"They got {speed.share:.0%} of their cores' time (load {load:.1f} before), and the last column expects "
-        "the same for the study.",
+        f"They got {speed.share:.0%} of their cores' time (load {load:.1f} before), in which they were "
+        f"{speed.slowed:.2f} times as slow as at best; the last column expects the same for the study.",
     ]
+    if speed.slowed > SURE:
+        notes.append("The machine is too busy to tell more exactly: measure again when less runs on it.")
     if not known and study.dataset.source == "imagefolder":
         image = " x ".join(map(str, plan.sizes.image))
         notes.append(
@@ -94,7 +99,7 @@ def forecast(plan: PlannedStudy, known: bool, at_once: int, dataset_jobs: int, t
     if device != study.jobs.device:
         notes.append("jobs.device is cuda, but torch finds no GPU here: the times are those of the processor.")
     found = stages(plan, speed, dataset_jobs, table_jobs)
-    return "\n".join([table(found, at_once, speed.share), "", *notes])
+    return "\n".join([table(found, at_once, speed.share, speed.slowed), "", *notes])
 
 
 def stages(plan: PlannedStudy, speed: Speed, dataset_jobs: int, table_jobs: int) -> list[Stage]:
@@ -252,21 +257,28 @@ def capacity_jobs(plan: PlannedStudy, speed: Speed) -> list[Job]:
     return jobs
 
 
-def table(found: Sequence[Stage], at_once: int, share: float) -> str:
-    """The stages and their total as lines of text; jobs get a `share` of the time of their cores."""
+def table(found: Sequence[Stage], at_once: int, share: float, slowed: float) -> str:
+    """The stages and their total as lines of text; jobs get a `share` of the time of their cores, and are `slowed`.
+
+    How fast a machine is when idle can't be told while it is slowed much: both bounds are below the table then.
+    """
     core, wall = sum(stage.core_seconds for stage in found), sum(stage.wall_seconds(at_once) for stage in found)
     rows = [
         *([cell.format(at_once) for cell in heading] for heading in HEADINGS),
-        *(_row(stage.name, stage.jobs, stage.core_seconds, stage.wall_seconds(at_once) / share) for stage in found),
-        _row("all", [job for stage in found for job in stage.jobs], core, wall / share),
+        *(
+            _row(stage.name, stage.jobs, stage.core_seconds, stage.wall_seconds(at_once) * slowed / share)
+            for stage in found
+        ),
+        _row("all", [job for stage in found for job in stage.jobs], core, wall * slowed / share),
     ]
     name, *columns = zip(*rows, strict=True)
     aligned = [map(str.ljust, name, [max(map(len, name))] * len(rows))]
     aligned += [map(str.rjust, column, [max(map(len, column)) + 2] * len(rows)) for column in columns]
     lines = ["".join(cells) for cells in zip(*aligned, strict=True)]
-    return "\n".join(
-        [*lines, "", f"{core / 3600:,.1f} core-hours in all; {at_once} at once on an idle machine: {duration(wall)}."]
-    )
+    hours, idle = f"{core / 3600:,.1f}", duration(wall)
+    if slowed > SURE:
+        hours, idle = f"{hours} to {core * slowed / 3600:,.1f}", f"{idle} to {duration(wall * slowed)}"
+    return "\n".join([*lines, "", f"{hours} core-hours in all; {at_once} at once on an idle machine: {idle}."])
 
 
 def _row(name: str, jobs: Sequence[Job], core: float, wall: float) -> list[str]:

@@ -3,6 +3,9 @@
 It runs the study's own steps, with its widths, batches and precisions, on random weights and images. As many processes
 measure at the same time as the study has jobs, since they share caches and memory; each of them is
 `python -m modelstitch.planning.speed`.
+
+What else runs on the machine counts little. A thread that waits for a core takes none of its own time; the threads of a
+process wait for each other asleep; of several equal runs the fastest counts.
 """
 
 import json
@@ -44,10 +47,16 @@ from modelstitch.seeds import seed_of
 from modelstitch.stitches.families import geometry_of
 from modelstitch.stitches.geometry import geometries
 
-# Seconds: a measurement lasts this long at least, where the study has so much work; networks, then pairs of
-# architectures, are measured until these are spent, and the others go at the mean rate.
-LONG_ENOUGH, NETWORK_SECONDS, PAIR_SECONDS = 1.0, 10.0, 35.0
+# Seconds: a run lasts this long at least, where the study has so much work; networks, then pairs of architectures, are
+# measured until these are spent, and the others go at the mean rate.
+LONG_ENOUGH, NETWORK_SECONDS, PAIR_SECONDS = 0.5, 10.0, 35.0
 FEW_IMAGES, MOST_IMAGES = 8, 4096
+RUNS = 3  # of which the fastest counts; fewer of what takes long
+# A product of two matrices that fit into a core's own cache takes 0.1 ms, less than a core is lent for.
+SIDE, PRODUCTS = 128, 50
+# Threads of OpenMP that wait for each other without sleeping take core time for as long as one of them has no core: two
+# of them, beside two other processes, half as much again and more.
+ASLEEP = {"OMP_WAIT_POLICY": "passive"}
 
 Rates = dict[str, float]  # busy seconds of a job's cores per operation, by what was measured
 Clock = Callable[[], float]
@@ -82,6 +91,7 @@ class Speed:
     Attributes:
         start: seconds from the start of a job to its first work.
         share: processor time of the measurement over the time that passed; 1 on a GPU.
+        slowed: how many times as long as the fastest equal work took in a core's own time, by which the rates below go.
         networks: seconds per operation of training, by architecture.
         preparation: seconds from the start of a pair to its first step, by the `key` of its cells.
         training, evaluation: seconds per operation of stitches, by the `key` of their cells.
@@ -89,6 +99,7 @@ class Speed:
 
     start: float
     share: float
+    slowed: float
     networks: Rates
     preparation: Rates
     training: Rates
@@ -143,7 +154,7 @@ def measure_together(plan: PlannedStudy, start: float, device: str, processes: i
             "device": device,
         }
     )
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    environment = os.environ | ASLEEP | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     workers = [
         subprocess.Popen(
             [sys.executable, "-m", "modelstitch.planning.speed"],
@@ -169,6 +180,7 @@ def measure_together(plan: PlannedStudy, start: float, device: str, processes: i
     return Speed(
         start=start,
         share=statistics.fmean(one.share for one in found),
+        slowed=statistics.fmean(one.slowed for one in found),
         networks=_mean([one.networks for one in found]),
         preparation=_mean([one.preparation for one in found]),
         training=_mean([one.training for one in found]),
@@ -183,11 +195,11 @@ def _mean(measured: Sequence[Rates]) -> Rates:
 
 def measure(plan: PlannedStudy, start: float, device: str) -> Speed:
     """Measure in this process; `start` is passed on into `Speed`."""
-    dataset, clock = noise(plan.sizes), clock_of(plan.study, device)
-    begun, worked = time.perf_counter(), clock()
+    dataset, clock = noise(plan.sizes), clock_of(device)
+    watch, begun, worked = Stopwatch(clock), time.perf_counter(), clock()
     pairs = {cells.key: cells for cells in cells_of(plan)}
     networks = {
-        name: seconds_per_flop(network_run(plan, name, dataset, device), plan.sizes.train_images, clock)
+        name: watch.seconds_per_flop(network_run(plan, name, dataset, device), plan.sizes.train_images)
         for name in until(NETWORK_SECONDS, plan.descriptions)
     }
     preparation, rates, evaluation = {}, {}, {}
@@ -197,15 +209,18 @@ def measure(plan: PlannedStudy, start: float, device: str) -> Speed:
         preparation[key] = prepared.seconds
         settings = plan.settings[pairs[key].objective]
         seen = objective_of(pairs[key].objective).images_seen(settings, plan.sizes.train_images)
-        rates[key] = seconds_per_flop(runs.train, seen, clock)
-        evaluation[key] = seconds_per_flop(runs.evaluate, plan.sizes.test_images, clock)
+        rates[key] = watch.seconds_per_flop(runs.train, seen)
+        evaluation[key] = watch.seconds_per_flop(runs.evaluate, plan.sizes.test_images)
     share = (clock() - worked) / (time.perf_counter() - begun)
-    return Speed(start, share, networks, preparation, rates, evaluation)
+    return Speed(start, share, watch.slowed(), networks, preparation, rates, evaluation)
 
 
-def clock_of(study: Study, device: str) -> Clock:
-    """A clock of processor seconds per thread of a job; on a GPU, for which a process only waits, of seconds."""
-    return time.perf_counter if device == "cuda" else lambda: time.process_time() / study.jobs.threads
+def clock_of(device: str) -> Clock:
+    """Seconds that a job takes where no thread waits for a core; those passed on a GPU, which a process only waits for.
+
+    They are those in which its first thread works, which has its share of all that the threads do together.
+    """
+    return time.perf_counter if device == "cuda" else time.thread_time
 
 
 def until(seconds: float, keys: Iterable[str]) -> Iterator[str]:
@@ -217,29 +232,58 @@ def until(seconds: float, keys: Iterable[str]) -> Iterator[str]:
         yield key
 
 
-def seconds_per_flop(run: Run, most: int, clock: Clock) -> float:
-    """Seconds per operation of `run`.
+class Stopwatch:
+    """Times work by a clock, and how much longer than the fastest the usual of equal work took."""
 
-    The number of images is doubled until a run is long enough to measure, or has `most` of them. The fixed cost of a
-    run is subtracted, unless the run is all the work there is.
-    """
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self._fastest, self._usual, self._products = [], [], []
 
-    def timed(images: int) -> tuple[float, int]:
-        start = clock()
-        flops = run(images)
-        return clock() - start, flops
+    def seconds_per_flop(self, run: Run, most: int) -> float:
+        """Seconds per operation of `run`, of the fastest of several runs.
 
-    run(2)  # what is made once is made here; batch norm needs two
-    least, fewest_flops = timed(2)
-    images = FEW_IMAGES
-    while True:
-        images = min(images, most, MOST_IMAGES)
-        seconds, flops = timed(images)
+        The number of images is doubled until a run is long enough to measure, or has `most` of them. The fixed cost of
+        a run is subtracted, unless the run is all the work there is.
+        """
+        run(2)  # what is made once is made here; batch norm needs two
+        few, fewest_flops = self._timed(run, 2)
+        images = FEW_IMAGES
+        while True:
+            images = min(images, most, MOST_IMAGES)
+            taken, flops = self._timed(run, images)
+            if taken - few > LONG_ENOUGH or images in (most, MOST_IMAGES):
+                break
+            images *= 2
+        times = [taken]
+        while len(times) < RUNS and sum(times) < RUNS * LONG_ENOUGH:
+            times.append(self._timed(run, images)[0])
+        self._time_products()
+        self._fastest.append(min(times))
+        self._usual.append(statistics.median(times))
         if images == most:
-            return seconds / flops
-        if seconds - least > LONG_ENOUGH or images == MOST_IMAGES:
-            return (seconds - least) / (flops - fewest_flops)
-        images *= 2
+            return min(times) / flops
+        return (min(times) - few) / (flops - fewest_flops)
+
+    def slowed(self) -> float:
+        """1 where all equal work took the same time, 2 where the usual took twice the fastest: of runs, of products."""
+        products = sorted(self._products)
+        fast = products[len(products) // 20]  # the very fastest are the clock's errors
+        return max(sum(self._usual) / sum(self._fastest), statistics.median(products) / fast)
+
+    def _timed(self, run: Run, images: int) -> tuple[float, int]:
+        start = self.clock()
+        flops = run(images)
+        return self.clock() - start, flops
+
+    def _time_products(self) -> None:
+        """Some very short work of one thread, of which some is undisturbed on a machine that is ever idle."""
+        matrix, threads = torch.ones(SIDE, SIDE), torch.get_num_threads()
+        torch.set_num_threads(1)
+        for _ in range(PRODUCTS):
+            start = self.clock()
+            matrix @ matrix
+            self._products.append(self.clock() - start)
+        torch.set_num_threads(threads)
 
 
 def noise(sizes: Sizes) -> Dataset:

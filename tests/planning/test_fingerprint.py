@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from modelstitch.planning import fingerprint as fingerprints
-from modelstitch.planning.fingerprint import fingerprint, imported_modules
+from modelstitch.planning.fingerprint import fingerprint, imported_modules, imports
 from tests.checkout import ROOT
 
 SCRIPTS = ROOT / "workflow_scripts"
@@ -188,3 +188,20 @@ def test_what_is_told_to_a_person_never_counts():
 def test_every_script_can_be_read():
     for script in SCRIPTS.glob("*.py"):
         assert fingerprint(script)
+
+
+def test_scripts_without_torch_are_told_from_those_that_load_it():
+    assert all(imports("torch", SCRIPTS / f"{name}.py") for name in ("stitch_pair", "train_network", "probe_network"))
+    without = [path for path in sorted(SCRIPTS.glob("*.py")) if not imports("torch", path)]
+    assert SCRIPTS / "make_tables.py" in without and SCRIPTS / "draw_pairs.py" in without
+    code = f"""
+import ast, sys
+sys.path.append({str(SCRIPTS)!r})
+for script in {[str(path) for path in without]}:
+    for node in ast.parse(open(script).read()).body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            exec(compile(ast.Module([node], []), script, "exec"), {{}})
+print("torch" in sys.modules)
+"""
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout == "False\n"

@@ -1,5 +1,9 @@
 """What a study will take: its jobs, and how fast this machine is."""
 
+import itertools
+import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -12,8 +16,10 @@ from modelstitch.errors import ModelstitchError
 from modelstitch.planning import disk, operations, requests
 from modelstitch.planning.forecast import Job, Stage, duration, forecast, stages, table
 from modelstitch.planning.speed import (
+    ASLEEP,
     PairCells,
     Speed,
+    Stopwatch,
     cells_of,
     measure_together,
     network_run,
@@ -21,7 +27,6 @@ from modelstitch.planning.speed import (
     pair_runs,
     prepare_pair,
     rate,
-    seconds_per_flop,
     until,
 )
 from tests.planning.plans import planned, study_of, with_task
@@ -29,7 +34,7 @@ from tests.settings import stitch_settings
 
 FEW = Sizes((3, 32, 32), 24, 12, 10)
 PAIR = "task R1111 R1111"
-SPEED = Speed(2.0, 1.0, {"R1111": 1e-10}, {PAIR: 0.5}, {PAIR: 3e-10}, {PAIR: 1e-10})
+SPEED = Speed(2.0, 1.0, 1.0, {"R1111": 1e-10}, {PAIR: 0.5}, {PAIR: 3e-10}, {PAIR: 1e-10})
 SELF = ("R1111_trained_s0", "R1111_trained_s0", range(5), range(5))
 
 
@@ -115,16 +120,78 @@ def test_operations_of_what_is_measured_are_those_that_torch_counts():
     assert told == pytest.approx(counter.get_total_flops(), rel=0.1)  # the stem's input needs no gradient
 
 
-def test_seconds_an_operation_of_work_that_takes_a_known_time():
-    def run(images: int) -> int:
-        taken.append(images)
-        clock[0] += 0.3 + 0.02 * images
+class Clock:
+    """Time that passes as work says."""
+
+    def __init__(self, *disturbed: float) -> None:
+        self.now, self.taken, self.disturbed = 0.0, [], iter(disturbed)
+
+    def __call__(self) -> float:
+        self.now += 1e-4  # of a product
+        return self.now
+
+    def run(self, images: int) -> int:
+        self.taken.append(images)
+        self.now += (0.3 + 0.02 * images) * next(self.disturbed, 1)
         return 100 * images
 
-    clock, taken = [0.0], []
-    assert seconds_per_flop(run, 10_000, lambda: clock[0]) == pytest.approx(0.02 / 100)
-    assert taken == [2, 2, 8, 16, 32, 64]
-    assert seconds_per_flop(run, 9, lambda: clock[0]) == pytest.approx((0.3 + 0.02 * 9) / 900)
+
+def test_seconds_an_operation_of_work_that_takes_a_known_time():
+    clock = Clock()
+    watch = Stopwatch(clock)
+    assert watch.seconds_per_flop(clock.run, 10_000) == pytest.approx(0.02 / 100, rel=1e-3)
+    assert clock.taken == [2, 2, 8, 16, 32, 32]
+    assert watch.seconds_per_flop(clock.run, 9) == pytest.approx((0.3 + 0.02 * 9) / 900, rel=1e-3)
+    assert watch.slowed() == pytest.approx(1, abs=1e-3)
+
+
+def test_the_fastest_of_equal_runs_counts_and_how_slow_the_others_were_is_told():
+    clock = Clock(1, 1, 1, 1.5, 1, 1.5)  # twice 2 images, then 8; 9, which are all, three times
+    watch = Stopwatch(clock)
+    assert watch.seconds_per_flop(clock.run, 9) == pytest.approx((0.3 + 0.02 * 9) / 900, rel=1e-3)
+    assert clock.taken == [2, 2, 8, 9, 9, 9]
+    assert watch.slowed() == pytest.approx(1.5, rel=1e-2)
+
+
+def test_a_core_that_was_never_undisturbed_in_a_run_is_seen_by_short_products():
+    clock, ticks = Clock(), itertools.cycle([1e-4, 2e-4, 2e-4])
+
+    def disturbed() -> float:
+        clock.now += next(ticks)
+        return clock.now
+
+    watch = Stopwatch(disturbed)
+    watch.seconds_per_flop(clock.run, 9)
+    assert watch.slowed() == pytest.approx(2)
+
+
+def test_threads_that_have_no_core_cost_none_of_the_time_that_is_counted():
+    """Of a process whose two threads share a core with another one; awake, they would wait for each other busily."""
+    script = """
+import json, os, sys, time
+import torch
+from modelstitch.planning.speed import clock_of
+os.sched_setaffinity(0, [min(os.sched_getaffinity(0))] if sys.argv[1] == "crowded" else os.sched_getaffinity(0))
+torch.set_num_threads(2)
+clock, layer, images = clock_of("cpu"), torch.nn.Conv2d(32, 32, 3), torch.randn(16, 32, 32, 32)
+layer(images)
+times = []
+for _ in range(15):
+    start = clock()
+    layer(images)
+    times.append(clock() - start)
+print(sorted(times)[len(times) // 2])
+"""
+    surroundings = os.environ | ASLEEP | {"OMP_NUM_THREADS": "2"}
+    alone, crowded = (
+        float(
+            subprocess.run(
+                [sys.executable, "-c", script, where], env=surroundings, capture_output=True, check=True
+            ).stdout
+        )
+        for where in ("alone", "crowded")
+    )
+    assert crowded < 1.5 * alone
 
 
 def test_measuring_ends_in_time_with_one_pair_at_least():
@@ -149,7 +216,7 @@ def test_processes_measure_together():
     assert 1e-3 < speed.preparation["task R1112 R1112"] < 100
     rates = [*speed.networks.values(), *speed.training.values(), *speed.evaluation.values()]
     assert min(rates) > 1e-13 and max(rates) < 1e-5
-    assert 0 < speed.share <= 1.1
+    assert 0 < speed.share <= 1.1 and speed.slowed >= 1
 
 
 def test_every_protocol_and_objective_is_measured():
@@ -170,11 +237,19 @@ def test_a_process_that_fails_is_told_in_one_line():
 def test_the_table_has_thousands_and_a_total():
     found = [Stage("networks", [Job(7200, flops=10**12, bytes=10**6, memory=1000)], threads=2)]
     found += [Stage("stitches", [Job(3600, flops=2 * 10**12, cells=25, bytes=10**6, memory=2000)] * 100)]
-    lines = [line.split() for line in table(found, at_once=50, share=0.5).splitlines()]
+    lines = [line.split() for line in table(found, at_once=50, share=0.5, slowed=1).splitlines()]
     assert lines[2] == ["networks", "1", "1,000", "1", "1,000", "120", "min", "240", "min", "240", "min"]
     assert lines[3] == ["stitches", "100", "2,500", "200,000", "100", "2,000", "60", "min", "100", "h", "240", "min"]
     assert lines[4] == ["all", "101", "2,500", "201,000", "101", "2,000", "120", "min", "104", "h", "480", "min"]
-    assert "104.0 core-hours in all; 50 at once on an idle machine: 240 min" in table(found, at_once=50, share=0.5)
+    told = "104.0 core-hours in all; 50 at once on an idle machine: 240 min."
+    assert table(found, at_once=50, share=0.5, slowed=1.1).endswith(told)
+
+
+def test_of_a_machine_that_is_too_busy_to_tell_both_bounds_are_told():
+    found = [Stage("stitches", [Job(3600, cells=25)] * 100)]
+    told = table(found, at_once=50, share=0.5, slowed=3)
+    assert told.endswith("100.0 to 300.0 core-hours in all; 50 at once on an idle machine: 120 min to 360 min.")
+    assert told.splitlines()[2].split()[-2:] == ["12", "h"]
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(95, "95 s"), (720, "12 min"), (1031 * 3600, "1,031 h")])

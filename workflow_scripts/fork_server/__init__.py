@@ -1,0 +1,144 @@
+"""Jobs of this machine as forks of one process that has imported torch, so that a job starts in a tenth of a second.
+
+`use` puts this in the place of Snakemake's start of a Python script. Each job stays a process of its own, with the
+environment, the log, the benchmark and the exit code that Snakemake gives it. A run has a server for each environment
+(jobs of one and of four threads differ), and one for jobs without torch, which so do not hold its memory. A server
+starts with its first job and ends with the run.
+"""
+
+import atexit
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from snakemake.benchmark import benchmarked
+from snakemake.script import PythonScript
+
+from modelstitch.planning.fingerprint import imports
+
+SERVER = Path(__file__).with_name("server.py")
+# As Snakemake's `shell` sets them: libraries read them as they are loaded.
+THREADS = ("OMP", "GOTO", "OPENBLAS", "MKL", "VECLIB_MAXIMUM", "NUMEXPR")
+TEMPORARY = ("TMPDIR", "TMP", "TEMPDIR", "TEMP")
+
+_start_alone = PythonScript.execute_script
+_servers: dict[tuple, "Server"] = {}
+_lock = threading.Lock()
+
+
+class NoServer(Exception):
+    """No process was started: a job starts alone."""
+
+
+class Job(NamedTuple):
+    """A process that waits for its word to begin."""
+
+    pid: int
+    socket: socket.socket
+
+    def run(self) -> int:
+        """Let it begin, and wait for its end.
+
+        Returns:
+            Its exit code, as a shell tells it.
+        """
+        with contextlib.suppress(BrokenPipeError):  # killed before it began
+            self.socket.sendall(b"\n")
+        code = _number(self.socket)
+        return 128 + signal.SIGKILL if code is None else code  # its server was killed, and it with it
+
+
+class Server:
+    """A process that forks for each job."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._control, control = socket.socketpair()
+        with control:
+            self._process = subprocess.Popen(
+                [sys.executable, str(SERVER), str(control.fileno())], env=environment, pass_fds=[control.fileno()]
+            )
+        atexit.register(self.end)
+
+    def end(self) -> None:
+        """Let it end, and wait, so that its jobs' processor time counts among this run's."""
+        self._control.close()
+        self._process.wait()
+
+    @contextlib.contextmanager
+    def fork(self, script: str) -> Iterator[Job]:
+        """A job that will run a script.
+
+        Raises:
+            NoServer: if there is none.
+        """
+        ours, job = socket.socketpair()
+        with ours:
+            with job:
+                try:
+                    socket.send_fds(self._control, [os.path.abspath(script).encode()], [job.fileno()])
+                except OSError as error:
+                    raise NoServer from error
+            pid = _number(ours)
+            if pid is None:
+                raise NoServer
+            yield Job(pid, ours)
+
+
+def use(scripts: Path) -> None:
+    """Start the scripts of a folder so; on other systems than Linux, where forks are not safe, as before."""
+    if sys.platform != "linux":
+        return
+
+    def execute_script(self: PythonScript, name: str, edit: bool = False) -> None:
+        elsewhere = self.container_img or self.conda_env or self.env_modules or self.shadow_dir
+        if elsewhere or not self.is_local or Path(self.local_path).parent.resolve() != scripts.resolve():
+            return _start_alone(self, name, edit)
+        server = _server(environment(self.threads, self.resources), imports("torch", self.local_path))
+        try:
+            with server.fork(name) as job:
+                measured = benchmarked(job.pid, self.bench_record) if self.bench_record else contextlib.nullcontext()
+                with measured:
+                    code = job.run()
+        except NoServer:
+            return _start_alone(self, name, edit)
+        if code > 128:
+            print(f"{self.rulename}: ended by signal {code - 128}", file=sys.stderr, flush=True)
+        if code:
+            raise subprocess.CalledProcessError(code, f"{sys.executable} {name}")
+
+    PythonScript.execute_script = execute_script
+
+
+def environment(threads: int, resources: Mapping[str, Any]) -> dict[str, str]:
+    """What Snakemake lets a job find in its environment."""
+    temporary = resources.get("tmpdir")
+    return (
+        dict(os.environ)
+        | {f"{name}_NUM_THREADS": str(threads) for name in THREADS}
+        | ({name: str(temporary) for name in TEMPORARY} if temporary else {})
+    )
+
+
+def _server(surroundings: dict[str, str], with_torch: bool) -> Server:
+    with _lock:
+        key = with_torch, *sorted(surroundings.items())
+        if key not in _servers:
+            _servers[key] = Server(surroundings)
+        return _servers[key]
+
+
+def _number(one: socket.socket) -> int | None:
+    """A line that holds a number; None where the other end is closed instead."""
+    try:
+        with one.makefile("rb", buffering=0) as file:
+            line = file.readline()
+            return int(line) if line else None
+    except ConnectionResetError:
+        return None
