@@ -37,7 +37,7 @@ class RepeatedStep:
         self.graph: torch.cuda.CUDAGraph | None = None
         if self.records:
             self.stream = torch.cuda.Stream()
-            self.rate = optimiser.rate = torch.zeros((), device=device)
+            self.rate = torch.zeros((), device=device)
 
     def __call__(self, images: Tensor, labels: Tensor, rate: float) -> None:
         """Take the step on a batch, at a learning rate."""
@@ -46,6 +46,7 @@ class RepeatedStep:
             self.step(images, labels)
             return
         self.rate.fill_(rate)
+        self.optimiser.rate = self.rate
         if self.graph is None and self.taken >= FIRST_STEPS:
             self._record(images, labels)
         if self.graph is not None:

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from modelstitch import hardware
 from modelstitch.config.stitches import AdamStitches, FastStitches, LeastSquares, section_of
@@ -35,6 +36,7 @@ from modelstitch.fitting.beginning import new_stitches
 from modelstitch.fitting.inputs import FitInputs
 from modelstitch.fitting.objectives import objective_of
 from modelstitch.fitting.protocols import protocol_of
+from modelstitch.fitting.repeating import RepeatedStep
 from modelstitch.identifiers import NetworkId
 from modelstitch.networks import making, training
 from modelstitch.networks.description import Description
@@ -47,6 +49,7 @@ from modelstitch.seeds import seed_of
 from modelstitch.stitches.families import geometry_of
 from modelstitch.stitches.geometry import geometries
 
+RATE = 1e-6  # of learning: nothing moves far
 # Seconds: a run lasts this long at least, where the study has so much work; networks, then pairs of architectures, are
 # measured until these are spent, and the others go at the mean rate.
 LONG_ENOUGH, NETWORK_SECONDS, PAIR_SECONDS = 0.5, 10.0, 35.0
@@ -319,7 +322,7 @@ def network_run(plan: PlannedStudy, name: str, dataset: Dataset, device: str) ->
     network = random_network(plan, name, dataset)
     network.module.to(device, memory_format=network.memory_format).train()
     optimiser = training.optimiser_of(network.module, settings)
-    optimiser.rate = 1e-6
+    optimiser.rate = RATE
     flops = 3 * plan.descriptions[name].total_operations
 
     def run(images: int) -> int:
@@ -359,7 +362,6 @@ def prepare_pair(plan: PlannedStudy, cells: PairCells, dataset: Dataset, device:
     begun = clock()
     stitches, optimiser, _ = protocol_of(settings.protocol).begin(FitInputs(*frozen, shapes, images, settings, (0,)))
     seconds = clock() - begun
-    optimiser.rate = 1e-6
     if isinstance(settings, FastStitches | AdamStitches):
         wanted = min(settings.statistics_images, plan.sizes.train_images)
         seconds *= wanted / min(wanted, len(images))
@@ -372,16 +374,22 @@ def pair_runs(plan: PlannedStudy, cells: PairCells, dataset: Dataset, device: st
     objective, settings = objective_of(cells.objective), plan.settings[cells.objective]
     work = plan.work(cells.sender, cells.receiver, cells.sender_layers, cells.receiver_layers, settings.family)
 
+    tally, repeated = Tally(list(pair.stitches), device), {}  # by images of a batch
+
+    def step(images: Tensor, labels: Tensor) -> None:
+        stitch_training.take_step(pair, optimiser, images, labels, tally)
+
     def train(images: int) -> int:
         some = DeviceImages(dataset, first(dataset.train, images), device)
         batch = min(settings.batch, len(some))
-        tally = Tally(list(pair.stitches), device)
+        steps = len(some) // batch
+        if batch not in repeated:
+            repeated[batch] = RepeatedStep(step, optimiser, device)
         for augmented, labels in some.shuffled(batch, 0, settings.augmentation):
-            stitch_training.take_step(pair, optimiser, augmented, labels, tally)
-        tally.means()  # waits for the device
-        steps = tally.images // batch
+            repeated[batch](augmented, labels, RATE)
+        tally.loss.sum().item()  # waits for the device
         beside = protocol_of(settings.protocol).operations(settings, work, 0, steps)
-        return tally.images * work.passes_operations(passes=2) + beside
+        return steps * batch * work.passes_operations(passes=2) + beside
 
     def solve(images: int) -> int:
         some = DeviceImages(dataset, first(dataset.train, images), device)
