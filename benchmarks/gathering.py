@@ -23,6 +23,7 @@ import numpy as np
 import yaml
 
 from modelstitch import records
+from modelstitch.config.stitches import objective_settings
 from modelstitch.data import datasets
 from modelstitch.data.datasets import Split
 from modelstitch.identifiers import NetworkId
@@ -55,7 +56,10 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, object]:
         NetworkId(architecture, "trained", seed) for architecture in ARCHITECTURES[:few] for seed in range(seeds)
     ]
     result["plan"] = timed(folder, "-n", "--quiet", "rules")
-    write_results(folder / "results" / study["study"], networks, arguments.images)
+    settings = {**study["stitches"]["task"], "keep_stitches": False}
+    write_results(
+        folder / "results" / study["study"], networks, arguments.images, objective_settings("task", settings).plain()
+    )
     # What is there is as if the study had made it.
     result["touch"] = timed(
         folder, "--touch", "--forceall", "--until", "stitch_pair", "describe_network", "--quiet", "all"
@@ -98,7 +102,7 @@ def timed(folder: Path, *arguments: str) -> dict[str, float]:
     return {name: round(value, 1) for name, value in seconds.items()}
 
 
-def write_results(results: Path, networks: list[NetworkId], images: int) -> None:
+def write_results(results: Path, networks: list[NetworkId], images: int, settings: dict[str, object]) -> None:
     """Data set, networks and records, where they are missing."""
     random = np.random.default_rng(0)
     labels = random.integers(10, size=images)
@@ -115,7 +119,9 @@ def write_results(results: Path, networks: list[NetworkId], images: int) -> None
             path = results / f"stitches/task/{sender}/{receiver}.h5"
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
-                records.write(path, record_of(sender, receiver, labels, digest, random))
+                record = record_of(sender, receiver, labels, digest, random)
+                record.attributes["settings"] = settings
+                records.write(path, record)
 
 
 def write_network(path: Path, network: NetworkId) -> None:
