@@ -14,17 +14,23 @@ from tests.checkout import ROOT
 from workflow_scripts.fork_server import NoServer, Server, environment
 
 # What a script finds, and what it has loaded before its own first line is of no concern.
-TELL = """
+TELL = (
+    f"""
 import json, os, signal, sys
+sys.path.append({str(ROOT / "workflow_scripts")!r})
+import job
+"""
+    + """
 import torch
 print(json.dumps({
-    "argv": sys.argv, "first": sys.path[0], "folder": os.getcwd(), "name": __name__, "file": __file__,
+    "argv": sys.argv, "path": sys.path, "folder": os.getcwd(), "name": __name__, "file": __file__,
     "environment": dict(os.environ), "threads": torch.get_num_threads(), "hook": sys.excepthook is sys.__excepthook__,
     "signals": [str(signal.getsignal(getattr(signal, f"SIG{name}"))) for name in ("INT", "TERM", "HUP", "CHLD")],
     "session": os.getpgrp(), "descriptors": sorted(os.listdir("/proc/self/fd")),
     "bits": torch.nn.functional.conv2d(torch.arange(480.0).sin().view(1, 3, 10, 16), torch.ones(2, 3, 3, 3)).tolist(),
 }), flush=True)
 """
+)
 MANY = {"threads": 2, "resources": {"tmpdir": "/tmp"}}
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks are used on Linux alone")
@@ -70,6 +76,7 @@ def test_a_forked_script_finds_what_one_alone_finds(tmp_path, capfd):
     alone, _ = capfd.readouterr()
     assert errors == ""
     assert json.loads(forked) == json.loads(alone)
+    assert json.loads(forked)["path"][:2] == [str(ROOT), str(tmp_path)]
     assert json.loads(forked)["threads"] == 2
 
 

@@ -20,7 +20,13 @@ from tests.checkout import ROOT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LOCK_LINES = [line for line in (ROOT / "requirements.lock").read_text().splitlines() if line.strip()]
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
-OURS = {"modelstitch", "slurm", *(path.stem for path in ROOT.glob("workflow_scripts/*.py")), "tests"}
+OURS = {
+    "modelstitch",
+    "slurm",
+    "workflow_scripts",
+    *(path.stem for path in ROOT.glob("workflow_scripts/*.py")),
+    "tests",
+}
 OURS |= {path.stem for folder in ("tests", "benchmarks") for path in ROOT.glob(f"{folder}/*.py")}
 
 

@@ -113,8 +113,9 @@ def _send(job: socket.socket, number: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).parents[1])
+    scripts = sys.path[0] = str(Path(__file__).parents[1])
     script = serve(socket.socket(fileno=int(sys.argv[1])))
     if script:
-        sys.argv, sys.path[0] = [script], str(Path(script).parent)
+        sys.argv = [script]
+        sys.path[sys.path.index(scripts)] = str(Path(script).parent)
         runpy.run_path(script, run_name="__main__")
