@@ -261,6 +261,14 @@ def test_a_scale_of_colours_says_what_it_is_of(page, small, view):
     assert inside
 
 
+def test_the_table_of_networks_leads_to_their_own_matrices_as_the_figure_does(page, small):
+    show(page, small, "view=summary")
+    page.click("#networks-fold")
+    page.locator("#networks-table tbody a", has_text=B).press("Enter")
+    page.wait_for_selector("#matrix-plot .plot-container")
+    assert page.text_content("h2") == "R1112 trained → R1112 trained"
+
+
 def test_a_failed_cell_is_marked_and_says_why(page, small):
     show(page, small, f"view=pair&objective=task&sender={B}&receiver={B}&i=1&j=2")
     assert page.evaluate("document.getElementById('matrix-plot').data[0].z[1][2]") is None

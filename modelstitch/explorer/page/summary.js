@@ -193,7 +193,8 @@ function networksSection() {
   });
   const data = () => {
     const names = ["network", "architecture", "recipe", "seed", "model", "layer_count", "width", "parameters", "accuracy", "train_accuracy", "loss"];
-    return { columns: columnsOf(names, rows), rows };
+    const open = (row) => (row.pair ? { view: "pair", ...named(row.pair), i: "", j: "" } : { view: "summary" });
+    return { columns: columnsOf(names, rows).map((column) => (column.key === "network" ? { ...column, link: open } : column)), rows };
   };
   return [
     make("h3", {}, "Networks"),
