@@ -1,4 +1,4 @@
-"""What one GPU makes of the engine, in one command and ten minutes: the package, a file of images, and nothing else.
+"""What one GPU makes of the engine, in one command: the package, a file of images, and nothing else.
 
     python benchmarks/gpu.py --data cifar10-jpeg.tar.xz
 
@@ -9,7 +9,7 @@ Every section is a process of its own, which may fail or be stopped without the 
 - `breakdown`: what kind of work a step's time goes to;
 - `pairs`: pairs as jobs make them, from networks to the record: pairs an hour;
 - `study`: the paper's study (config/paper.yaml) by its forecast;
-- `network`: a network's training, and when it reaches .94 on the test set;
+- `network`: a network's training, and when it reaches 0.94 on the test set;
 - `memory`: what a job takes of both memories, beside what it asks of a cluster;
 - `sharing`: steps a second of one, two and four processes at once, and the GPU's busy share;
 - `exhausted`: a step whose memory runs out, in halved groups, beside the step that had enough;
@@ -118,10 +118,10 @@ def run(name: str, arguments: argparse.Namespace, device: str) -> Any:
     return json.loads(process.stdout.splitlines()[-1])
 
 
-def settings_of(arguments: argparse.Namespace, device: str, batch: int = 256) -> list[Combination]:
+def settings_of(arguments: argparse.Namespace, device: str) -> list[Combination]:
     """R1112 with itself at widths 16 and 64, in bfloat16 where the device has it, in batches as the paper's."""
     precision = "bfloat16" if hardware.has_bfloat16(device) else "float32"
-    widths, batch = ((4,), 8) if arguments.small else ((16, 64), batch)
+    widths, batch = ((4,), 8) if arguments.small else ((16, 64), 256)
     return [Combination("R1112", "R1112", width, batch, precision, (3, 32, 32)) for width in widths]
 
 
@@ -170,13 +170,14 @@ def protocols(arguments: argparse.Namespace) -> dict[str, FastStitches | PaperSt
     """Stitches' settings of two shipped studies, of fewer epochs."""
     share = 0.02 if arguments.small else 1
     found = {}
-    for name, study, epochs in (("fast", "cifar10-laptop", 0.5), ("paper", "paper", 0.125)):
+    kinds = (("fast", FastStitches, "cifar10-laptop", 0.5), ("paper", PaperStitches, "paper", 0.125))
+    for name, kind, study, epochs in kinds:
         task = shipped(study)["stitches"]["task"] | {"epochs": share * epochs}
         if arguments.small:
             task["batch"] = 16
         if name == "paper":
             task["warmup_epochs"] = task["epochs"] / 4
-        found[name] = {"fast": FastStitches, "paper": PaperStitches}[name].model_validate(task)
+        found[name] = kind.model_validate(task)
     return found
 
 
@@ -305,10 +306,13 @@ def busy_share(seconds: float) -> float | None:
 def exhausted(arguments: argparse.Namespace, device: str) -> dict[str, Any]:
     """A step with all memory but a little taken by another tensor, and the losses of one that had enough."""
     if device != "cuda":
-        return {"left_out": "a processor's memory is not halved for"}
+        return {"left_out": "groups are halved on a GPU only"}
     combination = settings_of(arguments, device)[-1]
     engines = [
-        Engine(freeze(combination.networks(), combination.dtype, device), *random_batch(256, (3, 32, 32), device))
+        Engine(
+            freeze(combination.networks(), combination.dtype, device),
+            *random_batch(combination.batch, combination.image, device),
+        )
         for _ in range(2)
     ]
     expected = engines[0].step()

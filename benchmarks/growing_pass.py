@@ -15,12 +15,13 @@ import itertools
 import statistics
 
 import torch
-from common import Combination, Engine, freeze, measure_combinations, random_batch, significant, timed
+from common import RATE, Combination, Engine, freeze, measure_combinations, random_batch, significant, timed
 from torch import Tensor
 from torch._dynamo.exc import TorchDynamoException
 
 from modelstitch.engine.evaluation import cross_entropies
 from modelstitch.engine.grouping import even_parts
+from modelstitch.fitting.repeating import FIRST_STEPS, RepeatedStep
 
 # A piece is compiled for every number of images that it is given.
 torch._dynamo.config.recompile_limit = 100
@@ -74,27 +75,20 @@ def compiled(engine: Engine) -> Engine:
 
 
 class Recorded:
-    """An engine whose step is a CUDA graph, with the learning rate that it has now.
-
-    Its first step takes three of the engine's, as cuDNN needs to choose kernels, and records another.
-    """
+    """An engine whose step is recorded, as a training's; its first step takes those that come before."""
 
     def __init__(self, engine: Engine) -> None:
-        self.engine, self.graph, self.losses = engine, None, None
+        self.engine = engine
+        self.losses = torch.zeros(len(engine.pair.stitches), device=engine.images.device)
+        self.repeated = RepeatedStep(self._take, engine.optimiser, engine.images.device.type)
+
+    def _take(self, images: Tensor, labels: Tensor) -> None:
+        self.losses.copy_(self.engine.losses())
 
     def step(self) -> Tensor:
         """Losses (cells,) of a step, which has then ended."""
-        if self.graph is None:
-            beside = torch.cuda.Stream()
-            beside.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(beside):
-                for _ in range(3):
-                    self.engine.losses()
-            torch.cuda.current_stream().wait_stream(beside)
-            self.graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self.graph):
-                self.losses = self.engine.losses()
-        self.graph.replay()
+        for _ in range(1 if self.repeated.graph else FIRST_STEPS + 1):
+            self.repeated(self.engine.images, self.engine.labels, RATE)
         return self.losses.cpu()
 
 
@@ -127,7 +121,7 @@ def measure(combination: Combination, device: str, repeats: int) -> dict:
             seconds, losses[name] = timed(way.step, device)
             taken[name].append(seconds)
     medians = {name: significant(statistics.median(seconds)) for name, seconds in taken.items()}
-    # A recorded way is three steps ahead of the others.
+    # A recorded way is some steps ahead of the others.
     alike = [found for name, found in losses.items() if not isinstance(ways[name], Recorded)]
     differences = [(found - losses["columns"]).abs().max().item() for found in alike]
     return combination._asdict() | first | medians | {"max_difference": max(differences)}

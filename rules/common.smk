@@ -87,7 +87,7 @@ def read_study(source, files):
 
 
 def known_sizes():
-    """Of the images, and whether all are known, or assumed; a data set that can't be read stops everything."""
+    """Sizes of the images, and whether they are known (True) or assumed; a data set that can't be read ends Snakemake."""
     try:
         sizes = read_sizes(DATASET)
         return (sizes, True) if sizes else sources.glance(SOURCE) or (SIZES[SOURCE["source"]], False)

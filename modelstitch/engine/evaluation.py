@@ -54,8 +54,8 @@ class Tally:
         self.loss[cells] += losses.detach().sum(dim=1, dtype=torch.float64)
         self.correct[cells] += correct(predictions, labels).sum(dim=1)
 
-    def taken(self) -> "Tally":
-        """What was counted so far, as another tally; this one begins anew, in the same tensors."""
+    def pop(self) -> "Tally":
+        """A copy of the tally, which is then set to 0 in place."""
         other = copy.copy(self)
         other.loss, other.correct = self.loss.clone(), self.correct.clone()
         self.loss.zero_()

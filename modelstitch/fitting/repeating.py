@@ -14,15 +14,15 @@ from modelstitch.hardware import release_memory
 from modelstitch.optimisers import Optimiser
 from modelstitch.progress import say
 
-# Taken one kernel at a time: cuDNN chooses its kernels, groups that are too large are halved, states are made.
+# Kernel by kernel: cuDNN chooses kernels, groups that are too large are halved, the optimiser allocates its state.
 FIRST_STEPS = 2
 
 
 class RepeatedStep:
     """A step that is taken many times, on the same tensors.
 
-    What the step reads and changes lies in tensors that stay where they are, but for the batch, and it waits for
-    nothing on the device. Where a GPU can't record it, it is taken as it is, and the log says why.
+    Except for the batch, the step must read and write the same tensors each time, and must not wait for the device.
+    Where a GPU can't record it, it is taken kernel by kernel, and the log says why.
 
     Args:
         step: takes images (N, C, H, W) and labels (N,), all of one shape, on the device.
@@ -58,7 +58,7 @@ class RepeatedStep:
         self.taken += 1
 
     def _take(self, images: Tensor, labels: Tensor) -> None:
-        """On a stream of its own, as what is recorded later wants of what autograd remembers."""
+        """Take the step on the stream that records it later, since autograd remembers the stream of each tensor."""
         self.stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self.stream):
             self.step(images, labels)

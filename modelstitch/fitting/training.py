@@ -56,7 +56,7 @@ def train(
     finished: list[Tally] = []
     for epoch, rate, batch, labels in steps(images, settings, order, label):
         if epoch > len(finished):
-            finished.append(tally.taken())
+            finished.append(tally.pop())
         repeated(batch, labels, rate)
         tally.images += len(labels)
     losses, accuracies = zip(*(each.means() for each in (*finished, tally)), strict=True)

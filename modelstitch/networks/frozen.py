@@ -230,7 +230,7 @@ def _convolution(piece: fx.GraphModule, node: fx.Node) -> nn.Module | None:
 
 
 def fuse(piece: fx.GraphModule) -> None:
-    """A convolution, what is added to its maps, and the ReLU after them become one, where nothing else sees between."""
+    """Replace a convolution, a sum after it if there is one, and a ReLU by one module where no other node uses them."""
     for node in list(piece.graph.nodes):
         if not _is_relu(piece, node):
             continue

@@ -1,8 +1,7 @@
-"""Frozen convolutions that give the ReLU of their maps, or of a sum with others, in one call of cuDNN.
+"""Frozen convolutions fused with their bias, an optional sum and a ReLU, in one call of cuDNN.
 
-Not asked for more, cuDNN leaves even a bias to a pass of its own: at width 64 on an H100, biases, sums and ReLUs were a
-quarter of a training step (docs/performance.md). A processor gains nothing: oneDNN's call gives the same bits in the
-same time.
+By default cuDNN adds even the bias in a pass of its own: at width 64 on an H100, biases, sums and ReLUs were a quarter
+of a training step (docs/performance.md). A processor gains nothing: oneDNN's call gives the same bits in the same time.
 """
 
 from typing import Any
@@ -13,11 +12,11 @@ from torch import Tensor, nn
 from modelstitch.errors import first_line
 from modelstitch.progress import say
 
-HAVING = ("cuda",)  # devices that have such a call
+FUSING_DEVICES = ("cuda",)
 
 
 class FusedConvolution(nn.Module):
-    """The ReLU of a frozen convolution's maps, or of their sum with others; its weights get no gradient.
+    """A frozen convolution, an optional sum and a ReLU; the weights get no gradient.
 
     Args:
         convolution: as `suits` says.
@@ -26,7 +25,7 @@ class FusedConvolution(nn.Module):
     def __init__(self, convolution: nn.Conv2d) -> None:
         super().__init__()
         self.convolution = convolution
-        self.apart = False  # where cuDNN has no such call for it
+        self.unsupported = False  # by cuDNN
 
     @staticmethod
     def suits(convolution: nn.Module | None) -> bool:
@@ -35,15 +34,15 @@ class FusedConvolution(nn.Module):
         return plain and not isinstance(convolution.padding, str)
 
     def forward(self, maps: Tensor, others: Tensor | None = None) -> Tensor:
-        """Maps (N, C_out, H', W') of maps (N, C_in, H, W), and of others like what they give, which are added."""
-        if not self.apart and maps.device.type in HAVING:
+        """ReLU of the convolution of maps (N, C_in, H, W), plus `others` (N, C_out, H', W') where they are given."""
+        if not self.unsupported and maps.device.type in FUSING_DEVICES:
             try:
                 return _Fused.apply(maps, others, self.convolution)
             except torch.OutOfMemoryError:
                 raise
             except RuntimeError as error:
                 say(f"{self.convolution}: its ReLU is taken in a call of its own: {first_line(error)}")
-                self.apart = True
+                self.unsupported = True
         given = self.convolution(maps)
         return torch.relu_(given if others is None else given.add_(others))
 
@@ -66,12 +65,12 @@ class _Fused(torch.autograd.Function):
         maps, result = context.saved_tensors
         of_maps, of_others, _ = context.needs_input_grad
         gradient = torch.ops.aten.threshold_backward(gradient, result, 0)
-        before = _before(gradient, maps, context.convolution) if of_maps else None
-        return before, gradient if of_others else None, None
+        of_input = _input_gradient(gradient, maps, context.convolution) if of_maps else None
+        return of_input, gradient if of_others else None, None
 
 
-def _before(gradient: Tensor, maps: Tensor, convolution: nn.Conv2d) -> Tensor:
-    """The gradient of maps, from that of what a convolution gives."""
+def _input_gradient(gradient: Tensor, maps: Tensor, convolution: nn.Conv2d) -> Tensor:
+    """The gradient of a convolution's input (N, C_in, H, W), from that of its output (N, C_out, H', W')."""
     sizes = (convolution.stride, convolution.padding, convolution.dilation)
     weight, groups = convolution.weight, convolution.groups
     found = torch.ops.aten.convolution_backward(

@@ -18,7 +18,7 @@ def digest_of_file(file: Path | str, kept: Path) -> str:
         kept: folder in which digests are kept.
 
     Raises:
-        ModelstitchError: if the digest can't be kept.
+        ModelstitchError: if the file can't be read, or the digest can't be kept.
     """
     file = Path(file)
     if not file.is_file():
@@ -28,8 +28,7 @@ def digest_of_file(file: Path | str, kept: Path) -> str:
     place = kept / f"{key}.sha256"
     if place.is_file() and len(known := place.read_text()) == 64:
         return known
-    with open(file, "rb") as opened:
-        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    digest = _sha256(file)
     with replacing(place) as temporary:
         temporary.write_text(digest)
     return digest
@@ -53,19 +52,24 @@ def digest_of_folder(folder: Path | str, names: Iterable[str], kept: Path) -> st
         path = os.path.join(folder, name)
         try:
             status = os.stat(path)
-            state = [status.st_size, status.st_mtime_ns]
-            *before, digest = known.get(name, [""])
-            if before != state:
-                with open(path, "rb") as opened:
-                    digest = hashlib.file_digest(opened, "sha256").hexdigest()
         except OSError as error:
             raise ModelstitchError(f"{printable(path)}: can't be read: {error.strerror}") from error
-        found[name] = [*state, digest]
+        state = [status.st_size, status.st_mtime_ns]
+        *before, digest = known.get(name, [""])
+        found[name] = [*state, digest if before == state else _sha256(path)]
     if found != known:
         with replacing(place) as temporary:
             temporary.write_text(json.dumps(found))
     lines = (f"{name}\0{digest}\n" for name, (*_, digest) in found.items())
     return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
+
+
+def _sha256(path: Path | str) -> str:
+    try:
+        with open(path, "rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelstitchError(f"{printable(path)}: can't be read: {error.strerror}") from error
 
 
 def _known(place: Path) -> dict[str, list]:

@@ -25,9 +25,8 @@ IMAGE_SECONDS, FIGURE_SECONDS = 2e-4, 0.15
 DESCRIBING_SECONDS = 0.3  # writing a network's JSON from its header
 HACKING_SECONDS, PROBE_SECONDS, METRIC_SECONDS = 0.5 / 1000, 8 / 10_000, 1.5e-3
 SIMILARITY_SECONDS = 0.01 / 1000
-SURE = (
-    1.15  # times as long as the fastest: below, a forecast is a number; an idle machine's work differs by a few percent
-)
+# If equal work took so many times as long as the fastest, a forecast gives bounds; idle machines vary by a few percent.
+SURE = 1.15
 HEADINGS = (
     ("", "jobs", "cells", "operations", "on disk", "memory", "longest", "core", "time with"),
     ("stage", "", "", "10^9", "MB", "MB per job", "job", "time", "{} at once"),

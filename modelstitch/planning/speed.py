@@ -219,9 +219,9 @@ def measure(plan: PlannedStudy, start: float, device: str) -> Speed:
 
 
 def clock_of(device: str) -> Clock:
-    """Seconds that a job takes where no thread waits for a core; those passed on a GPU, which a process only waits for.
+    """The clock of a measurement: the main thread's processor time, since it has its share of the work of all threads.
 
-    They are those in which its first thread works, which has its share of all that the threads do together.
+    Of a GPU it is the time that passes, since the process only waits for it.
     """
     return time.perf_counter if device == "cuda" else time.thread_time
 
@@ -236,7 +236,7 @@ def until(seconds: float, keys: Iterable[str]) -> Iterator[str]:
 
 
 class Stopwatch:
-    """Times work by a clock, and how much longer than the fastest the usual of equal work took."""
+    """Times work by a clock, and compares the median of equal runs with the fastest."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock

@@ -100,7 +100,7 @@ class Column:
 
     @property
     def epochs(self) -> int:
-        """Of how many epochs there are losses."""
+        """Number of epochs that have losses."""
         return self.train_loss.shape[1]
 
 

@@ -66,7 +66,7 @@ def with_sum_and_relu(maps, weight, others, scale, bias, *sizes):
 @pytest.fixture
 def called(monkeypatch):
     """Where the processor has cuDNN's calls."""
-    monkeypatch.setattr(fused, "HAVING", ("cpu",))
+    monkeypatch.setattr(fused, "FUSING_DEVICES", ("cpu",))
     monkeypatch.setattr(torch, "cudnn_convolution_relu", with_relu)
     monkeypatch.setattr(torch, "cudnn_convolution_add_relu", with_sum_and_relu)
 
@@ -125,4 +125,4 @@ def test_exhausted_memory_is_no_lack_of_a_call(called, monkeypatch):
     both = FusedConvolution(nn.Conv2d(4, 4, 3))
     with pytest.raises(torch.OutOfMemoryError):
         both(torch.randn(1, 4, 8, 8))
-    assert not both.apart
+    assert not both.unsupported

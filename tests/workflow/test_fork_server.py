@@ -9,6 +9,7 @@ import sys
 import time
 
 import pytest
+import torch
 
 from tests.checkout import ROOT
 from workflow_scripts.fork_server import NoServer, Server, environment
@@ -102,6 +103,7 @@ def test_it_ends_with_the_code_that_a_shell_tells(server, tmp_path, text, code):
     assert os.path.exists(script + ".hook") == ("hook" in text)
 
 
+@pytest.mark.skipif(torch.version.cuda is None, reason="only a build with CUDA can have touched a GPU")
 def test_no_script_touches_the_gpu_before_its_job_is_forked(server, tmp_path):
     statements = [
         ast.unparse(node)

@@ -1,4 +1,4 @@
-"""Jobs of this machine as forks of one process that has imported torch, so that a job starts in a tenth of a second.
+"""Jobs of this machine as forks of a process that has imported torch, so that a job need not import it again.
 
 `use` puts this in the place of Snakemake's start of a Python script. Each job stays a process of its own, with the
 environment, the log, the benchmark and the exit code that Snakemake gives it. A run has a server for each environment
@@ -52,7 +52,7 @@ class Job(NamedTuple):
         with contextlib.suppress(BrokenPipeError):  # killed before it began
             self.socket.sendall(b"\n")
         code = _number(self.socket)
-        return 128 + signal.SIGKILL if code is None else code  # its server was killed, and it with it
+        return 128 + signal.SIGKILL if code is None else code  # the server was killed, and the job with it
 
 
 class Server:
@@ -92,7 +92,7 @@ class Server:
 
 
 def use(scripts: Path) -> None:
-    """Start the scripts of a folder so; on other systems than Linux, where forks are not safe, as before."""
+    """Run the scripts of a folder as forks of a server; but on Linux alone, since elsewhere forks are not safe."""
     if sys.platform != "linux":
         return
 

@@ -6,10 +6,10 @@ A family's module has
 - `Stitch`: the stitch of one cell. Called with the sender's representation (N, *source.shape), it returns the stitched
   one, (N, *target.shape). It has its `geometry`, the `parameters` that are trained, and the `tensors` that a file
   keeps; `Stitch.of(geometry, tensors)` makes it from these.
-- `initialise(geometry, seed, settings)`: a stitch before its training. - `solve(moments, cell, ridge, settings)`: from
-the normal equations, the stitch with the least mean squared error to the
-  expected representation that the family can express. Tensors that are not trained, such as a permutation, are taken
-  from it with any start; such a family has `STATISTICS = True`.
+- `initialise(geometry, seed, settings)`: a stitch before its training.
+- `solve(moments, cell, ridge, settings)`: from the normal equations, the stitch with the least mean squared error to
+  the expected representation that the family can express. Tensors that are not trained, such as a permutation, are
+  taken from it with any start; such a family has `STATISTICS = True`.
 - `numbers(geometry, settings)`: how many numbers its tensors hold; `operations(geometry, settings)`: operations of a
   forward pass for one image. Both are for the forecast, and need no torch.
 - `capacity(geometry, settings)`, if it is less than `numbers`: the dimension of the maps that the family can express.
