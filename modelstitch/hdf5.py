@@ -21,8 +21,8 @@ from modelstitch.files import parse_json, replacing
 
 BLOCK = 512  # the smallest user block
 MARK = b"modelstitch sha256 "
-# Of all texts of a field, in bytes: longer ones are no names or reasons.
-LONGEST = 2**20
+# Texts of a field, and bytes of all if each has the length of the longest: what is more is no names or reasons.
+MOST_TEXTS, LONGEST = 2**20, 2**26
 IN_MEMORY = 2**24  # bytes of a file that is read at once, which is faster than in parts by HDF5
 # deflate makes at most 1,032 bytes of one.
 COMPRESSION = 1100
@@ -166,8 +166,8 @@ class Fields:
         if kind is None or kind.length is None:
             found = array.dtype if kind is None else "text of variable length"
             raise self.error(name, f"is of type {found}: expected text of a fixed length")
-        if array.size * kind.length > LONGEST:
-            raise self.error(name, f"is longer than {LONGEST} bytes: expected names")
+        if array.size > MOST_TEXTS or array.size * kind.length > LONGEST:
+            raise self.error(name, f"has {array.size} texts of {kind.length} bytes: expected names")
         return self._read(name, array.asstr())
 
     def attribute(self, name: str, kind: type | tuple[type, ...]) -> Any:

@@ -105,7 +105,7 @@ class Evidence:
             if names is not None:
                 agree(path, f"{role}/names", list(own.names), list(names))
             known = (self.networks or {}).get(network, {})
-            if known.get("layers") == list(own.names):
+            if known.get("layers") == list(own.names) and known.get("versions") == record.attributes["versions"]:
                 operations = np.diff(own.operations, prepend=0, append=own.total_operations)
                 agree(path, f"operations of {role}", operations.tolist(), known.get("operations"), "by its network")
 

@@ -5,6 +5,7 @@ The networks around a stitch never change, so this is done once, and every pass 
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import reduce
 from typing import Any, NamedTuple
 
@@ -30,6 +31,7 @@ OVERWRITABLE_OPERATIONS = (*CONVOLUTION_OPERATIONS, "linear", "batch_norm", "add
 FUNCTION = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
 OVERLOAD = ("input", "weight", "bias", "running_mean", "running_var", "training", "momentum", "eps")
 CONVOLUTION_ARGUMENTS = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+PRECISIONS = (torch.float32, torch.bfloat16)  # that networks run in; float64 is for exact comparisons
 TRIED_IMAGES, TOLERANCE = 2, 1e-3
 
 
@@ -57,36 +59,12 @@ class FrozenNetwork(nn.Module):
         self.source, self.dtype, self.layers = network, dtype, network.layers
         self.shapes = {INPUT: Representation(*network.image)}
         self.shapes |= {layer.index: layer.representation for layer in self.layers}
-        graph, root = network.graph, network.root()
-        self.largest = [graph.largest(*nodes) for nodes in network.ends]
-        self.pieces = nn.ModuleList(graph.piece(*nodes, root) for nodes in network.ends).requires_grad_(False)
-        for piece in self.pieces:
-            fold(piece)
-            if dtype == torch.float32 and device == "cpu":
-                use_winograd(piece)
-            if device == "cuda" and dtype in (torch.float32, torch.bfloat16):
-                fuse(piece)
-            overwrite(piece)
-            piece.delete_all_unused_submodules()
-            piece.recompile()
-        self.pieces.to(device=device, dtype=dtype)
-        for tensor in (*self.pieces.parameters(), *self.pieces.buffers()):
-            if tensor.ndim == 4:  # torch refuses others
-                tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
-        if dtype == torch.float32 and device == "cpu":
-            self._try(network)
-
-    @torch.no_grad()
-    def _try(self, network: Network) -> None:
-        images = torch.rand(TRIED_IMAGES, *network.image, generator=torch.Generator().manual_seed(0))
-        expected = network.logits(images)
-        # A head may begin with zeros.
-        error = (self(images) - expected).abs().max() / expected.abs().max().clamp_min(torch.finfo(torch.float32).tiny)
-        if expected.isfinite().all() and not error <= TOLERANCE:
-            raise ModelstitchError(
-                f"{network.name}: its pieces give other logits than the whole (by {error:.1e} of the largest): "
-                "expected a `forward` that does not write into its intermediate results"
-            )
+        self.largest = [network.graph.largest(*nodes) for nodes in network.ends]
+        fused = device == "cuda" and dtype in PRECISIONS
+        self.pieces = _pieces(network, dtype, device, fused)
+        if dtype in PRECISIONS:
+            plain = (dtype, device) == (torch.float32, "cpu")
+            _check(network, self.pieces if plain else _pieces(network, torch.float32, "cpu", fused))
 
     @torch.no_grad()
     def representations(self, images: Tensor, last: int | None = None) -> dict[int, Tensor]:
@@ -121,6 +99,45 @@ class FrozenNetwork(nn.Module):
 def freeze(network: Network, precision: str, device: str) -> FrozenNetwork:
     """Freeze a network in a precision of a study, such as `auto`; no other place decides the precision of a job."""
     return FrozenNetwork(network, choose_precision(precision, device), device)
+
+
+def _pieces(network: Network, dtype: torch.dtype, device: str, fused: bool) -> nn.ModuleList:
+    """What leads from each layer of a network to the next, as `FrozenNetwork` has it."""
+    root, found = network.root(), nn.ModuleList()
+    for nodes in network.ends:
+        piece = network.graph.piece(*nodes, root)
+        fold(piece)
+        if dtype == torch.float32 and device == "cpu":
+            use_winograd(piece)
+        if fused:
+            fuse(piece)
+        overwrite(piece)
+        piece.delete_all_unused_submodules()
+        piece.recompile()
+        found.append(piece)
+    found.requires_grad_(False).to(device=device, dtype=dtype)
+    for tensor in (*found.parameters(), *found.buffers()):
+        if tensor.ndim == 4:  # torch refuses others
+            tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
+    return found
+
+
+@torch.no_grad()
+def _check(network: Network, pieces: nn.ModuleList) -> None:
+    """Refuse pieces, in float32 on the CPU, that give other logits than the network itself."""
+    images = torch.rand(TRIED_IMAGES, *network.image, generator=torch.Generator().manual_seed(0))
+    if any(value.device.type != "cpu" for value in network.module.state_dict().values()):
+        network = replace(network, module=copy.deepcopy(network.module).cpu())
+    expected, found = network.logits(images), network.prepared(images, torch.float32)
+    for piece in pieces:
+        found = piece(found)
+    # A head may begin with zeros.
+    error = (found - expected).abs().max() / expected.abs().max().clamp_min(torch.finfo(torch.float32).tiny)
+    if expected.isfinite().all() and not error <= TOLERANCE:
+        raise ModelstitchError(
+            f"{network.name}: its pieces give other logits than the whole (by {error:.1e} of the largest): "
+            "expected a `forward` that does not write into its intermediate results"
+        )
 
 
 class _Norm(NamedTuple):
@@ -234,7 +251,8 @@ def fuse(piece: fx.GraphModule) -> None:
     for node in list(piece.graph.nodes):
         if not _is_relu(piece, node):
             continue
-        before, *others = _summands(piece, node.args[0]) or (node.args[0],)
+        given = _arguments(node, ("input",))["input"]
+        before, *others = _summands(piece, given) or (given,)
         if not _only_fused(piece, before):
             continue
         convolution, maps = _convolution(piece, before), _arguments(before, CONVOLUTION_ARGUMENTS)["input"]
@@ -270,7 +288,7 @@ def _is_relu(piece: fx.GraphModule, node: fx.Node) -> bool:
     module = _module(piece, node)
     if type(module) is nn.ReLU:
         return True
-    return module is None and operation_of(node) in ("relu", "relu_") and isinstance(node.args[0], fx.Node)
+    return module is None and operation_of(node) in ("relu", "relu_")
 
 
 def _kept(weight: fx.Node | None, bias: fx.Node | None) -> bool:
@@ -283,8 +301,9 @@ def overwrite(piece: fx.GraphModule) -> None:
     for node in list(piece.graph.nodes):
         operation, module = operation_of(node), _module(piece, node)
         if type(module) is nn.ReLU or (module is None and operation == "relu"):
-            if _may_be_written_over(piece, node.args[0]):
-                node.op, node.target, node.args, node.kwargs = "call_function", torch.relu_, node.args[:1], {}
+            given = _arguments(node, ("input",))["input"]
+            if _may_be_written_over(piece, given):
+                node.op, node.target, node.args, node.kwargs = "call_function", torch.relu_, (given,), {}
         elif operation == "add" and module is None and len(node.args) == 2 and not node.kwargs:
             if not all(isinstance(given, fx.Node) for given in node.args):
                 continue

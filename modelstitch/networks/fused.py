@@ -41,6 +41,8 @@ class FusedConvolution(nn.Module):
             except torch.OutOfMemoryError:
                 raise
             except RuntimeError as error:
+                if torch.cuda.is_available() and torch.cuda.is_current_stream_capturing():
+                    raise  # what ends a recording is no lack of a call
                 say(f"{self.convolution}: its ReLU is taken in a call of its own: {first_line(error)}")
                 self.unsupported = True
         given = self.convolution(maps)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from modelstitch.errors import ModelstitchError, printable
 from modelstitch.files import replacing
+from modelstitch.progress import track
 
 
 def digest_of_file(file: Path | str, kept: Path) -> str:
@@ -48,7 +49,7 @@ def digest_of_folder(folder: Path | str, names: Iterable[str], kept: Path) -> st
     folder = Path(folder).absolute()
     place = kept / f"{hashlib.sha256(os.fsencode(folder)).hexdigest()[:32]}.json"
     known, found = _known(place), {}
-    for name in sorted(names):
+    for name in track(sorted(names), f"{printable(folder)}: images looked at"):
         path = os.path.join(folder, name)
         try:
             status = os.stat(path)

@@ -36,7 +36,7 @@ from modelstitch.fitting.beginning import new_stitches
 from modelstitch.fitting.inputs import FitInputs
 from modelstitch.fitting.objectives import objective_of
 from modelstitch.fitting.protocols import protocol_of
-from modelstitch.fitting.repeating import RepeatedStep
+from modelstitch.fitting.repeating import FIRST_STEPS, RepeatedStep
 from modelstitch.identifiers import NetworkId
 from modelstitch.networks import making, training
 from modelstitch.networks.description import Description
@@ -50,6 +50,7 @@ from modelstitch.stitches.families import geometry_of
 from modelstitch.stitches.geometry import geometries
 
 RATE = 1e-6  # of learning: nothing moves far
+LEAST = 1e-6  # seconds that any work takes
 # Seconds: a run lasts this long at least, where the study has so much work; networks, then pairs of architectures, are
 # measured until these are spent, and the others go at the mean rate.
 LONG_ENOUGH, NETWORK_SECONDS, PAIR_SECONDS = 0.5, 10.0, 35.0
@@ -248,7 +249,8 @@ class Stopwatch:
         The number of images is doubled until a run is long enough to measure, or has `most` of them. The fixed cost of
         a run is subtracted, unless the run is all the work there is.
         """
-        run(2)  # what is made once is made here; batch norm needs two
+        for _ in range(FIRST_STEPS + 1):  # what is made once is made here, and recorded; batch norm needs two images
+            run(2)
         few, fewest_flops = self._timed(run, 2)
         images = FEW_IMAGES
         while True:
@@ -265,7 +267,7 @@ class Stopwatch:
         self._usual.append(statistics.median(times))
         if images == most:
             return min(times) / flops
-        return (min(times) - few) / (flops - fewest_flops)
+        return max(min(times) - few, LEAST) / (flops - fewest_flops)
 
     def slowed(self) -> float:
         """1 where all equal work took the same time, 2 where the usual took twice the fastest: of runs, of products."""

@@ -3,7 +3,7 @@
 Another array of a column is a field of `Column` here, and its value where it is known.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from math import inf
 from typing import Annotated, Any, NamedTuple, get_origin, get_type_hints
 
@@ -155,11 +155,12 @@ class Layers:
         return len(self.names)
 
     def difference(self, other: "Layers") -> str:
-        """The name of the first field in which others are not the same; "" where they are."""
-        unlike = (
-            one.name for one in fields(self) if not np.array_equal(getattr(self, one.name), getattr(other, one.name))
-        )
-        return next(unlike, "")
+        """The first of names, layouts and shapes in which others are not the same; "" where they are.
+
+        How many operations a layer takes is counted by torch, whose releases differ.
+        """
+        kinds = ("names", "layouts", "shapes")
+        return next((kind for kind in kinds if not np.array_equal(getattr(self, kind), getattr(other, kind))), "")
 
     def name(self, layer: int) -> str:
         """Of a layer; `image` of layer -1."""

@@ -149,7 +149,7 @@ def test_the_layers_of_a_record_are_those_of_its_networks(tmp_path):
     names = {name: [f"layers.{layer}" for layer in range(count)] for name, count in (("R1111", 5), ("R1112", 6))}
     operations = {ONE: [100] * 6, OTHER: [100] * 7}
     known = {name: {"layers": names[name[:5]], "operations": operations[name]} for name in (ONE, OTHER)}
-    about = {"weights": "x", "accuracy": None}
+    about = {"weights": "x", "accuracy": None, "versions": record().attributes["versions"]}
     for name, accuracy in ((ONE, 0.9), (OTHER, 0.8)):
         known[name] |= about | {"accuracy": accuracy}
     evidence = dataclasses.replace(EVIDENCE, layers=names, networks=known)
@@ -165,6 +165,8 @@ def test_the_layers_of_a_record_are_those_of_its_networks(tmp_path):
         path = made.write(tmp_path, record(layers=layers))
         with pytest.raises(ModelstitchError, match=rf"R1112_trained_s0\.h5: {told}"):
             cells([path], evidence)
+    known[OTHER]["versions"] = {"torch": "another, which counts otherwise"}
+    cells([path], evidence)
 
 
 @pytest.mark.parametrize("processes", [1, 2])

@@ -201,7 +201,8 @@ def test_weights_of_an_exported_network_that_change_count():
     assert any("aten.conv2d" in str(node.target) for node in nodes)
 
 
-def test_a_network_that_writes_into_what_it_needs_again_is_refused():
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_network_that_writes_into_what_it_needs_again_is_refused(dtype):
     class Writing(nn.Module):
         def __init__(self):
             super().__init__()
@@ -213,7 +214,20 @@ def test_a_network_that_writes_into_what_it_needs_again_is_refused():
             return self.head(maps.mean(dim=(2, 3)))
 
     with pytest.raises(ModelstitchError, match="Writing: its pieces give other logits than the whole"):
-        FrozenNetwork(Network(Writing().eval(), image=(2, 9, 9)))
+        FrozenNetwork(Network(Writing().eval(), image=(2, 9, 9)), dtype)
+
+
+def test_a_relu_may_be_called_by_name():
+    class Named(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.relu, self.head = nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Linear(4, 7)
+
+        def forward(self, images):
+            return self.head(self.relu(input=self.conv(images)).mean(dim=(2, 3)))
+
+    network, images = Network(Named().eval(), image=(2, 9, 9)), torch.rand(3, 2, 9, 9)
+    torch.testing.assert_close(FrozenNetwork(network)(images), network.module(images))
 
 
 class Wide(nn.Module):

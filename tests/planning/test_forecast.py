@@ -13,6 +13,7 @@ from modelstitch.config.stitches import Control
 from modelstitch.config.study import Study
 from modelstitch.data.datasets import Sizes
 from modelstitch.errors import ModelstitchError
+from modelstitch.fitting.repeating import FIRST_STEPS
 from modelstitch.planning import disk, operations, requests
 from modelstitch.planning.forecast import Job, Stage, duration, forecast, stages, table
 from modelstitch.planning.speed import (
@@ -140,17 +141,22 @@ def test_seconds_an_operation_of_work_that_takes_a_known_time():
     clock = Clock()
     watch = Stopwatch(clock)
     assert watch.seconds_per_flop(clock.run, 10_000) == pytest.approx(0.02 / 100, rel=1e-3)
-    assert clock.taken == [2, 2, 8, 16, 32, 32]
+    assert clock.taken == [2, 2, 2, 2, 8, 16, 32, 32]
     assert watch.seconds_per_flop(clock.run, 9) == pytest.approx((0.3 + 0.02 * 9) / 900, rel=1e-3)
     assert watch.slowed() == pytest.approx(1, abs=1e-3)
 
 
 def test_the_fastest_of_equal_runs_counts_and_how_slow_the_others_were_is_told():
-    clock = Clock(1, 1, 1, 1.5, 1, 1.5)  # twice 2 images, then 8; 9, which are all, three times
+    clock = Clock(1, 1, 1, 1, 1, 1.5, 1, 1.5)  # four times 2 images, then 8; 9, which are all, three times
     watch = Stopwatch(clock)
     assert watch.seconds_per_flop(clock.run, 9) == pytest.approx((0.3 + 0.02 * 9) / 900, rel=1e-3)
-    assert clock.taken == [2, 2, 8, 9, 9, 9]
+    assert clock.taken == [2, 2, 2, 2, 8, 9, 9, 9]
     assert watch.slowed() == pytest.approx(1.5, rel=1e-2)
+
+
+def test_steps_that_are_slow_until_they_are_recorded_count_as_recorded_ones():
+    clock = Clock(*[10] * FIRST_STEPS)
+    assert Stopwatch(clock).seconds_per_flop(clock.run, 10_000) == pytest.approx(0.02 / 100, rel=1e-3)
 
 
 def test_a_core_that_was_never_undisturbed_in_a_run_is_seen_by_short_products():

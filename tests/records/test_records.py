@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 
-from modelstitch import records
+from modelstitch import hdf5, records
 from modelstitch.errors import ModelstitchError
 from modelstitch.fitting.pair import layers_of
 from modelstitch.hdf5 import texts
@@ -412,8 +412,8 @@ def _cell(value, expected=0.1):
             "reason: is of type text of variable length: expected text of a fixed length",
         ),
         (
-            _array("reason", np.full((5, 2), b"x", h5py.string_dtype("utf-8", 200_000))),
-            "reason: is longer than 1048576 bytes",
+            _array("reason", np.full((5, 2), b"x", h5py.string_dtype("utf-8", 2**23))),
+            "reason: has 10 texts of 8388608 bytes: expected names",
         ),
         (_array("reason", np.full((5, 2), b"\xff", h5py.string_dtype("utf-8", 1))), "reason: can't be read"),
         (_many_texts_in_an_attribute, "seed: is of type .*: expected a number or a text"),
@@ -468,3 +468,17 @@ def test_a_text_that_is_named_many_times_takes_no_memory(tmp_path):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 2**24
+
+
+def test_texts_are_read_of_which_one_is_long(tmp_path):
+    """Of a failed cell among 36,100, and of a class among 10,000: each takes as much as the longest."""
+    path = tmp_path / "texts.h5"
+    written = {
+        "reasons": ["", *["a loss that is not finite, told"], *[""] * 36_098],
+        "classes": [f"{'x' * 40}{n}" for n in range(9_999)],
+    }
+    written["classes"].append("y" * 255)
+    hdf5.write(path, lambda file: file.update({name: hdf5.texts(each) for name, each in written.items()}))
+    with hdf5.opened(path, "file", "make it anew") as fields:
+        for name, each in written.items():
+            assert list(fields.texts(name, (None,))) == each

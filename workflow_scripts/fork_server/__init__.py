@@ -108,7 +108,7 @@ def use(scripts: Path) -> None:
                     code = job.run()
         except NoServer:
             return _start_alone(self, name, edit)
-        if code > 128:
+        if code - 128 in signal.valid_signals():
             print(f"{self.rulename}: ended by signal {code - 128}", file=sys.stderr, flush=True)
         if code:
             raise subprocess.CalledProcessError(code, f"{sys.executable} {name}")

@@ -13,6 +13,7 @@ import select
 import signal
 import socket
 import sys
+import warnings
 from pathlib import Path
 
 LONGEST = 4096  # bytes of a script's path
@@ -26,6 +27,8 @@ def serve(control: socket.socket) -> str | None:
     Returns:
         In each job, its script; in the server None, once the run and all jobs have ended.
     """
+    # Of libraries' threads that sleep: no job needs them.
+    warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
     before = {number: signal.signal(number, signal.SIG_IGN) for number in IGNORED}
     ended, wake = os.pipe()
     os.set_blocking(wake, False)
@@ -55,6 +58,8 @@ def serve(control: socket.socket) -> str | None:
                 os.close(pipe)
             for other in (control, *jobs.values()):
                 other.close()
+            if "numpy" in sys.modules:  # Python's own random numbers are other ones in a fork
+                sys.modules["numpy"].random.seed()
             _wait_for_word(job, script)
             return script
         if pid is None:
