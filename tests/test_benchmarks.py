@@ -182,7 +182,9 @@ def test_a_jobs_overhead_grows_with_what_it_imports():
     assert 0 < seconds["python"] < seconds["python, torch"]
 
 
-def test_other_protocols_are_timed_to_the_converged_matrix(digits, trained, tmp_path):
+@pytest.fixture
+def study_of_a_pair(digits, trained, tmp_path):
+    """What the benchmarks of protocols take of a study, with 300 training images, and the layers of four cells."""
     train, test = (
         Split(split.images[:count], split.labels[:count]) for split, count in ((digits.train, 300), (digits.test, 200))
     )
@@ -191,10 +193,29 @@ def test_other_protocols_are_timed_to_the_converged_matrix(digits, trained, tmp_
     datasets.write(tmp_path / "data/dataset.h5", "300 digits", train, test, digits.classes)
     shutil.copy(ROOT / "config/config.yaml", tmp_path / "study")
     weights.save(tmp_path / "networks/R1111.safetensors", trained)
-    layers = ("--sender-layers", "3", "4", "--receiver-layers", "3", "4")
-    limits = ("--reference-epochs", "2", "--most-seconds", "0.1")
-    result = printed("others.py", "--results", tmp_path, "--pair", "R1111", "R1111", *layers, *limits)
+    pair = ("--results", tmp_path, "--pair", "R1111", "R1111")
+    return *pair, "--sender-layers", "3", "4", "--receiver-layers", "3", "4"
 
+
+def test_protocols_are_compared_with_the_converged_matrix(study_of_a_pair):
+    lengths = ("--reference-epochs", "1", "--protocols", "fast:1:32:0.3", "paper:2:64:0.01")
+    result = printed("protocols.py", "--threads", "1", *study_of_a_pair, *lengths)
+    rows = {row["protocol"]: row for row in result["rows"]}
+    assert [(name, row["images"]) for name, row in rows.items()] == [
+        ("converged, least-squares", 300),
+        ("converged, random", 300),
+        ("fast:1:32:0.3", 300),
+        ("paper:2:64:0.01", 600),
+    ]
+    assert len(result["reference"]) == 4
+    for name, row in rows.items():
+        assert abs(row["bias"]) <= row["mean_difference"] <= row["largest"]
+        if name.startswith("converged"):  # the reference is the largest in each cell
+            assert row["bias"] == -row["mean_difference"]
+
+
+def test_other_protocols_are_timed_to_the_converged_matrix(study_of_a_pair):
+    result = printed("others.py", *study_of_a_pair, "--reference-epochs", "2", "--most-seconds", "0.1")
     reference = pd.Series(result["reference"])
     assert list(result["details"]) == auto_precisions()
     for precision, protocols in result["details"].items():
