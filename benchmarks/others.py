@@ -214,7 +214,7 @@ def main() -> None:
         found = [compared(pair, each, lengths, reference, arguments.most_seconds) for each in protocols(task, exact)]
         fast = found[-1].best.seconds
         tables[precision] = [
-            row | {"times_fast": significant(row["seconds"] / fast)} for one in found for row in one.rows()
+            row | {"times_fast": round(row["seconds"] / fast, 1)} for one in found for row in one.rows()
         ]
         details[precision] = {one.protocol.name: one.details() for one in found}
         lengths |= {one.protocol.name: one.best.settings.epochs for one in found}

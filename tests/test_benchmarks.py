@@ -234,7 +234,7 @@ def test_other_protocols_are_timed_to_the_converged_matrix(study_of_a_pair):
             engine = rows[name, "engine"]
             assert engine["steps"] == (min(steps[""]) if "" in steps else max(steps["more than"]))
             assert engine["times_fast"] == pytest.approx(
-                engine["seconds"] / rows["fast", "engine"]["seconds"], rel=1e-3
+                engine["seconds"] / rows["fast", "engine"]["seconds"], abs=0.06
             )
             if name != "fast":
                 loop = rows[name, "loop"]
