@@ -17,15 +17,10 @@ line is JSON.
 import functools
 import statistics
 from collections import Counter
-from copy import deepcopy
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from common import (
-    MOMENTUM,
-    RATE,
-    WEIGHT_DECAY,
     Combination,
     Engine,
     freeze,
@@ -36,12 +31,11 @@ from common import (
     step_operations,
     timed,
 )
+from loop import Loop
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from modelstitch.fitting.beginning import Stitches
 from modelstitch.networks.fused import FusedConvolution
-from modelstitch.networks.network import Network
 from modelstitch.networks.winograd import WinogradConvolution
 from modelstitch.planning.description_of import described
 
@@ -53,23 +47,25 @@ def measure(combination: Combination, device: str, repeats: int) -> dict:
     networks, batch = combination.networks(), combination.batch
     images, labels = random_batch(batch, combination.image, device)
     frozen = freeze(networks, torch.float32, device)
-    alone = Loop(networks, fresh_stitches(frozen, device), images, labels)
+    alone = Loop(networks, fresh_stitches(frozen, device), device)
     exact = together = Engine(frozen, images, labels)
     alike = alone  # the loop in the engine's precision
     if combination.dtype != torch.float32:
         rounded = freeze(networks, combination.dtype, device)
         together = Engine(rounded, images, labels)
-        alike = Loop(networks, fresh_stitches(rounded, device), images, labels, combination.dtype)
+        alike = Loop(networks, fresh_stitches(rounded, device), device, combination.dtype)
         exact.step()
-        alike.step()
-    alone.step()  # the first step of each side allocates: it is not counted
+        alike.step(images, labels)
+    alone.step(images, labels)  # the first step of each side allocates: it is not counted
     convolutions = Convolutions(together, device)  # takes one step
 
     loop_seconds, alike_seconds, engine_seconds, convolution_seconds, differences = [], [], [], [], []
     for _ in range(repeats):
-        seconds, loop_losses = timed(alone.step, device)
+        seconds, loop_losses = timed(functools.partial(alone.step, images, labels), device)
         loop_seconds.append(seconds)
-        alike_seconds.append(seconds if alike is alone else timed(alike.step, device)[0])
+        if alike is not alone:
+            seconds, _ = timed(functools.partial(alike.step, images, labels), device)
+        alike_seconds.append(seconds)
         seconds, losses = timed(together.step, device)
         engine_seconds.append(seconds)
         convolution_seconds.append(convolutions.seconds())
@@ -106,46 +102,6 @@ def measure(combination: Combination, device: str, repeats: int) -> dict:
         "share_of_matmul": round(rate / peak, 3),
         "max_difference": max(differences),
     }
-
-
-class Loop:
-    """Every stitch alone, one after the other, between networks of a precision."""
-
-    def __init__(
-        self,
-        networks: list[Network],
-        stitches: Stitches,
-        images: Tensor,
-        labels: Tensor,
-        dtype: torch.dtype = torch.float32,
-    ) -> None:
-        # A copy, since `to` changes a module in place.
-        self.sender, self.receiver = (deepcopy(pieces_of(network)).to(images.device, dtype) for network in networks)
-        # As everybody has them: float32 in rows and columns, bfloat16 in the layout that its kernels want.
-        layout = torch.contiguous_format if dtype == torch.float32 else torch.channels_last
-        self.images, self.labels = networks[0].prepared(images).to(dtype, memory_format=layout), labels
-        settings = {"lr": RATE, "momentum": MOMENTUM, "weight_decay": WEIGHT_DECAY}
-        self.stitches = [
-            (cell, stitch, torch.optim.SGD(stitch.parameters, **settings)) for cell, stitch in stitches.items()
-        ]
-
-    def step(self) -> Tensor:
-        losses = []
-        for (i, j), stitch, optimiser in self.stitches:
-            with torch.no_grad():
-                sent = self.sender[: i + 1](self.images)
-            loss = F.cross_entropy(self.receiver[j + 1 :](stitch(sent)).float(), self.labels)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            losses.append(loss.item())
-        return torch.tensor(losses)
-
-
-def pieces_of(network: Network) -> nn.Sequential:
-    """What leads from each layer to the next, as the network has it."""
-    root = network.root()
-    return nn.Sequential(*(network.graph.piece(*ends, root) for ends in network.ends))
 
 
 class Run(NamedTuple):

@@ -10,6 +10,9 @@ import pandas as pd
 import pytest
 
 from modelstitch import hardware
+from modelstitch.data import datasets
+from modelstitch.data.datasets import Split
+from modelstitch.networks import weights
 from tests.checkout import ROOT
 
 BENCHMARKS = ROOT / "benchmarks"
@@ -19,6 +22,7 @@ SENDER, RECEIVER = "R1111", "R1112"
 ROWS, COLUMNS = range(5), range(6)
 ON_CPU = ("--device", "cpu", "--threads", "1")
 PAIR = (*ON_CPU, "--architectures", SENDER, RECEIVER)
+DIFFERENCES = ("loss_difference", "parameter_difference")  # between loop and engine
 COMBINATION = (*PAIR, "--width", str(WIDTH), "--batch", str(BATCH), "--precision", "float32", "bfloat16")
 
 
@@ -85,6 +89,11 @@ def printed(script: str, *arguments: str) -> dict:
 
 def precisions() -> list[str]:
     return ["float32", "bfloat16"] if hardware.has_bfloat16("cpu") else ["float32"]
+
+
+def auto_precisions() -> list[str]:
+    """float32, and what `auto` is where that is another."""
+    return list(dict.fromkeys(("float32", str(hardware.choose_precision("auto", "cpu")).removeprefix("torch."))))
 
 
 def layers(name: str) -> list[tuple[int, int, int]]:
@@ -188,3 +197,70 @@ def test_a_jobs_overhead_grows_with_what_it_imports():
     for seconds in (result["seconds"], result["processor_seconds"]):
         assert 0 < seconds["python"] < seconds["python, torch"]
         assert 0 < seconds["a fork, data"] < seconds["python, torch"]
+
+
+@pytest.fixture
+def study_of_a_pair(digits, trained, tmp_path):
+    """What the benchmarks of protocols take of a study, with 300 training images, and the layers of four cells."""
+    train, test = (
+        Split(split.images[:count], split.labels[:count]) for split, count in ((digits.train, 300), (digits.test, 200))
+    )
+    for folder in ("data", "study"):
+        (tmp_path / folder).mkdir()
+    datasets.write(tmp_path / "data/dataset.h5", "300 digits", train, test, digits.classes)
+    shutil.copy(ROOT / "config/config.yaml", tmp_path / "study")
+    weights.save(tmp_path / "networks/R1111.safetensors", trained)
+    pair = ("--results", tmp_path, "--pair", "R1111", "R1111")
+    return *pair, "--sender-layers", "3", "4", "--receiver-layers", "3", "4"
+
+
+def test_protocols_are_compared_with_the_converged_matrix(study_of_a_pair):
+    lengths = ("--reference-epochs", "1", "--protocols", "fast:1:32:0.3", "paper:2:64:0.01")
+    result = printed("protocols.py", "--threads", "1", *study_of_a_pair, *lengths)
+    rows = {row["protocol"]: row for row in result["rows"]}
+    assert [(name, row["images"]) for name, row in rows.items()] == [
+        ("converged, least-squares", 300),
+        ("converged, random", 300),
+        ("fast:1:32:0.3", 300),
+        ("paper:2:64:0.01", 600),
+    ]
+    assert len(result["reference"]) == 4
+    for name, row in rows.items():
+        assert abs(row["bias"]) <= row["mean_difference"] <= row["largest"]
+        if name.startswith("converged"):  # the reference is the largest in each cell
+            assert row["bias"] == -row["mean_difference"]
+
+
+def test_other_protocols_are_timed_to_the_converged_matrix(study_of_a_pair):
+    result = printed("others.py", *study_of_a_pair, "--reference-epochs", "2", "--most-seconds", "0.1")
+    reference = pd.Series(result["reference"])
+    assert list(result["details"]) == auto_precisions()
+    for precision, protocols in result["details"].items():
+        rows = {(row["protocol"], row["how"]): row for row in result[precision]}
+        assert list(rows) == [
+            *((name, how) for name in ("paper", "balogh-jelasity", "csiszarik") for how in ("loop", "engine")),
+            ("fast", "engine"),
+        ]
+        for name, details in protocols.items():
+            steps = {}
+            for training in details["trainings"]:
+                apart = (reference - pd.Series(training["accuracies"])).abs().mean()
+                assert training["mean_difference"] == pytest.approx(apart, abs=1e-4)
+                assert (training["bound"] == "") is (training["mean_difference"] <= 0.02)
+                steps.setdefault(training["bound"], []).append(training["steps"])
+            engine = rows[name, "engine"]
+            assert engine["steps"] == (min(steps[""]) if "" in steps else max(steps["more than"]))
+            assert engine["times_fast"] == pytest.approx(
+                engine["seconds"] / rows["fast", "engine"]["seconds"], abs=0.06
+            )
+            if name != "fast":
+                loop = rows[name, "loop"]
+                product = details["start"] + details["step_seconds"] * engine["steps"]
+                assert loop["seconds"] == pytest.approx(product, rel=1e-3)
+                assert (loop["steps"], loop["bound"]) == (engine["steps"], engine["bound"])
+    exact = result["details"]["float32"]
+    published = {name: details["trainings"][0]["steps"] for name, details in exact.items()}
+    assert published == {"paper": 4, "balogh-jelasity": 30, "csiszarik": 60, "fast": 9}
+    assert all(max(exact[name][what] for what in DIFFERENCES) < 1e-5 for name in list(exact)[:-1])
+    whole = result["whole_loop"]
+    assert whole["difference_to_engine"] < 0.01 and 0.1 < whole["ratio"] < 10
