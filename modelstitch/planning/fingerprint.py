@@ -5,14 +5,19 @@ This module needs the standard library only: every rule has a fingerprint, befor
 
 import ast
 import hashlib
+import threading
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 PACKAGE = Path(__file__).parents[1]
 # Never part of a result: what is told to a person, what is written into `params` in full anyway (the config), and where
 # memory comes from.
 EXCLUDED = ("modelstitch.allocator", "modelstitch.config", "modelstitch.errors", "modelstitch.progress")
+
+# Python 3.11's parser counts how deep it is for all threads together, and fails where two of them parse.
+_parsing = threading.Lock()
 
 
 def fingerprint(*scripts: Path | str, modules: Iterable[str] = ()) -> str:
@@ -29,7 +34,7 @@ def fingerprint(*scripts: Path | str, modules: Iterable[str] = ()) -> str:
     found = sorted(_closure(sources, modules))
     digest = hashlib.sha256()
     for path in [*sources, *(_file(module) for module in found)]:
-        digest.update(f"{path.name}\0{_read(path)[1]}\0".encode())
+        digest.update(f"{path.name}\0{_read(path).code}\0".encode())
     return digest.hexdigest()[:16]
 
 
@@ -41,7 +46,7 @@ def imported_modules(script: Path | str, modules: Iterable[str] = ()) -> list[st
 def imports(package: str, script: Path | str) -> bool:
     """Whether a script, or a module of this package that it imports, imports another one, such as torch, at its top."""
     files = [Path(script), *map(_file, _closure([Path(script)], ()))]
-    return any(name.partition(".")[0] == package for file in files for name in _named_imports(file, _tree(file).body))
+    return any(name.partition(".")[0] == package for file in files for name in _read(file).at_top)
 
 
 def _closure(scripts: Iterable[Path], modules: Iterable[str]) -> set[str]:
@@ -63,7 +68,7 @@ def _excluded(module: str) -> bool:
 
 @cache
 def _imports(path: Path) -> tuple[str, ...]:
-    return tuple(module for name in _read(path)[0] for module in _modules_of(name))
+    return tuple(module for name in _read(path).imports for module in _modules_of(name))
 
 
 def _named_imports(path: Path, statements: Iterable[ast.AST]) -> Iterator[str]:
@@ -98,15 +103,20 @@ def _file(module: str) -> Path:
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
+class _Source(NamedTuple):
+    """What a file imports, anywhere and at its top, and its code without what does not count."""
+
+    imports: tuple[str, ...]
+    at_top: tuple[str, ...]
+    code: str
+
+
 @cache
-def _read(path: Path) -> tuple[tuple[str, ...], str]:
-    """What a file imports, and its code without what does not count."""
-    tree = _tree(path)
-    return tuple(_named_imports(path, ast.walk(tree))), ast.unparse(_Bare().visit(tree))
-
-
-def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+def _read(path: Path) -> _Source:
+    with _parsing:
+        tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    imports, at_top = (tuple(_named_imports(path, nodes)) for nodes in (ast.walk(tree), tree.body))
+    return _Source(imports, at_top, ast.unparse(_Bare().visit(tree)))
 
 
 class _Bare(ast.NodeTransformer):

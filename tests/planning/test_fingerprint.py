@@ -1,7 +1,11 @@
 """The fingerprint of code: what changes it, and what does not."""
 
+import gc
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -205,3 +209,27 @@ print("torch" in sys.modules)
 """
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout == "False\n"
+
+
+@pytest.fixture
+def crowded():
+    """Where other threads go on whenever memory is collected, which is often."""
+
+    def give_way(phase, details):
+        time.sleep(0)
+
+    thresholds = gc.get_threshold()
+    gc.callbacks.append(give_way)
+    gc.set_threshold(50)
+    yield
+    gc.set_threshold(*thresholds)
+    gc.callbacks.remove(give_way)
+
+
+def test_threads_read_modules_at_once(crowded):
+    """As a run's jobs do: Python's parser alone says `AST constructor recursion depth mismatch`."""
+    for cached in (fingerprints._read, fingerprints._imports):
+        cached.cache_clear()
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(partial(imports, "torch"), sorted(SCRIPTS.glob("*.py"))))
+    assert True in found and False in found

@@ -658,7 +658,7 @@ def test_a_killed_study_ends_with_the_tables_of_an_undisturbed_one(finished, tmp
         process = subprocess.Popen(
             command(folder), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
-        time.sleep(moments.uniform(6, 14))
+        time.sleep(moments.uniform(4, 6))
         assert process.poll() is None, "the study ended before it was killed"
         kill(process.pid, signal.SIGKILL)
         process.wait()
