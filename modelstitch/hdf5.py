@@ -1,7 +1,7 @@
-"""HDF5 files that say whether they are as they were written, and readers that take nothing but what they expect.
+"""HDF5 files with a checksum, and readers that refuse any field that is not as expected.
 
-Before the HDF5 data stands a block that HDF5 itself passes over (its user block) with a SHA-256 of all that follows, so
-that a flipped bit anywhere, in numbers, attributes or HDF5's own structure, is noticed before HDF5 reads it.
+The file begins with a block that HDF5 ignores (its user block), which holds a SHA-256 of the rest. A flipped bit
+anywhere, in numbers, attributes or HDF5's own structures, is found before HDF5 reads it.
 """
 
 import hashlib
@@ -21,15 +21,17 @@ from modelstitch.files import parse_json, replacing
 
 BLOCK = 512  # the smallest user block
 MARK = b"modelstitch sha256 "
-# Texts of a field, and bytes of all if each has the length of the longest: what is more is no names or reasons.
+# Texts in a field, and bytes of all of them at the length of the longest: far more than names or reasons need.
 MOST_TEXTS, LONGEST = 2**20, 2**26
-IN_MEMORY = 2**24  # bytes of a file that is read at once, which is faster than in parts by HDF5
-# deflate makes at most 1,032 bytes of one.
+IN_MEMORY = 2**24  # bytes; a file up to this size is read at once, which is faster than in parts by HDF5
+# How far data may be compressed: deflate reaches at most 1,032 to 1.
 COMPRESSION = 1100
 
 
 def write(path: Path | str, fill: Callable[[h5py.File], None]) -> None:
-    """Write what `fill` puts into an empty file, which is made in memory: HDF5 can't be trusted to survive a full disk.
+    """Write a file that `fill` fills with content.
+
+    It is made in memory first, since HDF5 is not reliable when a disk is full.
 
     Raises:
         ModelstitchError: if the file can't be written.
@@ -44,26 +46,26 @@ def write(path: Path | str, fill: Callable[[h5py.File], None]) -> None:
 
 
 def write_large(path: Path | str, fill: Callable[[h5py.File], None]) -> None:
-    """The same of a file that is too large to be made in memory.
+    """As `write`, for a file that is too large to be made in memory.
 
     Raises:
         ModelstitchError: if the file can't be written.
     """
     with replacing(path) as temporary:
-        # No other program has a temporary file open, and some file systems have no locks.
+        # No lock is needed, since no other program opens the temporary file; and some file systems have none.
         with h5py.File(temporary, "w", userblock_size=BLOCK, locking=False) as file:
             fill(file)
         seal(temporary)
 
 
 def texts(values: Sequence[str]) -> np.ndarray:
-    """Texts as `Fields.texts` reads them: UTF-8, each as long as the longest."""
+    """Texts as `Fields.texts` reads them: UTF-8, padded to the length of the longest."""
     encoded = [value.encode() for value in values]
     return np.array(encoded, h5py.string_dtype("utf-8", max(map(len, encoded), default=0) or 1))
 
 
 def seal(path: Path | str) -> None:
-    """Put the digest into the user block of a file."""
+    """Write the digest of a file's content into its user block."""
     with open(path, "r+b") as raw:
         block = _block(_digest(raw))
         raw.seek(0)
@@ -81,17 +83,17 @@ def _digest(raw: BinaryIO) -> Any:
 
 @contextmanager
 def opened(path: Path | str, what: str, advice: str, verified: bool = True) -> Iterator["Fields"]:
-    """The fields of a file that `write` or `write_large` wrote.
+    """A context with the fields of a file that `write` or `write_large` wrote.
 
     Args:
-        path: of the file.
-        what: it is, for errors: `record of modelstitch`.
-        advice: what to do about a damaged one, for errors.
-        verified: whether its digest is checked, for which all of it is read.
+        path: the file.
+        what: the kind of file, for errors, such as `record of modelstitch`.
+        advice: what to do if it is damaged, for errors.
+        verified: whether to check the digest, which reads the whole file.
 
     Raises:
-        ModelstitchError: if the file can't be opened, is of another kind, isn't what was written, or, within the block,
-            HDF5 can't read it.
+        ModelstitchError: if the file can't be opened, is of another kind or damaged, or if HDF5 fails to read it within
+            the context.
     """
     with files.opened(path, what) as raw:
         try:
@@ -110,57 +112,57 @@ def opened(path: Path | str, what: str, advice: str, verified: bool = True) -> I
 
 
 class Fields:
-    """A group of a file. Each of its readers takes one field, and refuses any that is not as it is asked for.
+    """The fields of a group in a file. Each method reads one field, and refuses it if it is not as expected.
 
-    Links to other files or other places, virtual and external storage, and sizes beyond those of the file are refused,
-    so that no more memory is taken than a file of that size may hold.
+    Soft and external links, virtual and external storage, and arrays larger than the file can hold are refused, so that
+    reading takes no more memory than a file of this size can need.
     """
 
     def __init__(self, group: h5py.Group, path: Path | str, size: int, advice: str) -> None:
         self._group, self._path, self._size, self._advice = group, path, size, advice
 
     def error(self, name: str, words: str) -> ModelstitchError:
-        """What is wrong with a field, told with the file and the field's name."""
+        """An error about a field, which names the file and the field."""
         place = f"{self._group.name.strip('/')}/{name}".strip("/")
         return ModelstitchError(f"{self._path}: {place}: {words}: {self._advice}")
 
     def names(self) -> list[str]:
-        """Names of groups and arrays."""
+        """Names of the groups and arrays in this group."""
         return list(self._group)
 
     def group(self, name: str) -> "Fields":
-        """A group within this one."""
+        """The fields of a group within this one."""
         return Fields(self._member(name, h5py.Group, "a group"), self._path, self._size, self._advice)
 
     def shape(self, name: str, dtype: Any, shape: Sequence[int | None]) -> tuple[int, ...]:
-        """The sizes of an array, of which those that are not None are known."""
+        """The shape of an array of this type; sizes in `shape` that are not None must match."""
         return self._array(name, dtype, shape).shape
 
     def array(self, name: str, dtype: Any, shape: Sequence[int | None]) -> np.ndarray:
-        """An array of this type and these sizes, of which those that are None are whatever they are."""
+        """Read an array of this type; sizes in `shape` that are not None must match."""
         return self._read(name, self._array(name, dtype, shape))
 
     def one_of(self, name: str, dtypes: Sequence[type]) -> Any:
-        """The type of an array, one of these."""
+        """The type of an array, which must be one of these."""
         found = self._member(name, h5py.Dataset, "an array").dtype
         if found not in dtypes:
             raise self.error(name, f"is of type {found}: expected {' or '.join(each.__name__ for each in dtypes)}")
         return found
 
     def integers(self, name: str, shape: Sequence[int | None], low: int, high: int) -> np.ndarray:
-        """An int64 array of numbers from `low` to `high`."""
+        """Read an int64 array of numbers from `low` to `high`."""
         values = self.array(name, np.int64, shape)
         self.check_range(name, values, low, high)
         return values
 
     def check_range(self, name: str, values: np.ndarray, low: float, high: float) -> None:
-        """Refuse values of a field, NaN aside, that are below or above these."""
+        """Refuse values of a field below `low` or above `high`; NaN is allowed."""
         wrong = values[(values < low) | (values > high)]
         if wrong.size:
             raise self.error(name, f"{wrong.flat[0]}: expected {low} to {high}")
 
     def texts(self, name: str, shape: Sequence[int | None]) -> np.ndarray:
-        """An array of text, as Python has it. It is of a fixed length: any other may name one long text many times."""
+        """Read an array of texts, as `str`, of fixed length only: with any other, a small file may hold huge texts."""
         array = self._array(name, None, shape)
         kind = h5py.check_string_dtype(array.dtype)
         if kind is None or kind.length is None:
@@ -171,7 +173,7 @@ class Fields:
         return self._read(name, array.asstr())
 
     def attribute(self, name: str, kind: type | tuple[type, ...]) -> Any:
-        """An attribute: a number or a text, as Python has them."""
+        """Read an attribute of this Python type: a number or a text."""
         if name not in self._group.attrs:
             raise self.error(name, "is missing")
         attribute = self._group.attrs.get_id(name)
@@ -191,7 +193,7 @@ class Fields:
         return list(self._group.attrs)
 
     def json(self, name: str) -> dict[str, Any]:
-        """An attribute that holds a mapping as JSON."""
+        """Read an attribute that holds a mapping as JSON."""
         try:
             value = parse_json(self.attribute(name, str))
         except ValueError as error:

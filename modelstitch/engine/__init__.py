@@ -1,1 +1,1 @@
-"""Frozen networks and all stitches of a pair, run together."""
+"""Runs the frozen networks and all stitches of a pair together."""

@@ -1,4 +1,4 @@
-"""How often every cell is right, and its loss: counted in training and on the whole test set."""
+"""Accuracy and loss of every cell, counted during training and on the whole test set."""
 
 import copy
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from modelstitch.stitches.geometry import Cell
 
 
 class Predictions(NamedTuple):
-    """What cells predict of a split, each in the order of the pair's stitches.
+    """Losses and predictions of all cells on a split, in the order of the pair's stitches.
 
     Attributes:
         loss: mean cross-entropy (cells,).
@@ -29,13 +29,13 @@ class Predictions(NamedTuple):
     classes: np.ndarray
 
     def accuracy(self, labels: np.ndarray, train_loss: np.ndarray) -> np.ndarray:
-        """Accuracy (cells,) on labels (images,): NaN where this loss or training's (epochs, cells) is not finite."""
+        """Accuracy (cells,) for labels (images,); NaN if this loss or a train loss (epochs, cells) is not finite."""
         finite = np.isfinite(self.loss) & np.isfinite(train_loss).all(axis=0)
         return np.where(finite, accuracy(self.classes, labels), np.nan)
 
 
 class Tally:
-    """Loss sums and counts of correct images of every cell, kept on the device."""
+    """The sum of losses and the number of correct images of every cell, kept on the device."""
 
     def __init__(self, cells: Sequence[Cell], device: str) -> None:
         self.position = {cell: index for index, cell in enumerate(cells)}
@@ -44,18 +44,18 @@ class Tally:
         self.images = 0
 
     def rows(self, column: int, group: Group) -> slice:
-        """Places of a group's cells, which follow each other."""
+        """The indices of a group's cells, which are adjacent."""
         first = self.position[group.sender_layers[0], column]
         return slice(first, first + len(group.sender_layers))
 
     def add(self, column: int, group: Group, losses: Tensor, predictions: Tensor, labels: Tensor) -> None:
-        """Count a group's losses and predictions, both (cells, images)."""
+        """Add a group's losses and predictions, both (cells, images)."""
         cells = self.rows(column, group)
         self.loss[cells] += losses.detach().sum(dim=1, dtype=torch.float64)
         self.correct[cells] += correct(predictions, labels).sum(dim=1)
 
     def pop(self) -> "Tally":
-        """A copy of the tally, which is then set to 0 in place."""
+        """Return a copy, and set this tally to 0 in place."""
         other = copy.copy(self)
         other.loss, other.correct = self.loss.clone(), self.correct.clone()
         self.loss.zero_()
@@ -79,7 +79,7 @@ def cross_entropies(logits: Tensor, targets: Tensor) -> Tensor:
 @enough_memory("the networks' size")
 @torch.no_grad()
 def predict(pair: StitchedPair, images: DeviceImages) -> Predictions:
-    """What every cell predicts of every image of a split.
+    """Predict every image of a split with every cell.
 
     Raises:
         ModelstitchError: if the device has too little memory.

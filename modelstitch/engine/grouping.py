@@ -1,12 +1,12 @@
-"""How much goes through a suffix at once.
+"""How many cells and images go through a suffix at once: a group.
 
-The cells of a column share the suffix, so what their stitches give can be concatenated; and a cell's batch can be cut.
-The right group is the one whose largest tensor in the suffix fills the processor's caches and no more: taken from the
-shapes, never from a stopwatch, so that a result stays bit-identical from run to run.
+The cells of a column share the suffix, so the outputs of their stitches can be concatenated; and a batch can be split.
+A group should be so large that its largest tensor in the suffix just fits the processor's caches. Its size is computed
+from shapes, never measured, so that results are bit-identical from run to run.
 
-A GPU takes more, as its memory allows: 256 MiB, halved until the sender's representations and all that a training step
-holds of a group fill no more than half of the memory that is free as the pair begins. The other half is for cuDNN's
-workspaces, the stitches and what other processes take.
+On a GPU the largest tensor may have 256 MiB. This is halved until the sender's representations and all tensors of a
+training step on one group take at most half of the memory that is free when the pair begins. The other half is for
+cuDNN's workspaces, the stitches and other processes.
 """
 
 import itertools
@@ -16,17 +16,17 @@ from typing import NamedTuple
 CPU_BYTES = 8 * 2**20
 GPU_BYTES = 256 * 2**20
 GPU_SHARE = 0.5  # of the free memory
-# Tensors of a group that are alive in a backward pass beside those that autograd keeps, counted as its largest ones.
+# Tensors that a backward pass holds in addition to those that autograd keeps, each as large as the largest tensor.
 PASSING = 4
 
 
 class Suffix(NamedTuple):
-    """What a suffix holds of one image, in numbers.
+    """Sizes of a suffix's tensors for one image, as counts of numbers.
 
     Attributes:
-        entering: of the representation that enters it.
-        largest: of its largest tensor, that which enters included.
-        kept: of all that autograd keeps for the backward pass.
+        entering: the representation that enters the suffix.
+        largest: the largest tensor, which may be the one that enters.
+        kept: all tensors that autograd keeps for the backward pass, together.
     """
 
     entering: int
@@ -35,12 +35,12 @@ class Suffix(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Cells of one column that enter the suffix together.
+    """Cells of one column, and images of a batch, that go through the suffix together.
 
     Attributes:
-        sender_layers: the cells'.
-        images: which part of the batch.
-        largest_bytes: what its largest tensor in the suffix fills.
+        sender_layers: the sender layers of the cells.
+        images: the part of the batch.
+        largest_bytes: size of the group's largest tensor in the suffix, in bytes.
     """
 
     sender_layers: tuple[int, ...]
@@ -49,17 +49,18 @@ class Group(NamedTuple):
 
     @property
     def size(self) -> int:
-        """How many representations enter the suffix: one for each cell and image."""
+        """The number of representations that enter the suffix: one per cell and image."""
         return len(self.sender_layers) * (self.images.stop - self.images.start)
 
 
 def limit_of(free: int | None, suffixes: Sequence[Suffix], sender_bytes: int) -> int:
-    """Bytes that a group's largest tensor may fill: 8 MiB on a CPU (4 to 16 is flat), up to 256 MiB on a GPU.
+    """Bytes that a group's largest tensor may have: 8 MiB on a CPU (4 to 16 MiB are as fast), up to 256 MiB on a GPU.
 
     Args:
-        free: bytes of the GPU's memory that are free; None for a CPU, where it doesn't matter.
-        suffixes: of every column.
-        sender_bytes: of the sender's representations of a batch. A group's stitches may copy each once, as patches.
+        free: free bytes of the GPU's memory; None for a CPU, where it does not matter.
+        suffixes: the suffix of every column.
+        sender_bytes: size of the sender's representations of a batch. Twice as much is reserved, since a group's
+            stitches may copy each of them once, as patches.
     """
     if free is None:
         return CPU_BYTES
@@ -70,24 +71,24 @@ def limit_of(free: int | None, suffixes: Sequence[Suffix], sender_bytes: int) ->
 
 
 def group_bytes(suffix: Suffix, largest_bytes: int) -> int:
-    """Bytes that a training step holds of a group at most, if its largest tensor fills so many.
+    """The most bytes that a training step holds for a group whose largest tensor has `largest_bytes`.
 
-    What autograd keeps, and what enters the suffix, once as each stitch made it and once concatenated. Beside them a
-    backward pass holds no more than four of the largest: gradients in a block.
+    These are the tensors that autograd keeps, and what enters the suffix, twice: as the outputs of the stitches, and
+    concatenated. In addition the backward pass holds up to four tensors of the largest size: gradients within a block.
     """
     numbers = suffix.kept + 2 * suffix.entering + PASSING * suffix.largest
     return largest_bytes * numbers // suffix.largest
 
 
 def group_column(largest: int, sender_layers: Sequence[int], batch: int, itemsize: int, limit: int) -> list[Group]:
-    """Groups that cover every cell of a column and every image of the batch once, in even parts.
+    """Groups of about equal size, which together cover each cell of a column and each image of the batch once.
 
     Args:
-        largest: numbers of one image in the suffix's largest tensor.
-        sender_layers: the column's cells.
-        batch: images in the batch.
+        largest: size of the suffix's largest tensor for one image, as a count of numbers.
+        sender_layers: the sender layers of the column's cells.
+        batch: number of images in the batch.
         itemsize: bytes of a number.
-        limit: bytes that the largest tensor of the suffix may fill.
+        limit: the most bytes that the largest tensor of the suffix may have.
     """
     image_bytes = itemsize * largest
     size = max(1, limit // image_bytes)
@@ -100,7 +101,7 @@ def group_column(largest: int, sender_layers: Sequence[int], batch: int, itemsiz
 
 
 def even_parts(count: int, most: int) -> list[slice]:
-    """The fewest slices of `0 .. count - 1` of at most `most` elements, as equal as can be."""
+    """Cut `0 .. count - 1` into the fewest slices of at most `most` elements, which differ by at most one element."""
     parts = -(-count // most)
     bounds = [count * part // parts for part in range(parts + 1)]
     return [slice(start, stop) for start, stop in itertools.pairwise(bounds)]

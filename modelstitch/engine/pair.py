@@ -1,9 +1,9 @@
-"""Every stitch of an ordered pair, run together.
+"""Runs all stitches of an ordered pair together.
 
-Both networks are frozen, so all cells see the same batches and the sender runs once for each; the cells of a column
-enter the receiver's suffix as one batch (`grouping`). Gradients of separate stitches do not mix, so a cell's result is
-what it would have been alone. Where a device's memory can't hold a group, the groups are halved and the batch is taken
-again.
+Both networks are frozen, so all cells can use the same batches: the sender runs once per batch, and the cells of a
+column go through the receiver's suffix as one batch (`grouping`). Gradients of different stitches do not mix, so a
+cell's result is the same as if it were trained alone. If a group does not fit into the device's memory, the groups are
+halved and the batch is repeated.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -20,11 +20,11 @@ from modelstitch.networks.frozen import FrozenNetwork
 from modelstitch.progress import say
 from modelstitch.stitches.geometry import Cell, in_order
 
-Stitches = Mapping[Cell, Any]  # of any family
+Stitches = Mapping[Cell, Any]  # stitches of any family
 
 
 class GroupOutput(NamedTuple):
-    """What came out of a group: its column, itself, losses and predicted classes, both (cells, images)."""
+    """The results of a group: its column, the group, losses (cells, images) and predicted classes (cells, images)."""
 
     column: int
     group: Group
@@ -36,11 +36,12 @@ class StitchedPair:
     """A frozen sender, a frozen receiver, and the stitches of some of their cells (sender layer, receiver layer).
 
     Attributes:
-        stitches: of the cells, `in_order`.
-        columns: the sender layers of each receiver layer.
-        limit: bytes that the largest tensor of a group may fill: found at the first pass, halved by `within_memory`.
-        current_group: the group that is in a suffix; None between passes, and while the sender is at work.
-        classes: int64 (classes,): which of the receiver's classes counts for each; None where each is its own.
+        stitches: the cells' stitches, `in_order`.
+        columns: the sender layers of the cells, by receiver layer.
+        limit: the most bytes that the largest tensor of a group may have: set at the first pass, lowered by
+            `within_memory`.
+        current_group: the group that is going through a suffix; None between passes, and while the sender runs.
+        classes: int64 (classes,): logit c of a cell is the receiver's logit `classes[c]`; None keeps their order.
     """
 
     def __init__(
@@ -58,10 +59,10 @@ class StitchedPair:
     def passes(
         self, images: Tensor, representations: Mapping[int, Tensor] | None = None
     ) -> Iterator[tuple[int, Group, Tensor]]:
-        """Logits of every cell for images (N, C, H, W) of 0 to 1, a group at a time: its column, itself, its logits.
+        """Yield the column, the group and its logits, for all cells and images (N, C, H, W) from 0 to 1.
 
-        The logits (cells, images of the group, classes) carry the gradient of their own stitches only. The sender's
-        `representations`, as `represent` gives them, are not made again where they are given.
+        Logits (cells, images of the group, classes) carry gradients to the stitches of these cells only.
+        `representations`, if given, are those of `represent`, so that the sender does not run again.
         """
         for j, group, stitched in self._stitched(images, representations):
             yield j, group, self.logits_of(self.receiver.suffix(j, stitched), group)
@@ -69,9 +70,9 @@ class StitchedPair:
     def passes_by_stage(
         self, images: Tensor, representations: Mapping[int, Tensor] | None = None
     ) -> Iterator[tuple[int, Group, list[Tensor]]]:
-        """As `passes`, but with what the column's layer and each later one gives, then the logits as they come.
+        """As `passes`, but with all stages: outputs of the column's layer and later ones, then the receiver's logits.
 
-        Each stage is (cells x images of the group, *shape), cell by cell.
+        Each stage is (cells x images of the group, *shape), cell by cell. The logits are not reordered by `classes`.
         """
         for j, group, stitched in self._stitched(images, representations):
             yield j, group, self.receiver.stages(j, stitched)
@@ -79,7 +80,7 @@ class StitchedPair:
     def _stitched(
         self, images: Tensor, representations: Mapping[int, Tensor] | None
     ) -> Iterator[tuple[int, Group, Tensor]]:
-        """What enters the suffix, a group at a time."""
+        """Yield the column, the group, and what enters the suffix: the concatenated outputs of its stitches."""
         representations = self.represent(images) if representations is None else representations
         itemsize = self.receiver.dtype.itemsize
         for j, sender_layers in self.columns.items():
@@ -91,18 +92,18 @@ class StitchedPair:
         self.current_group = None
 
     def logits_of(self, logits: Tensor, group: Group) -> Tensor:
-        """Logits (cells, images, classes) of a group, float32, in the order of `classes`, of those that came out."""
+        """The receiver's logits of a group as float32 (cells, images, classes), in the order of `classes`."""
         logits = logits.float() if self.classes is None else logits.float()[:, self.classes]
         return logits.unflatten(0, (len(group.sender_layers), -1))
 
     def represent(self, images: Tensor) -> dict[int, Tensor]:
-        """The sender's representations of images (N, C, H, W) by layer, up to the last that a stitch sees."""
+        """The sender's representations of images (N, C, H, W), by layer, up to the last layer with a stitch."""
         self.limit = self.limit or self.limit_for(images)
         return self.sender.representations(images, self.last_sender_layer)
 
     @cached_property
     def suffixes(self) -> dict[int, Suffix]:
-        """What the suffix of every column holds of one image."""
+        """Sizes of the suffix of every column."""
         kept = kept_numbers(self.receiver)
         return {
             j: Suffix(self.receiver.shapes[j].size, max(self.receiver.largest[j + 1 :]), sum(kept[j + 1 :]))
@@ -110,7 +111,7 @@ class StitchedPair:
         }
 
     def limit_for(self, images: Tensor) -> int:
-        """Bytes that the largest tensor of a group may fill, for batches like `images` (N, C, H, W)."""
+        """The most bytes that the largest tensor of a group may have, for batches like `images` (N, C, H, W)."""
         free = free_memory(images.device.type)
         if free is None:
             return limit_of(None, (), 0)
@@ -121,10 +122,10 @@ class StitchedPair:
     def within_memory(
         self, work: Callable[[Tensor, Tensor], list[GroupOutput]], images: Tensor, labels: Tensor
     ) -> list[GroupOutput]:
-        """What comes out of `work`, a pass over a batch, begun anew with smaller groups where one exhausts the memory.
+        """Run `work`, a pass over a batch, and start it again with smaller groups whenever memory is exhausted.
 
         Raises:
-            torch.OutOfMemoryError: if a single representation exhausts it, or anything outside the suffixes.
+            torch.OutOfMemoryError: if memory is exhausted by a group of one cell and one image, or outside the groups.
         """
         while True:
             self.current_group = None
@@ -133,7 +134,7 @@ class StitchedPair:
             except torch.OutOfMemoryError:
                 if self.current_group is None or self.current_group.size == 1:
                     raise
-            # Only after the error are the tensors gone that its traceback holds.
+            # Here, after the `except`: the error's traceback keeps tensors alive.
             release_memory()
             self.limit = self.current_group.largest_bytes // 2
             mib = self.limit / 2**20

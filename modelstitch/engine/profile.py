@@ -1,4 +1,4 @@
-"""What the backward pass of a frozen network holds, found by running its pieces."""
+"""How much a frozen network keeps for its backward pass, measured by running its pieces."""
 
 import torch
 from torch import Tensor
@@ -9,9 +9,9 @@ IMAGES = 2
 
 
 def kept_numbers(network: FrozenNetwork) -> list[int]:
-    """How many numbers of one image autograd keeps for the gradient of each piece's input.
+    """How many numbers per image autograd keeps for the gradient of each piece's input.
 
-    The pieces run on the network's device; on `meta` nothing is computed.
+    The pieces are run on the network's device; on device `meta` nothing is computed.
     """
     device = next(network.pieces.parameters()).device
     values = torch.zeros(IMAGES, *network.shapes[-1].shape, dtype=network.dtype, device=device)

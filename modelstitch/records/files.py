@@ -1,4 +1,4 @@
-"""Records as HDF5 files, and the record of a pair from those of its blocks of receiver layers."""
+"""Reads and writes records as HDF5 files, and joins the records of a pair's blocks of receiver layers into one."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,13 +26,13 @@ AGAIN = "if a study made it, run the study again with --forcerun and this file"
 
 
 def write(path: Path | str, record: PairRecord) -> None:
-    """Write the record of one pair: arrays of all its cells, a group for each network's layers, attributes at the root.
+    """Write the record of one pair: arrays over all its cells, one group per network, and attributes at the root.
 
-    `settings` and `versions` are dicts, the other attributes numbers or text; those of `IDENTITY` are required.
+    The attributes `settings` and `versions` are dicts, the others numbers or text; those in `IDENTITY` are required.
 
     Raises:
-        ValueError: if an attribute is missing, two columns are of the same receiver layer, or of other sender layers or
-            epochs.
+        ValueError: if an attribute is missing, two columns have the same receiver layer, or columns differ in their
+            sender layers or number of epochs.
         ModelstitchError: if the file can't be written.
     """
     if missing := [name for name in IDENTITY if name not in record.attributes]:
@@ -56,7 +56,7 @@ def write(path: Path | str, record: PairRecord) -> None:
 
 
 def _extent(column: Column) -> str:
-    """What all columns of a record have in common."""
+    """What must be the same for all columns of a record, in words."""
     return f"sender layers {list(column.sender_layers)}, epochs {column.epochs}"
 
 
@@ -68,7 +68,7 @@ def _write_layers(group: h5py.Group, layers: Layers) -> None:
 
 
 def _write_cells(file: h5py.File, columns: Sequence[Column]) -> None:
-    """Every array as (sender layers, receiver layers, ...): few arrays of many numbers are read in half the time."""
+    """Write arrays (sender layers, receiver layers, ...): few large ones are read twice as fast as many small ones."""
     file.attrs["test_images"] = columns[0].test_images
     file["sender_layers"] = np.array(columns[0].sender_layers, np.int64)
     file["receiver_layers"] = np.array([column.receiver_layer for column in columns], np.int64)
@@ -88,7 +88,8 @@ def read(path: Path | str) -> PairRecord:
     """Read the record of one pair.
 
     Raises:
-        ModelstitchError: if the file is missing, damaged, of another format version, or a field holds what can't be.
+        ModelstitchError: if the file is missing, damaged or of another format version, or a field has an impossible
+            value.
     """
     with hdf5.opened(path, "record of modelstitch", AGAIN) as file:
         version = file.attribute("format_version", int)
@@ -157,14 +158,14 @@ def _read_columns(file: Fields) -> tuple[Column, ...]:
 
 
 def join(paths: Sequence[Path | str], path: Path | str) -> None:
-    """Write the record of a pair from those of its blocks of receiver layers.
+    """Write the record of a pair, joined from the records of its blocks of receiver layers.
 
-    Seconds add up, and `images_per_second` is their total's; what else tells how a block was run (its device) is
-    listed where blocks differ.
+    Seconds are summed, and `images_per_second` is the mean weighted by seconds. Other attributes outside `IDENTITY`,
+    such as the device, list all values if blocks differ.
 
     Raises:
-        ModelstitchError: if the blocks disagree in `IDENTITY`, in their networks' layers or in sender layers, or hold a
-            receiver layer twice.
+        ModelstitchError: if the blocks differ in `IDENTITY`, in their networks' layers, in sender layers or in epochs,
+            or a receiver layer is in two of them.
     """
     blocks = [read(block) for block in paths]
     first = blocks[0]

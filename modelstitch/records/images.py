@@ -1,4 +1,4 @@
-"""Images that stitches made, beside their originals, as one HDF5 file for each ordered pair and objective."""
+"""Images that stitches generated, with their originals, in one HDF5 file per ordered pair and objective."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,11 +13,11 @@ PAIR = ("objective", "sender", "receiver")
 
 
 class Shown(NamedTuple):
-    """Some test images, and what the stitch of each sender layer makes of them, all uint8.
+    """Some test images, and the images that the stitch of each sender layer generates from them, all uint8.
 
     Attributes:
         pair: objective, sender and receiver.
-        sender_layers: (S,).
+        sender_layers: the S sender layers.
         originals: (images, C, H, W).
         generated: (S, images, C, H, W).
     """
@@ -29,7 +29,7 @@ class Shown(NamedTuple):
 
 
 def write(path: Path | str, shown: Shown) -> None:
-    """Write images as HDF5: `sender_layers`, `originals` and `generated`; attributes `objective`, `sender`, `receiver`.
+    """Write images as HDF5: `sender_layers`, `originals`, `generated`; attributes `objective`, `sender`, `receiver`.
 
     Raises:
         ModelstitchError: if the file can't be written.
@@ -44,14 +44,14 @@ def write(path: Path | str, shown: Shown) -> None:
 
 
 def read(path: Path | str, pair: Sequence[str]) -> Shown:
-    """The images of a file that `write` wrote.
+    """Read a file that `write` wrote.
 
     Args:
-        path: of the file.
-        pair: objective, sender and receiver, of which they must be.
+        path: the file.
+        pair: the objective, sender and receiver that it must have.
 
     Raises:
-        ModelstitchError: if it is missing or damaged, a field holds what can't be, or they are of another pair.
+        ModelstitchError: if the file is missing, damaged or of another pair, or a field has an impossible value.
     """
     with hdf5.opened(path, "file of generated images", "run the study again with --forcerun and this file") as file:
         for name, expected in zip(PAIR, pair, strict=True):

@@ -1,6 +1,6 @@
-"""The layout of a record, declared once: what a column holds along its cells, and what is kept of a network's layers.
+"""The layout of a record, declared once: the arrays of a column of cells, and what is kept of a network's layers.
 
-Another array of a column is a field of `Column` here, and its value where it is known.
+To add an array, declare it as a field of `Column`, and set it where columns are made (`fitting.pair.column`).
 """
 
 from dataclasses import dataclass
@@ -31,13 +31,13 @@ LAYOUTS = ("map", "map-last", "tokens", "vector")
 
 
 class Array(NamedTuple):
-    """How a file holds a field that is an array.
+    """How an array field is stored in a file, and which values it may have.
 
     Attributes:
-        dimensions: along which of `cells`, `epochs` and `images` it goes in a column.
-        dtype: of its numbers, or `text`; `classes` is the smallest that holds a class and the mark of a failed cell.
-        highest: of a number that can't be below 0, or None of one that can be anything.
-        known: whether every cell with a result has a finite number.
+        dimensions: its dimensions in a column: some of `cells`, `epochs` and `images`.
+        dtype: the type of its numbers; `text`; or `classes`, the smallest type for classes and a failed cell's mark.
+        highest: the largest allowed number, the smallest being 0; None allows any number.
+        known: whether the numbers of every cell with a result must be finite.
     """
 
     dimensions: tuple[str, ...]
@@ -50,11 +50,11 @@ class Array(NamedTuple):
 class Column:
     """The S cells of one receiver layer, in the order of `sender_layers`.
 
-    `agreement` is how often a cell predicts what the receiver does of a test image. A cell without a result has a NaN
-    `test_accuracy` and says why in `reason`, which is empty for every other cell.
+    `agreement` is the share of test images for which a cell predicts the same class as the receiver. A cell without a
+    result has a NaN `test_accuracy`, and `reason` says why; for every other cell `reason` is empty.
 
     Raises:
-        ValueError: if the shapes disagree, or a NaN has no reason, or a reason no NaN, or a number can't be.
+        ValueError: if shapes disagree, a number is not allowed, or only one of a NaN accuracy and a reason is there.
     """
 
     receiver_layer: int
@@ -100,11 +100,11 @@ class Column:
 
     @property
     def epochs(self) -> int:
-        """Number of epochs that have losses."""
+        """Number of epochs with a train loss."""
         return self.train_loss.shape[1]
 
 
-# The arrays of a column, by name.
+# The array fields of a column, by name.
 ARRAYS: dict[str, Array] = {
     name: hint.__metadata__[0]
     for name, hint in get_type_hints(Column, include_extras=True).items()
@@ -113,23 +113,23 @@ ARRAYS: dict[str, Array] = {
 
 
 def predictions_dtype(classes: int) -> np.dtype:
-    """Smallest type that holds the classes and, as its largest value, the mark of a failed cell's predictions."""
+    """The smallest type for the classes and for its own largest value, which marks the predictions of a failed cell."""
     return np.dtype(np.uint8 if classes <= np.iinfo(np.uint8).max else np.uint16)
 
 
 @dataclass(frozen=True)
 class Layers:
-    """The layers of one network, L of them, whether stitched or not.
+    """All L layers of one network, stitched or not.
 
     Attributes:
-        names: by which the network calls them.
+        names: the network's own names of them.
         layouts: `map`, `map-last`, `tokens` or `vector`.
         shapes: channels, height, width and extra tokens, int64 (L, 4).
         operations: floating-point operations for one image up to each layer, int64 (L,).
-        total_operations: those of the whole network.
+        total_operations: floating-point operations of the whole network for one image.
 
     Raises:
-        ValueError: if the fields are not of the same layers, or hold what can't be.
+        ValueError: if the fields have different numbers of layers, or impossible values.
     """
 
     names: tuple[str, ...]
@@ -155,24 +155,24 @@ class Layers:
         return len(self.names)
 
     def difference(self, other: "Layers") -> str:
-        """The first of names, layouts and shapes in which others are not the same; "" where they are.
+        """The first of names, layouts and shapes in which two networks' layers differ; "" if all are the same.
 
-        How many operations a layer takes is counted by torch, whose releases differ.
+        Operations are not compared: torch counts them, and its releases count differently.
         """
         kinds = ("names", "layouts", "shapes")
         return next((kind for kind in kinds if not np.array_equal(getattr(self, kind), getattr(other, kind))), "")
 
     def name(self, layer: int) -> str:
-        """Of a layer; `image` of layer -1."""
+        """The name of a layer; `image` for layer -1."""
         return self.names[layer] if layer >= 0 else "image"
 
     def shape(self, layer: int) -> tuple[int, int, int, str, int]:
-        """Channels, height, width, layout and extra tokens of what a layer gives, as `Representation` takes them."""
+        """Channels, height, width, layout and extra tokens of a layer's output, in the order of `Representation`."""
         channels, height, width, extra = map(int, self.shapes[layer])
         return channels, height, width, self.layouts[layer], extra
 
     def depth_by_operations(self, layer: int) -> float:
-        """The share of the network's operations that lead to a layer: 0 of the image; NaN where none are counted."""
+        """The share of the network's operations up to a layer: 0 for layer -1; NaN if none were counted."""
         if not self.total_operations:
             return float("nan")
         return float(self.operations[layer]) / self.total_operations if layer >= 0 else 0.0
@@ -185,10 +185,11 @@ class PairRecord:
     Attributes:
         attributes: what was stitched and how; `docs/results.md` lists them.
         sender, receiver: the networks' layers.
-        columns: the cells.
+        columns: the cells, one column per receiver layer.
 
     Raises:
-        ValueError: if there is no column, or one of layers that the networks haven't got, or of other images.
+        ValueError: if there is no column, one has layers that the networks do not have, or their numbers of test images
+            differ.
     """
 
     attributes: dict[str, Any]
