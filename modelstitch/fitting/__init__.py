@@ -1,1 +1,1 @@
-"""How stitches are made: objectives, protocols, optimisers; one pair from networks to record."""
+"""How stitches are made: objectives, protocols and optimisers, and the work on one pair from networks to record."""

@@ -1,4 +1,4 @@
-"""How far a stitched network is from its receiver, layer by layer: what moves stitches in place of a cross-entropy."""
+"""Losses that compare a stitched network with its receiver layer by layer, used instead of a cross-entropy."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from modelstitch.networks.frozen import FrozenNetwork
 
 
 class Alignment(ABC):
-    """An error of representations to those that the receiver has of the same images.
+    """An error of a stitched network's representations against the receiver's own for the same images.
 
     Args:
         receiver: the frozen network.
@@ -25,21 +25,22 @@ class Alignment(ABC):
 
     @abstractmethod
     def errors(self, stages: Sequence[Tensor], layer: int, expected: Mapping[int, Tensor], part: slice) -> Tensor:
-        """Errors (cells, images) of what follows from a receiver's layer.
+        """Errors (cells, images) of a group of cells of one column.
 
         Args:
-            stages: what the layer and each later one gives, then the logits, (cells x images, *shape) each.
-            layer: the receiver's.
-            expected: the receiver's own, by layer, of the whole batch.
-            part: which images of it.
+            stages: the outputs of the receiver's `layer` and of each later one, then the logits, each (cells x images,
+                *shape).
+            layer: the receiver layer of the column.
+            expected: the receiver's own representations of the whole batch, by layer.
+            part: the images of the batch that are in the group.
         """
 
 
 class Functional(Alignment):
-    """Mean of ‖z - e‖ / ‖e‖ over the cut and all later layers."""
+    """Mean of ‖z - e‖ / ‖e‖ over the stitched and all later layers: z in the stitched network, e in the receiver."""
 
     def errors(self, stages: Sequence[Tensor], layer: int, expected: Mapping[int, Tensor], part: slice) -> Tensor:
-        """As `Alignment` says."""
+        """As `Alignment.errors`."""
         ratios = []
         for later, given in enumerate(stages[:-1], start=layer):
             own = expected[later][part].flatten(1).float()
@@ -49,10 +50,10 @@ class Functional(Alignment):
 
 
 class Penultimate(Alignment):
-    """Squared error ‖z - e‖² of the last layer over the mean of ‖e‖² of the batch."""
+    """‖z - e‖² at the last layer, over the mean of ‖e‖² of the batch: z in the stitched network, e in the receiver."""
 
     def errors(self, stages: Sequence[Tensor], layer: int, expected: Mapping[int, Tensor], part: slice) -> Tensor:
-        """As `Alignment` says."""
+        """As `Alignment.errors`."""
         every = expected[max(expected)].flatten(1).float()
         own = every[part]
         squares = (_by_cell(stages[-2], len(own)) - own).square().sum(dim=2)

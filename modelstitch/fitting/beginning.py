@@ -1,4 +1,4 @@
-"""What a protocol gives before the first step, and what an objective gives after the last."""
+"""The stitches that a protocol starts from (`Beginning`), and the result of an objective (`Fit`)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -20,16 +20,16 @@ from modelstitch.stitches.normal_equations import RIDGE, Moments
 
 STATISTICS_BATCH = 100
 
-Stitches = dict[Cell, Any]  # of any family
+Stitches = dict[Cell, Any]  # stitches of any family
 
 
 class Beginning(NamedTuple):
-    """Stitches before their first step.
+    """Stitches before their first step, and what trains them.
 
     Attributes:
-        stitches: of every cell, `in_order`.
-        optimiser: moves them.
-        teacher: whose predictions the stitches learn beside the labels; None for the labels alone.
+        stitches: the stitch of every cell, `in_order`.
+        optimiser: the optimiser of their parameters.
+        teacher: gives soft targets; None: the stitches are trained on the labels alone.
     """
 
     stitches: Stitches
@@ -41,12 +41,12 @@ class Fit(NamedTuple):
     """Stitches that were made for an objective.
 
     Attributes:
-        stitches: of every cell, `in_order`.
-        loss, accuracy: of the training images, (epochs, cells), in the order of the stitches; the last row may stand
-            for a part of an epoch. Accuracy is NaN where training ran no suffix.
-        images: how many were trained on.
-        classes: as in `StitchedPair`, of the labels that were trained on.
-        test_images: makes of the test images those that the stitches are tested on; None where they stay as they are.
+        stitches: the stitch of every cell, `in_order`.
+        loss, accuracy: means over the training images, (epochs, cells), in the order of the stitches; the last row may
+            be a part of an epoch. Accuracy is NaN if the objective runs no suffix.
+        images: the number of training images, repetitions counted.
+        classes: the order of the logits in training and test, as in `StitchedPair`.
+        test_images: turns the test images into those that the stitches are tested on; None leaves them as they are.
     """
 
     stitches: Stitches
@@ -58,13 +58,13 @@ class Fit(NamedTuple):
 
 
 def new_stitches(geometries: Mapping[Cell, Geometry], family: Any, seed: Sequence[object], device: str) -> Stitches:
-    """A fresh stitch for every cell, whose parameters are trained on a device.
+    """New stitches for all cells, ready to be trained on a device.
 
     Args:
-        geometries: of the cells' stitches.
-        family: the section that names the family.
-        seed: what random numbers are seeded with, beside the cell.
-        device: where they are.
+        geometries: the geometry of each cell's stitch.
+        family: the config section of the family.
+        seed: the seed of random numbers, together with the cell.
+        device: the device of the stitches.
     """
     module = family_of(family.name)
     return {
@@ -74,7 +74,7 @@ def new_stitches(geometries: Mapping[Cell, Geometry], family: Any, seed: Sequenc
 
 
 def trainable(stitch: Any, device: str) -> Any:
-    """The stitch on a device, its parameters with gradients."""
+    """A copy of the stitch on a device, whose parameters require gradients."""
     moved = stitch.of(stitch.geometry, {name: each.detach().to(device) for name, each in stitch.tensors.items()})
     for parameter in moved.parameters:
         parameter.requires_grad_()
@@ -83,10 +83,10 @@ def trainable(stitch: Any, device: str) -> Any:
 
 @torch.no_grad()
 def start_nearest(stitches: Stitches, moments: Moments, family: Any, start: str = "least-squares") -> None:
-    """Begin every stitch as the one of least squares, in place.
+    """Set every stitch to the solution of least squares, in place.
 
-    From another start only those of its tensors are so that training doesn't move, such as a permutation. A network
-    that overflows has no least squares: its stitches stay as they are.
+    With another `start`, only tensors that are not trained, such as a permutation, are set. If a network overflows,
+    least squares has no finite solution, and its stitches stay as they are.
     """
     module = family_of(family.name)
     for cell, stitch in stitches.items():
@@ -99,7 +99,7 @@ def start_nearest(stitches: Stitches, moments: Moments, family: Any, start: str 
 
 
 def started(inputs: FitInputs, count: int) -> Stitches:
-    """Fresh stitches, as their settings start them: where they need least squares, over `count` training images."""
+    """New stitches with the start that the settings name; least squares, if needed, is over `count` training images."""
     settings = inputs.settings
     stitches = new_stitches(inputs.geometries, settings.family, inputs.seed, inputs.images.device)
     if needs_moments(settings):
@@ -109,7 +109,7 @@ def started(inputs: FitInputs, count: int) -> Stitches:
 
 
 def some_moments(inputs: FitInputs, count: int) -> tuple[Moments, Tensor]:
-    """Moments of some training images, drawn by the seed, in float32, and the images' indices (count,)."""
+    """Moments over `count` random training images, with products in float32, and the indices (count,) of the images."""
     sender, receiver, geometries, images, _, seed, _ = inputs
     chosen = drawn(len(images), count, seed_of(*seed, "statistics")).to(images.device)
     batches = (images.scaled(part) for part in chosen.split(STATISTICS_BATCH))
@@ -123,7 +123,7 @@ def moments_of(
     batches: Any,
     dtype: torch.dtype,
 ) -> Moments:
-    """The moments of the cells over batches of images (N, C, H, W)."""
+    """Moments of all cells over batches of images (N, C, H, W), with products of type `dtype`."""
     last_sender, last_receiver = (max(layers) for layers in zip(*geometries, strict=True))
     moments = Moments(geometries, dtype)
     for images in batches:

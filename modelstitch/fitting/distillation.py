@@ -1,4 +1,4 @@
-"""Soft targets: what the two networks predict of an image, each by its reliability, beside the image's label."""
+"""Soft targets: an image's label, mixed with the predictions of the two networks, weighted by their reliability."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -11,18 +11,18 @@ from modelstitch.data.images import DeviceImages
 from modelstitch.networks.evaluation import predict
 from modelstitch.networks.frozen import FrozenNetwork
 
-LEAST_RELIABILITY = 0.05  # a network that is less reliable is no teacher
-LEAST_MARGIN = 0.1  # a cell whose accuracy is as near as this to the teacher's learns from the labels alone
-DECAY = 0.95  # of the margin, a step: it is a mean over some 20 steps
+LEAST_RELIABILITY = 0.05  # a less reliable network is left out of the teacher
+LEAST_MARGIN = 0.1  # a cell within this margin of the teacher's accuracy learns from the labels alone
+DECAY = 0.95  # decay of the margin per step: a mean over about 20 steps
 
 
 class SoftTargets(NamedTuple):
-    """What a teacher gives for a batch.
+    """A teacher's targets for a batch.
 
     Attributes:
-        targets: class probabilities (N, classes), of the teacher and the labels together.
-        accuracy: of the teacher alone, ().
-        mask: 1 for a cell that learns these targets, 0 for one that learns the labels, float (cells,).
+        targets: class probabilities (N, classes), a mixture of the teacher's and the labels.
+        accuracy: accuracy of the teacher itself on the batch, ().
+        mask: float (cells,): 1 for a cell that learns the soft targets, 0 for one that learns the labels.
     """
 
     targets: Tensor
@@ -31,22 +31,23 @@ class SoftTargets(NamedTuple):
 
 
 class Teacher:
-    """The class probabilities that two networks give, the more reliable one's with more weight, for some cells.
+    """The mean of two networks' class probabilities, weighted by their reliabilities, as a teacher of some cells.
 
-    What a network says of an image tells more than its class, so gradients are less noisy (Hinton et al., "Distilling
-    the Knowledge in a Neural Network", 2015). But the best stitch may beat the networks: a cell learns from the teacher
-    only while that is clearly more accurate on the same images.
+    A network's prediction tells more about an image than its label does, so gradients are less noisy (Hinton et al.,
+    "Distilling the Knowledge in a Neural Network", 2015). But the best stitches may be more accurate than the networks:
+    a cell learns from the teacher only while the teacher is clearly more accurate on the same images.
 
     Args:
         sender, receiver: the frozen networks.
-        reliabilities: of the two, as `reliability` finds them.
-        cells: how many cells learn.
-        device: of networks and cells.
+        reliabilities: reliabilities of the two, as `reliability` returns them.
+        cells: number of cells that are trained.
+        device: device of networks and cells.
 
     Attributes:
-        weights: of each network that is reliable enough.
-        share: of the teacher's probabilities in soft targets: the larger reliability; 0 if both networks guess.
-        margin: by how much the teacher was more accurate than each cell, (cells,): a running mean over steps, from 1.
+        weights: each network that is reliable enough, with its reliability.
+        share: share of the teacher in soft targets, the rest being the label: the larger reliability; 0 if no network
+            is reliable enough.
+        margin: the teacher's accuracy less each cell's, (cells,): a running mean over steps that starts at 1.
     """
 
     def __init__(
@@ -65,14 +66,14 @@ class Teacher:
 
     @torch.no_grad()
     def soft_targets(self, images: Tensor, labels: Tensor, representations: Mapping[int, Tensor]) -> SoftTargets:
-        """Targets for images (N, C, H, W) with labels (N,), and the labels alone where the teacher overflows.
+        """Targets for images (N, C, H, W) with labels (N,); the label alone for an image where the teacher overflows.
 
         Args:
-            images, labels: of a batch.
-            representations: the sender's of them, by layer, up to any.
+            images, labels: the batch.
+            representations: the sender's representations of the images, by layer, up to any layer.
 
         Raises:
-            RuntimeError: if there is no teacher, since both networks guess.
+            RuntimeError: if no network is reliable enough.
         """
         last = max(representations)
         weighted = []
@@ -86,16 +87,16 @@ class Teacher:
         return SoftTargets(soft, accuracy, (self.margin > LEAST_MARGIN).float())
 
     def update(self, soft: SoftTargets, accuracy: Tensor) -> None:
-        """Follow the margin, after a batch on which each cell had some `accuracy` (cells,)."""
+        """Update the margin after a batch, from the `accuracy` (cells,) of each cell on it."""
         self.margin.lerp_(soft.accuracy - accuracy, 1 - DECAY)
 
 
 class ReceiverTeacher:
-    """The class probabilities that the receiver gives, for all cells, whatever the labels.
+    """The receiver's class probabilities as targets of all cells; labels are not used.
 
     Args:
         receiver: the frozen network.
-        cells: how many cells learn.
+        cells: number of cells that are trained.
     """
 
     def __init__(self, receiver: FrozenNetwork, cells: int) -> None:
@@ -103,19 +104,20 @@ class ReceiverTeacher:
 
     @torch.no_grad()
     def soft_targets(self, images: Tensor, labels: Tensor, representations: Mapping[int, Tensor]) -> SoftTargets:
-        """Targets for images (N, C, H, W), as `Teacher` gives them."""
+        """Targets for images (N, C, H, W), as `Teacher.soft_targets` returns them."""
         own = self.receiver(images).float().softmax(dim=1)
         accuracy = correct(own.argmax(dim=1), labels).float().mean()
         return SoftTargets(own, accuracy, torch.ones(self.cells, device=images.device))
 
     def update(self, soft: SoftTargets, accuracy: Tensor) -> None:
-        """Nothing: all cells go on learning from it."""
+        """Do nothing: all cells learn from this teacher to the end."""
 
 
 def reliability(network: FrozenNetwork, images: DeviceImages, chosen: Tensor) -> float:
-    """How much better than guessing a network is on images of some indices (N,): 0 as good or worse, 1 always right.
+    """How much better than guessing a network is on images with indices `chosen` (N,): 0 no better, 1 always right.
 
-    Cohen's kappa between its classes and the labels; 0 where it overflows, or all is of one class.
+    This is Cohen's kappa between its predictions and the labels, at least 0. It is 0 if the network overflows, or if
+    all labels and predictions are one class.
     """
     logits = predict(network, images, chosen)
     if not logits.isfinite().all():

@@ -1,4 +1,4 @@
-"""What an objective is asked for: the cells of a pair, the images, and how they are trained."""
+"""The input of an objective: the cells of a pair, the images, and how the stitches are trained."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class FitInputs(NamedTuple):
 
     Attributes:
         sender, receiver: the frozen networks.
-        geometries: of the cells' stitches, `in_order`.
-        images: the training images; a closed form takes them as they are, without augmentation.
-        settings: the protocol and its numbers.
-        seed: what random numbers are seeded with: the study's, then the networks, then the objective, its number
-            included.
-        label: names the work in its progress.
+        geometries: the geometry of each cell's stitch, `in_order`.
+        images: the training images; protocols in closed form use them without augmentation.
+        settings: the protocol and its settings.
+        seed: the seed of random numbers: the study's seed, the names of the networks, and the objective with its
+            number.
+        label: the name of the work in progress lines.
     """
 
     sender: FrozenNetwork
@@ -35,5 +35,5 @@ class FitInputs(NamedTuple):
     label: str = "stitches"
 
     def as_for_the_task(self) -> FitInputs:
-        """The same, seeded as the task's: its stitches start alike and see the images in the same order."""
+        """The same with the seed of the task: stitches start as for the task and see the images in the same order."""
         return self._replace(seed=(*self.seed[:-1], "task"))

@@ -1,7 +1,7 @@
-"""Stitches trained to give the receiver's expected representation; no suffix is run.
+"""Trains stitches to give the representation that the receiver expects, without running a suffix.
 
-Of a stitch that upsamples only the mean over the places that share a value matters, so its error is taken before the
-upsampling; what is left is the variance about those means, which no stitch can change.
+A stitch that upsamples gives several places one value. Its error is therefore computed before the upsampling, against
+the mean of the expected values at these places; their variance about it, which no stitch can change, is added.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ def train(
     """Train the stitches to give the expected representation, in place.
 
     Returns:
-        Mean squared error (epochs, cells) of the augmented training images, and as many NaN for their accuracies.
+        Mean squared errors (epochs, cells) on the augmented training images, and accuracies, which are all NaN.
 
     Raises:
         ModelstitchError: if there are fewer training images than one batch.
@@ -63,7 +63,7 @@ def train(
 
 
 def error(stitch: Any, sent: Tensor, received: Tensor) -> Tensor:
-    """Mean squared error of a stitch on a sender's representations (N, *source.shape) to the receiver's."""
+    """Mean squared error of a stitch, from representations (N, *source.shape) to expected ones (N, *target.shape)."""
     geometry = stitch.geometry
     if geometry.scale == (1, 1) or not hasattr(stitch, "at_places"):
         return (stitch(sent).float() - received.float()).square().mean()

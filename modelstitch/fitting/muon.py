@@ -1,4 +1,4 @@
-"""Muon for stitches, as if what they see were whitened: one rate for all, whatever their sizes and scales."""
+"""Muon for stitches, as if their inputs were whitened: one learning rate suits stitches of all sizes and scales."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -12,29 +12,29 @@ from modelstitch.stitches.geometry import Cell, Geometry
 from modelstitch.stitches.normal_equations import Moments, Whitening
 
 MOMENTUM = 0.9
-# As a share of the mean variance. Small variances are mostly noise, and Muon levels what is left.
+# As a share of the mean variance: large, since small variances are mostly noise, and Muon evens out the others.
 WHITENING_RIDGE = 0.1
 
 
 class WhitenedMuon(Optimiser):
-    """Muon on the weights that linear maps would have if what they see had zero mean, and variances whose mean is 1.
+    """Muon on the weights that linear maps would have if their inputs had zero mean, and variances with a mean of 1.
 
     With inputs x of mean m, and a matrix P that whitens them, a map W x + b is V [P (x - m), 1]. Muon moves V by about
-    the nearest semi-orthogonal matrix to the Nesterov momentum of its gradients (Jordan et al., "Muon", 2024), so at a
-    `rate` r what a stitch gives moves, as a vector over channels, by r standard deviations of what it should give.
+    the nearest semi-orthogonal matrix to the Nesterov momentum of its gradients (Jordan et al., "Muon", 2024). So at a
+    `rate` r a stitch's output, as a vector over channels, moves by r standard deviations of the expected output.
 
-    V is not made. Where the momentum is G for W and g for b, that for V is [H P', g] with H = G - g m', its product
-    with itself is S = H K H' + g g', and V moves by R [H P', g] with R about the inverse root of S: W by R H K and b by
-    R g - R H K m, where K = P' P is the inverse of the inputs' covariance. R is brought to a step whose norm is about
-    the rate times the standard deviation.
+    V itself is never computed. If the momentum is G for W and g for b, that for V is [H P', g] with H = G - g m'. The
+    product of this matrix with its transpose is S = H K H' + g g', where K = P' P is the inverse of the inputs'
+    covariance. V moves by R [H P', g], where R is about the inverse square root of S: W moves by R H K and b by
+    R g - R H K m. R is scaled so that the norm of the step is about the rate times the standard deviation.
 
     Args:
-        stitches: of linear maps (`maps`), moved in place.
-        moments: of their cells: whitening and standard deviations.
-        stretch: how many times as long as that steps are.
+        stitches: stitches that are linear maps (have `maps`); they are changed in place.
+        moments: moments of their cells, for whitening and standard deviations.
+        stretch: factor on the length of all steps.
 
     Raises:
-        ModelstitchError: if the stitches are no linear maps.
+        ModelstitchError: if a stitch is not made of linear maps.
     """
 
     def __init__(self, stitches: Mapping[Cell, Any], moments: Moments, stretch: float = 1.0) -> None:
@@ -45,14 +45,14 @@ class WhitenedMuon(Optimiser):
         super().__init__([tensor for stitch in stitches.values() for tensor in stitch.parameters])
         self.stretch = stretch
         whitenings = moments.whitenings(WHITENING_RIDGE, self.parameters[0].dtype)
-        sharing: dict[tuple[int, Geometry, int], list[Cell]] = {}  # of cells whose maps see the same
+        sharing: dict[tuple[int, Geometry, int], list[Cell]] = {}  # cells whose maps have the same inputs
         for cell, stitch in stitches.items():
             for part in range(len(stitch.maps)):
                 sharing.setdefault((cell[0], stitch.geometry, part), []).append(cell)
         of_one_shape: dict[tuple[Geometry, int, int], list[list[Cell]]] = {}
         for (_, geometry, part), cells in sharing.items():
             of_one_shape.setdefault((geometry, part, len(cells)), []).append(cells)
-        self.groups: dict[int, list[_Group]] = {}  # by outputs
+        self.groups: dict[int, list[_Group]] = {}  # by number of outputs
         for (geometry, part, _), several in of_one_shape.items():
             self.groups.setdefault(geometry.parts[part].outputs, []).append(
                 _Group(
@@ -64,7 +64,7 @@ class WhitenedMuon(Optimiser):
 
     @torch.no_grad()
     def step(self) -> None:
-        self.gradients()  # of every stitch, or none is moved
+        self.gradients()  # raises if a gradient is missing, before any stitch is moved
         for groups in self.groups.values():
             momenta = [group.momentum() for group in groups]
             roots = inverse_roots(torch.cat([momentum.square for momentum in momenta]))
@@ -74,7 +74,7 @@ class WhitenedMuon(Optimiser):
 
 
 class _Momentum(NamedTuple):
-    """Of maps that move as a group, to some scale each, in the terms of `WhitenedMuon`.
+    """Momenta of the B * n maps of a group, each divided by a scale of its own, in the notation of `WhitenedMuon`.
 
     Attributes:
         solved: H K, (B * n, O, D).
@@ -88,12 +88,12 @@ class _Momentum(NamedTuple):
 
 
 class _Group:
-    """Maps of one shape that move as a group: as many for each of B whitenings, n.
+    """Maps of one shape that are moved together: n maps for each of B whitenings.
 
     Args:
-        maps: weight (O, D) and bias (O,), those of a whitening one after the other.
-        whitenings: of what they see.
-        deviations: of what each should give.
+        maps: weight (O, D) and bias (O,) of each map; the n maps of a whitening are adjacent.
+        whitenings: the B whitenings of the maps' inputs.
+        deviations: the standard deviation of each map's expected outputs.
     """
 
     def __init__(
@@ -106,17 +106,17 @@ class _Group:
         outputs, inputs = maps[0][0].shape
         lengths = [deviation / min(outputs, inputs + 1) ** 0.5 for deviation in deviations]
         self.lengths = self.means.new_tensor(lengths)[:, None, None]
-        self.momenta = self.means.new_zeros(len(maps), outputs, inputs + 1)  # the last column is the bias's
+        self.momenta = self.means.new_zeros(len(maps), outputs, inputs + 1)  # the last column is for the bias
 
     def momentum(self) -> _Momentum:
-        """The Nesterov momentum, with the gradients that the maps have now."""
+        """Update the momenta with the current gradients, and return the Nesterov momenta."""
         weights = torch.stack([weight.grad for weight, _ in self.maps])
         biases = torch.stack([bias.grad for _, bias in self.maps])
         gradients = torch.cat((weights, biases[:, :, None]), dim=2)
         self.momenta.mul_(MOMENTUM).add_(gradients)
         weight, bias = (gradients + MOMENTUM * self.momenta).tensor_split((-1,), dim=2)
         centred = weight - bias * self.means
-        # What is squared below must neither overflow nor vanish.
+        # Scaled, so that the squares below neither overflow nor underflow.
         scale = torch.maximum(*(part.abs().amax(dim=(1, 2), keepdim=True) for part in (centred, bias)))
         scale = scale.clamp_min(torch.finfo(scale.dtype).tiny)
         centred, bias = centred / scale, bias / scale
@@ -124,7 +124,7 @@ class _Group:
         return _Momentum(solved, bias, solved @ centred.mT + bias @ bias.mT)
 
     def move(self, momentum: _Momentum, roots: Tensor, rate: float) -> None:
-        """Move every map once, by its inverse root R (B * n, O, O)."""
+        """Move every map once, with the inverse roots R (B * n, O, O)."""
         roots = roots * (rate * self.lengths)
         weights = roots @ momentum.solved
         biases = (roots @ momentum.bias - weights @ self.means.mT).squeeze(2)
@@ -134,11 +134,11 @@ class _Group:
 
 
 def inverse_roots(squares: Tensor) -> Tensor:
-    """About the inverse square roots R (..., n, n) of S = G G' (..., n, n), for any G: R G is about semi-orthogonal.
+    """Approximate inverse square roots R (..., n, n) of S = G G' (..., n, n), for any G: R G is about semi-orthogonal.
 
-    Its singular values are .7 to 1.2, by five Newton-Schulz steps of the quintic of Jordan et al., whose slope at 0
-    lifts small values fast. Where S is 0, so is R G. Rounding in S must stay below a hundred thousandth of its trace:
-    what it makes negative grows without bound. float32 does; TF32 would not.
+    The singular values of R G are 0.7 to 1.2, after five Newton-Schulz steps with the quintic of Jordan et al., whose
+    steep slope at 0 raises small values fast. If S is 0, so is R G. Rounding errors in S must stay below 1e-5 of its
+    trace, since negative eigenvalues grow without bound: float32 is exact enough, TF32 is not.
     """
     traces = squares.diagonal(dim1=-2, dim2=-1).sum(dim=-1)[..., None, None].clamp_min(torch.finfo(squares.dtype).tiny)
     levelled, roots = squares / traces, None

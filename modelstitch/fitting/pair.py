@@ -1,4 +1,4 @@
-"""One ordered pair from two networks to its record: stitches made for an objective, evaluated on the whole test set."""
+"""From an ordered pair of networks to its record: makes its stitches for an objective, and tests them."""
 
 import time
 from collections.abc import Sequence
@@ -48,15 +48,15 @@ def train_pair(
     receiver_layers: Sequence[int] | None = None,
     device: str = "cpu",
 ) -> StitchedPairResult:
-    """Train and evaluate the stitches of an ordered pair's cells: `sender_layers` x `receiver_layers`, by default all.
+    """Train and test the stitches of the cells `sender_layers` x `receiver_layers` of an ordered pair, by default all.
 
-    A cell depends on its own seed and on the pair's order of images only, not on which other cells are trained with it,
-    nor on the order in which layers are named. Receiver layer -1 is its input, where the expected representation is the
-    prepared image; the objective `image` has no other sender layer.
+    A cell's result depends on its own seed and on the pair's order of images, but not on the other cells that are
+    trained with it, nor on the order in which layers are named. Layer -1 is a network's input, the prepared image; it
+    is the only sender layer of the objective `image`.
 
     Raises:
-        ModelstitchError: if a network takes no such images or hasn't the layers, the device's memory can't hold a
-            batch, or there are fewer training images than one.
+        ModelstitchError: if a network does not accept such images or does not have the layers, the device has too
+            little memory for a batch, or there are fewer training images than one batch.
     """
     begun, worked = time.monotonic(), time.process_time()
     prepare(device, choose_precision(settings.precision, device))
@@ -104,10 +104,10 @@ def train_pair(
 
 
 def _chosen(network: Network, layers: Sequence[int] | None) -> list[int]:
-    """Layers in ascending order, each once.
+    """The chosen layers in ascending order, each once; None: all layers.
 
     Raises:
-        ModelstitchError: if the network hasn't one of them.
+        ModelstitchError: if the network does not have one of them.
     """
     known = range(INPUT, len(network.layers))
     if layers is None:
@@ -135,14 +135,15 @@ def layers_of(network: Network) -> Layers:
 def column(
     receiver_layer: int, fit: Fit, test_loss: np.ndarray, classes: np.ndarray, own: np.ndarray, dataset: Dataset
 ) -> Column:
-    """The record of a receiver's layer; a cell whose loss stopped being finite counts as diverged, its accuracy NaN.
+    """The column of a receiver layer. A cell with a loss that is not finite has diverged, and its accuracy is NaN.
 
     Args:
-        receiver_layer: the column's.
+        receiver_layer: the receiver layer of the column.
         fit: the stitches of all cells, with their losses and accuracies in training.
-        test_loss, classes: (cells,) and (cells, test images), of the cells in the order of the fit's stitches.
-        own: the receiver's own classes of the test images, (test images,).
-        dataset: whose test images were predicted.
+        test_loss, classes: mean test loss (cells,) and predicted classes (cells, test images), in the order of the
+            fit's stitches.
+        own: the classes that the receiver itself predicts, (test images,).
+        dataset: the data set of the test images.
     """
     rows = [row for row, (_, j) in enumerate(fit.stitches) if j == receiver_layer]
     cells = list(fit.stitches)

@@ -1,7 +1,7 @@
-"""Steps on batches of one shape, again and again: a GPU records one as a CUDA graph, and launches it as a whole.
+"""Repeats a step on batches of one shape: on a GPU it is recorded as a CUDA graph and launched as a whole.
 
-A step of a narrow network is some eight hundred kernels, and to launch them one by one takes a processor several times
-as long as the GPU takes to run them (docs/performance.md).
+A step of a narrow network has about 800 kernels. To launch them one by one takes the CPU several times as long as the
+GPU takes to run them (docs/performance.md).
 """
 
 from collections.abc import Callable
@@ -14,20 +14,20 @@ from modelstitch.hardware import release_memory
 from modelstitch.optimisers import Optimiser
 from modelstitch.progress import say
 
-# Kernel by kernel: cuDNN chooses kernels, groups that are too large are halved, the optimiser allocates its state.
+# Steps before the recording: cuDNN chooses kernels, too large groups are halved, the optimiser allocates its state.
 FIRST_STEPS = 2
 
 
 class RepeatedStep:
-    """A step that is taken many times, on the same tensors.
+    """A step that is repeated on the same tensors.
 
-    Except for the batch, the step must read and write the same tensors each time, and must not wait for the device.
-    Where a GPU can't record it, it is taken kernel by kernel, and the log says why.
+    Except for the batch, the step must read and write the same tensors each time, and must not wait for the device. If
+    a GPU cannot record it, its kernels are launched one by one, and the log says why.
 
     Args:
-        step: takes images (N, C, H, W) and labels (N,), all of one shape, on the device.
-        optimiser: what the step moves parameters by; its rate is set before each.
-        device: where it happens.
+        step: the step, a function of images (N, C, H, W) and labels (N,) on the device, always of one shape.
+        optimiser: the optimiser that the step uses; its rate is set before each step.
+        device: the device of the step.
     """
 
     def __init__(self, step: Callable[[Tensor, Tensor], None], optimiser: Optimiser, device: str) -> None:
@@ -40,7 +40,7 @@ class RepeatedStep:
             self.rate = torch.zeros((), device=device)
 
     def __call__(self, images: Tensor, labels: Tensor, rate: float) -> None:
-        """Take the step on a batch, at a learning rate."""
+        """Take the step on a batch, with a learning rate."""
         if not self.records:
             self.optimiser.rate = rate
             self.step(images, labels)
@@ -58,7 +58,7 @@ class RepeatedStep:
         self.taken += 1
 
     def _take(self, images: Tensor, labels: Tensor) -> None:
-        """Take the step on the stream that records it later, since autograd remembers the stream of each tensor."""
+        """Take the step on the stream that will record it, since autograd remembers the stream of each tensor."""
         self.stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self.stream):
             self.step(images, labels)
@@ -67,7 +67,7 @@ class RepeatedStep:
     def _record(self, images: Tensor, labels: Tensor) -> None:
         self.images, self.labels = images.clone(), labels.clone()
         graph = torch.cuda.CUDAGraph()
-        release_memory()  # a recorded step has memory of its own
+        release_memory()  # a recorded step has its own memory pool
         try:
             with torch.cuda.graph(graph, stream=self.stream, capture_error_mode="thread_local"):
                 self.step(self.images, self.labels)

@@ -1,4 +1,4 @@
-"""The steps of a training: which images each takes, at which rate."""
+"""The steps of a training: the images and the learning rate of each."""
 
 from collections.abc import Iterator, Sequence
 
@@ -14,20 +14,20 @@ from modelstitch.seeds import seed_of
 
 
 def planned_steps(settings: TrainedStitches, images: DeviceImages) -> int:
-    """How many steps the training has."""
+    """Number of steps of the training."""
     return count_steps(settings.epochs, settings.batch, len(images))
 
 
 def steps(
     images: DeviceImages, settings: TrainedStitches, order: Sequence[object], label: str
 ) -> Iterator[tuple[int, float, Tensor, Tensor]]:
-    """Every step's epoch, learning rate, augmented images (N, C, H, W) and labels (N,); shows its progress.
+    """Yield the epoch, learning rate, augmented images (N, C, H, W) and labels (N,) of every step, and show progress.
 
     Args:
         images: the training images.
-        settings: the protocol and its numbers.
-        order: what the order of the images is seeded with, beside the epoch.
-        label: names the work in its progress.
+        settings: the protocol and its settings.
+        order: the seed of the order of the images, together with the epoch.
+        label: the name of the work in progress lines.
 
     Raises:
         ModelstitchError: if there are fewer training images than one batch.

@@ -1,6 +1,6 @@
-"""Fitting stitches by steps through the receiver's frozen suffix: what objectives that run it share.
+"""Fits stitches by steps through the receiver's frozen suffix: shared by all objectives that run the suffix.
 
-Torch is imported where it is used: planning a study asks what this costs.
+Torch is imported inside functions, since planning a study needs the costs without torch.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ def fit(
     teacher: ReceiverTeacher | None = None,
     alignment: Alignment | None = None,
 ) -> Fit:
-    """Stitches trained by the settings' protocol, for the task where nothing else is said.
+    """Train stitches with the protocol of the settings; by default for the task.
 
     Args:
-        inputs: what is fitted.
-        classes: as in `StitchedPair`.
-        teacher: in place of the protocol's.
-        alignment: what moves the stitches in place of the cross-entropy.
+        inputs: the cells, images and settings.
+        classes: order of the logits, as in `StitchedPair`.
+        teacher: replaces the protocol's teacher.
+        alignment: replaces the cross-entropy, and any teacher.
 
     Raises:
         ModelstitchError: if there are fewer training images than one batch, or the device has too little memory.
@@ -52,17 +52,17 @@ def fit(
 
 
 def images_seen(settings: TrainedStitches, images: int) -> int:
-    """How many images stitches are trained on, repetitions counted."""
+    """Number of images that stitches are trained on, repetitions counted."""
     return count_steps(settings.epochs, settings.batch, images) * settings.batch
 
 
 def operations(settings: TrainedStitches, work: PairWork, images: int) -> int:
-    """Of training these cells on a set of so many images."""
+    """Operations of training these cells on a training set of `images` images."""
     seen = images_seen(settings, images)
     beside = protocol_of(settings.protocol).operations(settings, work, seen, seen // settings.batch)
     return seen * work.passes_operations(passes=2) + beside
 
 
 def operations_beside_receiver(settings: TrainedStitches, work: PairWork, images: int) -> int:
-    """The same, and the receiver's own pass over each image."""
+    """As `operations`, plus the receiver's own pass over each image."""
     return operations(settings, work, images) + images_seen(settings, images) * work.receiver.total_operations

@@ -1,4 +1,4 @@
-"""Stitches trained through the receiver's frozen suffix, all of a pair at once."""
+"""Trains all stitches of a pair at once through the receiver's frozen suffix."""
 
 from collections.abc import Sequence
 
@@ -34,15 +34,15 @@ def train(
         pair: networks and stitches.
         images: the training images.
         settings: epochs, rates and augmentation.
-        optimiser: moves the pair's stitches; its rate is the protocol's.
-        order: what the order of the images is seeded with, beside the epoch.
-        label: names the work in its progress.
-        teacher: of the pair's cells, in their order: whose predictions they learn beside the labels.
-        alignment: what they learn in place of labels and predictions.
+        optimiser: the optimiser of the pair's stitches; its rate is set by the protocol.
+        order: the seed of the order of the images, together with the epoch.
+        label: the name of the work in progress lines.
+        teacher: gives soft targets for the pair's cells, in their order.
+        alignment: replaces the cross-entropy.
 
     Returns:
-        Mean loss and accuracy (epochs, cells) of the augmented training images, as they were when they were trained on;
-        the loss is that of the labels, whatever the stitches learn. The last row may stand for a part of an epoch.
+        Mean loss and accuracy (epochs, cells) on the augmented training images, before the step on each batch. The
+        loss is always the cross-entropy with the labels. The last row may be a part of an epoch.
 
     Raises:
         ModelstitchError: if there are fewer training images than one batch, or the device has too little memory.
@@ -73,10 +73,10 @@ def take_step(
     teacher: Teacher | ReceiverTeacher | None = None,
     alignment: Alignment | None = None,
 ) -> None:
-    """Move every stitch once, by the mean cross-entropy of its own logits with labels (N,), on images (N, C, H, W).
+    """Take a step on images (N, C, H, W): train every stitch on the mean cross-entropy of its logits with labels (N,).
 
-    A cell that a `teacher` teaches moves by that with its soft targets, and with an `alignment` all move by its errors;
-    the tally's losses are of the labels, and its count of images is the caller's.
+    With a `teacher`, cells that its mask selects are trained on its soft targets instead; with an `alignment`, all are
+    trained on its errors. The losses in `tally` are those of the labels; the caller updates its count of images.
 
     Raises:
         ModelstitchError: if the device has too little memory.

@@ -1,4 +1,4 @@
-"""The work that the cells of a pair are, from descriptions alone. No torch is imported here."""
+"""Operations and memory that the cells of a pair need, from the networks' descriptions. No torch is imported here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ class PairWork:
 
     Attributes:
         sender, receiver: the networks.
-        sender_recipe, receiver_recipe: how they got their weights: a random network teaches nothing.
-        sender_layers, receiver_layers: of the cells; receiver layer -1 is its input.
-        family: the section of the cells' stitches.
+        sender_recipe, receiver_recipe: how they got their weights: a random network is left out of the teacher.
+        sender_layers, receiver_layers: the layers of the cells; -1 is the network's input.
+        family: the config section of the stitches' family.
     """
 
     sender: Description
@@ -32,7 +32,7 @@ class PairWork:
 
     @cached_property
     def geometries(self) -> dict[Cell, Geometry]:
-        """Of the cells' stitches."""
+        """The geometry of each cell's stitch."""
         layers = self.sender_layers, self.receiver_layers
         return geometries(self.sender.shapes, self.receiver.shapes, *layers, geometry_of(self.family))
 
@@ -43,15 +43,16 @@ class PairWork:
 
     @property
     def stitch_numbers(self) -> list[int]:
-        """What each stitch has of weights, biases and the like."""
+        """How many numbers (weights, biases and the like) each stitch has."""
         return [stitch_numbers(geometry, self.family) for geometry in self.geometries.values()]
 
     def passes_operations(self, passes: int) -> int:
-        """Operations of all cells on one image, the sender's pass shared.
+        """Operations of all cells on one image; the sender's pass is shared.
 
-        A frozen suffix costs a forward pass and as much again for the gradient of its input; a stitch, whose input
-        needs no gradient, a forward pass and the gradient of its weights. What a family does beside that, such as a
-        hidden layer's gradient, is not counted: a forecast measures how long these operations take on its machine.
+        In training, a frozen suffix costs a forward pass and as much again for the gradient of its input. A stitch,
+        whose input needs no gradient, costs a forward pass and the gradient of its weights. Anything else a family
+        does, such as the gradient of a hidden layer, is not counted: a forecast measures how long these operations
+        take on its machine.
 
         Args:
             passes: 2 for a step of training, 1 for an evaluation.
@@ -68,19 +69,19 @@ def stitch_operations(geometry: Geometry, family: Family = LINEAR) -> int:
 
 @cache
 def stitch_numbers(geometry: Geometry, family: Family = LINEAR) -> int:
-    """What a stitch has of weights, biases and the like."""
+    """How many numbers (weights, biases and the like) a stitch has."""
     return family_of(family.name).numbers(geometry, family)
 
 
 def needs_moments(settings: AdamStitches | PaperStitches) -> bool:
-    """Whether stitches begin by least squares, or have tensors that are taken from it whatever their start."""
+    """Whether stitches start from least squares, or have tensors that are always taken from it."""
     return settings.start == "least-squares" or has_statistics(settings.family)
 
 
 def moments_bytes(work: PairWork) -> int:
     """Bytes of the normal equations of all cells, in float64, while the largest covariance is inverted.
 
-    Parts that see the same share a matrix; six square ones are alive in the inversion.
+    Parts with the same inputs share a matrix. The inversion holds six square matrices.
     """
     outputs: dict[tuple, list[int]] = {}
     for (i, _), geometry in work.geometries.items():
@@ -90,4 +91,4 @@ def moments_bytes(work: PairWork) -> int:
             outputs[key] = [inputs, total + part.outputs]
     numbers = sum((inputs + 1) * (inputs + 1 + total) + inputs**2 for inputs, total in outputs.values())
     largest = max(inputs for inputs, _ in outputs.values())
-    return 8 * (numbers + 6 * largest**2)  # the square of the inputs twice, in float32
+    return 8 * (numbers + 6 * largest**2)  # `inputs**2` stands for two float32 matrices

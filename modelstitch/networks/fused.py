@@ -1,7 +1,8 @@
-"""Frozen convolutions fused with their bias, an optional sum and a ReLU, in one call of cuDNN.
+"""Frozen convolutions with their bias, an optional sum and a ReLU in one call of cuDNN.
 
-By default cuDNN adds even the bias in a pass of its own: at width 64 on an H100, biases, sums and ReLUs were a quarter
-of a training step (docs/performance.md). A processor gains nothing: oneDNN's call gives the same bits in the same time.
+Without this, even the bias is added in a separate pass: at width 64 on an H100, biases, sums and ReLUs took a quarter
+of a training step (docs/performance.md). A CPU gains nothing: oneDNN's fused call takes the same time, for the same
+bits.
 """
 
 from typing import Any
@@ -16,25 +17,25 @@ FUSING_DEVICES = ("cuda",)
 
 
 class FusedConvolution(nn.Module):
-    """A frozen convolution, an optional sum and a ReLU; the weights get no gradient.
+    """A frozen convolution, followed by an optional sum and a ReLU; its weights get no gradient.
 
     Args:
-        convolution: as `suits` says.
+        convolution: a convolution that `suits` accepts.
     """
 
     def __init__(self, convolution: nn.Conv2d) -> None:
         super().__init__()
         self.convolution = convolution
-        self.unsupported = False  # by cuDNN
+        self.unsupported = False  # whether cuDNN has refused the fused call
 
     @staticmethod
     def suits(convolution: nn.Module | None) -> bool:
-        """Whether it is a plain convolution of maps (N, C, H, W), with zeros around them."""
+        """Whether a module is a plain convolution of maps (N, C, H, W), padded with zeros by given sizes."""
         plain = type(convolution) is nn.Conv2d and convolution.padding_mode == "zeros"
         return plain and not isinstance(convolution.padding, str)
 
     def forward(self, maps: Tensor, others: Tensor | None = None) -> Tensor:
-        """ReLU of the convolution of maps (N, C_in, H, W), plus `others` (N, C_out, H', W') where they are given."""
+        """ReLU of the convolution of maps (N, C_in, H, W), after adding `others` (N, C_out, H', W') if given."""
         if not self.unsupported and maps.device.type in FUSING_DEVICES:
             try:
                 return _Fused.apply(maps, others, self.convolution)
@@ -42,7 +43,7 @@ class FusedConvolution(nn.Module):
                 raise
             except RuntimeError as error:
                 if torch.cuda.is_available() and torch.cuda.is_current_stream_capturing():
-                    raise  # what ends a recording is no lack of a call
+                    raise  # an error of the recording does not mean that the call is unsupported
                 say(f"{self.convolution}: its ReLU is taken in a call of its own: {first_line(error)}")
                 self.unsupported = True
         given = self.convolution(maps)
@@ -72,7 +73,7 @@ class _Fused(torch.autograd.Function):
 
 
 def _input_gradient(gradient: Tensor, maps: Tensor, convolution: nn.Conv2d) -> Tensor:
-    """The gradient of a convolution's input (N, C_in, H, W), from that of its output (N, C_out, H', W')."""
+    """The gradient of a convolution's input (N, C_in, H, W), from the gradient of its output (N, C_out, H', W')."""
     sizes = (convolution.stride, convolution.padding, convolution.dilation)
     weight, groups = convolution.weight, convolution.groups
     found = torch.ops.aten.convolution_backward(

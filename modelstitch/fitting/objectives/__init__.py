@@ -1,8 +1,10 @@
-"""What stitches are made for: one file per objective, found by its name, without a permutation's number.
+"""What stitches are trained for: one module per objective, of the same name without the number of a permutation.
 
-An objective's module has `fit(inputs)`, which gives a `Fit` of `FitInputs`;
-`operations(settings, work, images)`, what it costs on so many training images; and `images_seen(settings, images)`, on
-how many of them stitches are trained, repetitions counted.
+An objective's module has
+
+- `fit(inputs)`: a `Fit` from `FitInputs`;
+- `operations(settings, work, images)`: its cost on a training set of `images` images;
+- `images_seen(settings, images)`: the number of images that stitches are trained on, repetitions counted.
 """
 
 import importlib
@@ -12,7 +14,7 @@ from modelstitch.config.stitches import kind_of
 
 
 def module_name(name: str) -> str:
-    """Of the module: `modelstitch.fitting.objectives.task`."""
+    """The name of an objective's module, such as `modelstitch.fitting.objectives.task`."""
     return f"{__name__}.{kind_of(name)}"
 
 

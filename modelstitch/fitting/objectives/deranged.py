@@ -1,8 +1,8 @@
-"""Objective `deranged`, a control of the task: trained as for it, but each label has another image.
+"""Objective `deranged`, a control of the task: the task's training, but each label goes with another image.
 
-Test images are exchanged too. What the sender sees tells nothing of the label, so that no stitch can be better than
-chance: an accuracy above it shows that labels reach the stitch by another way than through the sender. `fast` starts
-from the exchanged images; its teacher, no better than chance on them, gets no weight.
+Test images are exchanged too. The sender's input then tells nothing about the label, so no stitch can be better than
+chance: a higher accuracy shows that labels reach the stitch by another way than through the sender. Protocol `fast`
+computes its start from the exchanged images; no network is better than chance on them, so it has no teacher.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ __all__ = ["fit", "images_seen", "operations"]
 
 
 def fit(inputs: FitInputs) -> Fit:
-    """Stitches trained for the labels of other images, each seeded as for the task itself.
+    """Train stitches on the labels of other images, with the seeds of the task.
 
     Raises:
-        ModelstitchError: if there is one image, or as `through_suffix.fit`.
+        ModelstitchError: if there is only one image, or as `through_suffix.fit`.
     """
     exchanged = seed_of(inputs.seed[0], inputs.seed[-1], "images")
     others = inputs.as_for_the_task()._replace(images=inputs.images.deranged(exchanged))

@@ -1,9 +1,9 @@
-"""Objective `functional`: the receiver's own representations from the cut on, at every later layer.
+"""Objective `functional`: to give the receiver's own representations at the stitched layer and all later ones.
 
-Functional latent alignment (Athanasiadis et al., arXiv 2505.20142): the mean of ‖z - e‖ / ‖e‖ over the cut and all
-later layers, z what the stitched network gives there and e what the receiver does. Norms are those of an image.
+Functional latent alignment (Athanasiadis et al., arXiv 2505.20142): the mean of ‖z - e‖ / ‖e‖ over these layers, where
+z is the representation in the stitched network and e the receiver's own. Each image has its own norms.
 
-Torch is imported where it is used: planning a study asks what this costs.
+Torch is imported inside functions, since planning a study needs the costs without torch.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["fit", "images_seen", "operations"]
 
 
 def fit(inputs: FitInputs) -> Fit:
-    """Stitches trained to give the receiver's representations from the cut on.
+    """Train stitches to give the receiver's representations at the stitched layer and all later ones.
 
     Raises:
         ModelstitchError: as `through_suffix.fit`.

@@ -1,7 +1,7 @@
-"""Objective `image`, a control of the task: trained as for it, from the image itself, which is the sender's layer -1.
+"""Objective `image`, a control of the task: the task's training, from the image itself, which is sender layer -1.
 
-What its stitches reach needs no sender. A cell that is no more accurate shows nothing of the sender's layers: where the
-receiver's layer is early, a linear map of the image can serve it.
+Its stitches show which accuracy needs no sender at all. A cell that is not more accurate tells nothing about the
+sender's layer: for an early receiver layer, a linear map of the image may be good enough.
 """
 
 from modelstitch.fitting.through_suffix import fit, images_seen, operations

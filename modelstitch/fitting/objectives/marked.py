@@ -1,8 +1,8 @@
-"""Objective `marked`, a control of the task: trained as for it, on images with a dot that tells the class.
+"""Objective `marked`, a control of the task: the task's training, on images with a dot whose colour tells the class.
 
-Neither network has seen such dots, in training or in test, so that what the marker adds to the task's accuracy can't
-come from what they have in common: a stitch that has learned to read the dot serves the receiver with what it does not
-expect. A shortcut that is present only while stitching, as in functional latent alignment (arXiv 2505.20142).
+Neither network was trained on such dots, so what the dot adds to the task's accuracy cannot come from what the
+networks have in common: the stitch has learned to read the dot, and gives the receiver something that it does not
+expect. Such a shortcut, present only while stitching, is also used for functional latent alignment (arXiv 2505.20142).
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ __all__ = ["fit", "images_seen", "operations"]
 
 
 def fit(inputs: FitInputs) -> Fit:
-    """Stitches trained for the task on marked images, each seeded as for the task itself.
+    """Train stitches for the task on images with dots, with the seeds of the task.
 
     Raises:
-        ModelstitchError: if images can't have a dot of a hue, or as `through_suffix.fit`.
+        ModelstitchError: as `data.changing.with_dots`, or as `through_suffix.fit`.
     """
     from modelstitch.data.changing import marked
 

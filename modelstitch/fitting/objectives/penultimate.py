@@ -1,9 +1,9 @@
-"""Objective `penultimate`: the receiver's own representation before its head, whatever the stitch does before.
+"""Objective `penultimate`: to give the receiver's own representation at its last layer, just before the head.
 
-The squared error ‖z - e‖² of the receiver's last layer, over the mean of ‖e‖² (Mai et al., arXiv 2603.12433, who train
-for it before the task).
+The loss is the squared error ‖z - e‖² at that layer over the mean of ‖e‖² of the batch (Mai et al., arXiv 2603.12433,
+who train on it before the task).
 
-Torch is imported where it is used: planning a study asks what this costs.
+Torch is imported inside functions, since planning a study needs the costs without torch.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["fit", "images_seen", "operations"]
 
 
 def fit(inputs: FitInputs) -> Fit:
-    """Stitches trained to give the receiver's last representation.
+    """Train stitches to give the receiver's representation at its last layer.
 
     Raises:
         ModelstitchError: as `through_suffix.fit`.

@@ -1,13 +1,13 @@
-"""Objective `remapped`, the control of the task: trained as for it, on labels whose classes are exchanged.
+"""Objective `remapped`, a control of the task: the task's training, on labels whose classes are permuted.
 
-No class keeps its place. A stitch that is as accurate on them as for the task shows that stitch and suffix can serve
-any labelling, so that its accuracy is no evidence of similarity; where they stay at chance, the accuracy for the task
-comes from what the receiver's own later layers make of the representation that they expect. Smith et al. (ICML 2025)
-shifted labels so in networks that were stitched to themselves.
+No class keeps its place. If a stitch is as accurate on these labels as for the task, then stitch and suffix can learn
+any labelling, and the accuracy is no evidence of similarity. If it stays at chance, the accuracy for the task comes
+from what the receiver's own later layers do with the representation that they expect. Smith et al. (ICML 2025) shifted
+labels in this way in networks that were stitched to themselves.
 
-To permute the labels is to permute the logits the other way round, so that the stitches' start, the images, their order
-and what the networks' predictions teach are those of the task. What differs, beside the order of the logits, is that
-`fast` takes the steps of a receiver that guesses, since least squares starts where the true labels are served.
+Permuting the labels is the same as permuting the logits the other way round. So the stitches' start, the images, their
+order and the predictions of the teacher are those of the task. Apart from the order of the logits there is one
+difference: `fast` takes the long steps of a receiver that guesses, since least squares starts near the true labels.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ __all__ = ["fit", "images_seen", "operations"]
 
 
 def fit(inputs: FitInputs) -> Fit:
-    """Stitches trained for the remapped task, each seeded as for the task itself.
+    """Train stitches on the permuted classes, with the seeds of the task.
 
-    The study's seed and the objective's number determine the permutation, one for all pairs.
+    The study's seed and the objective's number determine the permutation, which is the same for all pairs.
 
     Raises:
-        ModelstitchError: if the data has one class, or as `through_suffix.fit`.
+        ModelstitchError: if the data has only one class, or as `through_suffix.fit`.
     """
     import torch
 
     study_seed, objective, count = inputs.seed[0], inputs.seed[-1], inputs.images.classes
-    order = np.arange(inputs.receiver.source.outputs)  # a class that the data lacks keeps its place
+    order = np.arange(inputs.receiver.source.outputs)  # outputs without a class in the data keep their places
     order[:count] = derangement(count, seed_of(study_seed, objective, "classes"))
     return through_suffix.fit(inputs.as_for_the_task(), classes=torch.from_numpy(order).to(inputs.images.device))

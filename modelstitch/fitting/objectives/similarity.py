@@ -1,6 +1,6 @@
-"""Objective `similarity`: mean squared error to the receiver's expected representation. No suffix is run.
+"""Objective `similarity`: mean squared error to the representation that the receiver expects. No suffix is run.
 
-Torch is imported where it is used: planning a study asks what this costs.
+Torch is imported inside functions, since planning a study needs the costs without torch.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def fit(inputs: FitInputs) -> Fit:
-    """Stitches of least mean squared error, by steps of a protocol or in closed form.
+    """Fit stitches by least mean squared error, by the steps of a protocol or in closed form.
 
     Raises:
         ModelstitchError: if there are fewer training images than one batch.
@@ -37,14 +37,14 @@ def fit(inputs: FitInputs) -> Fit:
 
 
 def images_seen(settings: TrainedStitches | LeastSquares, images: int) -> int:
-    """How many images stitches are trained on, repetitions counted."""
+    """Number of images that stitches are trained on, repetitions counted."""
     if isinstance(settings, LeastSquares):
         return images
     return count_steps(settings.epochs, settings.batch, images) * settings.batch
 
 
 def image_operations(settings: TrainedStitches | LeastSquares, work: PairWork) -> int:
-    """Of an image: both networks, no suffix, and what the protocol does with it."""
+    """Operations for one image: both networks, no suffix, and the work of the protocol."""
     both = work.sender.total_operations + work.receiver.total_operations
     if isinstance(settings, LeastSquares):
         return both + protocol_of(settings.protocol).image_operations(work)
@@ -52,5 +52,5 @@ def image_operations(settings: TrainedStitches | LeastSquares, work: PairWork) -
 
 
 def operations(settings: TrainedStitches | LeastSquares, work: PairWork, images: int) -> int:
-    """Of making these cells' stitches by a set of so many images."""
+    """Operations of fitting these cells' stitches to a training set of `images` images."""
     return images_seen(settings, images) * image_operations(settings, work)

@@ -1,9 +1,9 @@
-"""Objective `soft`: cross-entropy to what the receiver predicts of the image, not to its label.
+"""Objective `soft`: cross-entropy with the receiver's own prediction for the image, not with its label.
 
 Its gradient is that of the Kullback-Leibler divergence from the receiver's predictions (Csiszárik et al., "Similarity
 and Matching of Neural Network Representations", NeurIPS 2021).
 
-Torch is imported where it is used: planning a study asks what this costs.
+Torch is imported inside functions, since planning a study needs the costs without torch.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["fit", "images_seen", "operations"]
 
 
 def fit(inputs: FitInputs) -> Fit:
-    """Stitches trained to predict what the receiver does.
+    """Train stitches to predict what the receiver predicts.
 
     Raises:
         ModelstitchError: as `through_suffix.fit`.

@@ -1,14 +1,14 @@
-"""How stitches are trained: one file per protocol, found by its name in the study's section of an objective.
+"""How stitches are trained: one module per protocol, of the same name as in the study's section of an objective.
 
 A protocol that takes steps has
 
-- `begin(inputs, classes)`: the stitches of `FitInputs` before their first step, what moves them, and what teaches them
-  (`Beginning`); `classes` are as in `StitchedPair`;
+- `begin(inputs, classes)`: from `FitInputs` to a `Beginning`, the stitches before their first step, their optimiser and
+  their teacher; `classes` are as in `StitchedPair`;
 - `rate(settings, step, steps, steps_per_epoch)`: the learning rate of a step;
-- `operations(settings, work, images, steps)`: what it costs beside the passes of the networks, for the forecast.
+- `operations(settings, work, images, steps)`: its operations in addition to the networks' passes, for the forecast.
 
-One in closed form has `solve(inputs)` (`Fit`) instead, and `image_operations(work)`. Each has
-`memory_bytes(settings, work)`: what it holds beside the stitches.
+A protocol in closed form has `solve(inputs)`, which returns a `Fit`, and `image_operations(work)` instead. Each has
+`memory_bytes(settings, work)`: the memory that it needs in addition to the stitches.
 """
 
 import importlib
@@ -16,7 +16,7 @@ from types import ModuleType
 
 
 def module_name(name: str) -> str:
-    """Of the module: `modelstitch.fitting.protocols.least_squares`."""
+    """The name of a protocol's module, such as `modelstitch.fitting.protocols.least_squares`."""
     return f"{__name__}.{name.replace('-', '_')}"
 
 

@@ -1,8 +1,8 @@
-"""AdamW and a rate that falls by a cosine to 0, from a random start or least squares: for stitches of any family.
+"""AdamW with a rate that falls by a cosine to 0, from a random start or least squares: for stitches of any family.
 
-So Balogh and Jelasity train stitches (arXiv 2412.11299: a rate of 0.001, a decay of 0.00001, 30 epochs in batches of
-256, from a random start), and with other numbers and from least squares over 500 images arXiv 2505.20142. Torch is
-imported where it is used: planning a study asks what this costs.
+Balogh and Jelasity train stitches in this way (arXiv 2412.11299: a rate of 0.001, a weight decay of 0.00001, 30 epochs
+in batches of 256, from a random start); so does arXiv 2505.20142, with other numbers, and from least squares over 500
+images. Torch is imported inside functions, since planning a study needs the costs without torch.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def begin(inputs: FitInputs, classes: Tensor | None = None) -> Beginning:
-    """Random stitches, or those of least squares over some training images."""
+    """Random stitches, or least squares over `statistics_images` training images, and AdamW."""
     from modelstitch.fitting.beginning import Beginning, started
     from modelstitch.optimisers import AdamW
 
@@ -31,15 +31,15 @@ def begin(inputs: FitInputs, classes: Tensor | None = None) -> Beginning:
 
 
 def rate(settings: AdamStitches, step: int, steps: int, steps_per_epoch: int) -> float:
-    """A cosine, without a warm-up."""
+    """Learning rate of a step: half a cosine to 0, without warm-up."""
     return settings.learning_rate * warmup_cosine(step, steps, 0)
 
 
 def operations(settings: AdamStitches, work: PairWork, images: int, steps: int) -> int:
-    """Beside the passes: none."""
+    """No operations in addition to the passes."""
     return 0
 
 
 def memory_bytes(settings: AdamStitches, work: PairWork) -> int:
-    """Beside the stitches: the normal equations, where they are needed."""
+    """Bytes of the normal equations, if they are needed."""
     return moments_bytes(work) if needs_moments(settings) else 0

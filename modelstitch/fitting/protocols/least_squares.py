@@ -1,6 +1,6 @@
-"""The stitch of least mean squared error to the expected representation, in closed form: one pass, no step.
+"""The stitch with the least mean squared error to the expected representation, in closed form: one pass, no steps.
 
-Torch is imported where it is used: planning a study asks what this costs.
+Torch is imported inside functions, since planning a study needs the costs without torch.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ BATCH = 100
 
 
 def solve(inputs: FitInputs) -> Fit:
-    """The stitches over all images as they are; the loss is their mean squared error."""
+    """Fit the stitches to all training images, without augmentation; the loss is the mean squared error."""
     import torch
 
     from modelstitch.fitting.beginning import Fit, moments_of
     from modelstitch.stitches.families import family_of
 
     sender, receiver, geometries, images, settings, _, label = inputs
-    # Small batches: their patches are in float64.
+    # Batches are small, since their patches are in float64.
     batches = track((batch for batch, _ in images.in_order(BATCH)), label, -(-len(images) // BATCH))
     moments = moments_of(sender, receiver, geometries, batches, torch.float64)
     family = family_of(settings.family.name)
@@ -38,11 +38,10 @@ def solve(inputs: FitInputs) -> Fit:
 
 
 def image_operations(work: PairWork) -> int:
-    """Of an image, beside both networks: a stitch's inputs squared, and their products with what it should give.
+    """Operations for one image in addition to both networks: products of inputs with themselves and with targets.
 
-    Whatever the family: each is found from the normal equations.
-
-    In float64, which takes twice the time.
+    They are the same for every family, since each is solved from the normal equations. They are counted twice, since
+    float64 takes twice the time.
     """
     total = 0
     for geometry in work.geometries.values():
@@ -52,5 +51,5 @@ def image_operations(work: PairWork) -> int:
 
 
 def memory_bytes(settings: LeastSquares, work: PairWork) -> int:
-    """Beside the stitches: the normal equations."""
+    """Bytes of the normal equations."""
     return moments_bytes(work)

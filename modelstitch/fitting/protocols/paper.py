@@ -1,6 +1,6 @@
 """The published protocol (arXiv 2303.11277): random start, SGD with momentum, linear warm-up, then cosine to 0.
 
-Torch is imported where it is used: planning a study asks what this costs.
+Torch is imported inside functions, since planning a study needs the costs without torch.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def begin(inputs: FitInputs, classes: Tensor | None = None) -> Beginning:
-    """Random stitches, or those of least squares over all training images."""
+    """Random stitches, or least squares over all training images, and SGD."""
     from modelstitch.fitting.beginning import Beginning, started
     from modelstitch.optimisers import SGD
 
@@ -29,15 +29,15 @@ def begin(inputs: FitInputs, classes: Tensor | None = None) -> Beginning:
 
 
 def rate(settings: PaperStitches, step: int, steps: int, steps_per_epoch: int) -> float:
-    """Warm-up and cosine."""
+    """Learning rate of a step: linear warm-up, then half a cosine to 0."""
     return settings.learning_rate * warmup_cosine(step, steps, round(settings.warmup_epochs * steps_per_epoch))
 
 
 def operations(settings: PaperStitches, work: PairWork, images: int, steps: int) -> int:
-    """Beside the passes: none."""
+    """No operations in addition to the passes."""
     return 0
 
 
 def memory_bytes(settings: PaperStitches, work: PairWork) -> int:
-    """Beside the stitches: the normal equations, where they are needed."""
+    """Bytes of the normal equations, if they are needed."""
     return moments_bytes(work) if needs_moments(settings) else 0
