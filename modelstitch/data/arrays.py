@@ -1,4 +1,4 @@
-"""Data sets from what a notebook has at hand: arrays, tensors, a Dataset or a DataLoader of torch."""
+"""Makes a data set from objects in a notebook: arrays, tensors, or a Dataset or DataLoader of torch."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence, Sized
@@ -15,16 +15,18 @@ COLOURS = (1, 3)
 
 
 def dataset_of(train: Any, test: Any) -> Dataset:
-    """A data set of training and test images.
+    """A data set from training and test images.
 
-    Its classes are those that a Dataset of torch names, else numbers, as many as there are labels.
+    The classes' names are those in `train.classes`, if torch's Dataset has them, else numbers from 0 to the highest
+    label.
 
     Args:
         train, test: (images, labels) as arrays or tensors, or a Dataset or DataLoader of torch that gives such pairs.
-            Images (N, C, H, W) or (N, H, W, C) are bytes, or floating-point numbers as the networks take them.
+            Images (N, C, H, W) or (N, H, W, C), or grayscale (N, H, W), are bytes, or floating-point numbers in the
+            range that the networks expect.
 
     Raises:
-        ModelstitchError: if images or labels are of another kind, or training and test images of another shape.
+        ModelstitchError: if images or labels have another type or shape, or training and test images differ in them.
     """
     splits = {name: split_of(data, name) for name, data in (("train", train), ("test", test))}
     kinds = {name: f"{split.images.dtype} {split.images.shape[1:]}" for name, split in splits.items()}
@@ -49,10 +51,14 @@ def dataset_of(train: Any, test: Any) -> Dataset:
 
 
 def split_of(data: Any, name: str) -> Split:
-    """The images and labels of one split.
+    """The images and labels of one split, from any of the arguments that `dataset_of` accepts.
+
+    Args:
+        data: the images and labels.
+        name: the split's name, for errors and progress lines.
 
     Raises:
-        ModelstitchError: if they are of another kind than `dataset_of` says.
+        ModelstitchError: if it accepts no such data.
     """
     if isinstance(data, (tuple, list)) and len(data) == 2:
         images, labels = map(_array, data)
@@ -71,14 +77,14 @@ def split_of(data: Any, name: str) -> Split:
 
 
 def _pair(item: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels, or an image and its label; what follows them is left out."""
+    """The images and labels of a batch, or an image and its label; further entries are ignored."""
     if not isinstance(item, (tuple, list)) or len(item) < 2:
         raise ModelstitchError(f"{name}: gives a {type(item).__name__}: expected (image, label), in this order")
     return _array(item[0]), _array(item[1])
 
 
 def _joined(parts: Sequence[tuple[np.ndarray, ...]], join: Any, name: str) -> Iterator[np.ndarray]:
-    """Images and labels of all parts, joined by numpy's `concatenate` or `stack`."""
+    """All images and all labels, joined by `join`: numpy's `concatenate` or `stack`."""
     if not parts:
         raise ModelstitchError(f"{name}: no image is there: expected (N, C, H, W), not empty")
     if len({images.shape[-3:] for images, _ in parts}) > 1:
@@ -90,7 +96,7 @@ def _joined(parts: Sequence[tuple[np.ndarray, ...]], join: Any, name: str) -> It
 def _tracked(loader: Iterable, name: str) -> Iterable:
     try:
         return track(loader, f"{name} images (batches)", len(loader))
-    except TypeError:  # of an IterableDataset
+    except TypeError:  # an IterableDataset may have no length
         return loader
 
 
@@ -99,7 +105,7 @@ def _array(values: Any) -> np.ndarray:
 
 
 def _images(images: np.ndarray, name: str) -> np.ndarray:
-    """Images (N, C, H, W), uint8 or float32."""
+    """Convert images to (N, C, H, W), uint8 or float32."""
     if images.ndim == 3:
         images = images[:, None]
     if images.ndim != 4 or not images.size:

@@ -1,7 +1,8 @@
-"""A data set as some network is trained on it: fewer images, shuffled labels, a dot that tells the class.
+"""Changed copies of the data set for training some networks: fewer images, shuffled labels, a dot for the class.
 
-Networks that are known to know something, or not to: controls of what stitches find. The changes of ReSi (Klabunde et
-al., ICLR 2025, arXiv 2408.00531) in labels and by a shortcut; the study's own images stay as they are.
+Of such networks it is known what they have or have not learned, so they are controls of what stitches find. Shuffled
+labels and the shortcut are those of ReSi (Klabunde et al., ICLR 2025, arXiv 2408.00531). The study's own images are
+not changed.
 """
 
 import copy
@@ -16,7 +17,7 @@ from modelstitch.data.images import DeviceImages, drawn
 from modelstitch.errors import ModelstitchError
 from modelstitch.seeds import seed_of
 
-DIAMETER = 5  # of a dot, in pixels
+DIAMETER = 5  # diameter of a dot, in pixels
 REACH = DIAMETER // 2
 
 
@@ -24,12 +25,12 @@ def training_images(dataset: Dataset, changes: Changes, *names: object) -> Split
     """The images and labels that a network is trained on.
 
     Args:
-        dataset: of the study.
-        changes: of its training images.
-        names: that the random numbers depend on: the study's seed and the network's id.
+        dataset: the study's data set.
+        changes: the changes to make.
+        names: what random numbers are seeded with: the study's seed and the network's id.
 
     Raises:
-        ModelstitchError: if a class is not one of the data set's, or its images can't have a dot of a hue.
+        ModelstitchError: if the data set does not have one of the classes, or as `with_dots`.
     """
     split = of_classes(dataset.train, changes, dataset)
     count = len(split.labels)
@@ -46,10 +47,12 @@ def training_images(dataset: Dataset, changes: Changes, *names: object) -> Split
 
 
 def test_images(dataset: Dataset, changes: Changes, *names: object) -> Split | None:
-    """The test images of its classes, with dots drawn as those of its training images; None if neither is changed.
+    """The test images for a network that is trained on `training_images`; None if they are the data set's own.
+
+    They are the images of its classes, with dots of the same kind as in training.
 
     Args:
-        dataset, changes, names: as of `training_images`.
+        dataset, changes, names: as for `training_images`.
 
     Raises:
         ModelstitchError: as `training_images`.
@@ -63,7 +66,7 @@ def test_images(dataset: Dataset, changes: Changes, *names: object) -> Split | N
 
 
 def of_classes(split: Split, changes: Changes, dataset: Dataset) -> Split:
-    """The images of the classes that are asked for; all where none is."""
+    """The images of the classes that `changes` names; all if it names none."""
     if changes.classes is None:
         return split
     if (largest := max(changes.classes)) >= len(dataset.classes):
@@ -76,7 +79,7 @@ def of_classes(split: Split, changes: Changes, dataset: Dataset) -> Split:
 
 
 def marked(images: DeviceImages, seed: int) -> DeviceImages:
-    """The same images, each with a dot of its own label's hue.
+    """A copy of the images, each with a dot in the hue of its label.
 
     Raises:
         ModelstitchError: as `with_dots`.
@@ -91,20 +94,20 @@ def marked(images: DeviceImages, seed: int) -> DeviceImages:
 def with_dots(
     split: Split, probability: float, classes: int, seed: int, key: str = "networks.training.changes.shortcut"
 ) -> Split:
-    """Images with a dot each, at a random place, whose hue is 360 i / n degrees for label i of n.
+    """A copy of the images, each with a dot at a random place, whose hue is 360 i / n degrees for label i of n.
 
-    As ReSi describes it: with some probability i is the image's own label, otherwise any of the n, by chance. (Its code
-    draws that chance twice, and dots of seven pixels.)
+    As ReSi's paper describes it, i is the image's own label with some probability, and otherwise a random one of all n.
+    (ReSi's code draws with that probability twice, and its dots have seven pixels.)
 
     Args:
         split: uint8 images (N, 3, H, W).
-        probability: of the own label's hue.
-        classes: n.
-        seed: of hues and places.
-        key: of the study file, for the errors.
+        probability: the probability that the hue is that of the image's own label.
+        classes: the number of classes, n.
+        seed: the seed of hues and places.
+        key: the key in the study file, for errors.
 
     Raises:
-        ModelstitchError: if images are no bytes, have no colours, or are too small.
+        ModelstitchError: if images are not uint8, do not have 3 channels, or are smaller than a dot.
     """
     count, channels, height, width = split.images.shape
     if channels != 3 or min(height, width) < DIAMETER or split.images.dtype != np.uint8:

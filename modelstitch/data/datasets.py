@@ -1,4 +1,4 @@
-"""One labelled image data set in one HDF5 file: what every source becomes, and what networks and stitches read."""
+"""A labelled image data set in one HDF5 file: every source is converted to it; networks and stitches read it."""
 
 import hashlib
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ from modelstitch.hdf5 import Fields
 
 FORMAT_VERSION = 3
 WHAT, AGAIN = "data set of modelstitch", "delete it, and it is made anew"
-MOST_CLASSES = 2**16 - 1  # a record's predictions are of two bytes, with one value for a cell without any
+MOST_CLASSES = 2**16 - 1  # predictions in records have two bytes, and one value marks failed cells
 
 
 @dataclass(frozen=True)
 class Split:
-    """The training or the test images.
+    """The training or the test images of a data set.
 
     Attributes:
-        images: uint8 (N, C, H, W).
+        images: uint8 (N, C, H, W), or float32 in a data set from arrays.
         labels: int64 (N,), indices into the data set's classes.
     """
 
@@ -31,7 +31,7 @@ class Split:
 
 
 class Sizes(NamedTuple):
-    """Of a data set: an image (C, H, W), and how many images and classes."""
+    """Sizes of a data set: the shape of an image, (C, H, W), and the numbers of images and classes."""
 
     image: tuple[int, int, int]
     train_images: int
@@ -44,8 +44,9 @@ class Dataset:
     """A data set as `read` returns it.
 
     Attributes:
-        mean, std: float32 (C,), over all pixels of the training images scaled to 0..1; the population's deviation.
-        digest: SHA-256 over images, labels and class names; the same images give the same digest, whatever held them.
+        mean, std: mean and population standard deviation of each channel, over all pixels of the training images scaled
+            to 0..1, float32 (C,).
+        digest: SHA-256 over images, labels and class names; it does not depend on the source's file format.
     """
 
     name: str
@@ -58,7 +59,7 @@ class Dataset:
 
 
 class TestLabels(NamedTuple):
-    """The labels of a data set's test images, int64 (N,); the names of its classes; and its digest."""
+    """The labels of a data set's test images, int64 (N,); the names of its classes; its digest."""
 
     labels: np.ndarray
     classes: tuple[str, ...]
@@ -68,11 +69,13 @@ class TestLabels(NamedTuple):
 def write(path: Path | str, name: str, train: Split, test: Split, classes: tuple[str, ...]) -> None:
     """Write a data set, with its channel statistics and digest.
 
-    Contiguous, uncompressed HDF5, so that a job reads CIFAR-10 in a third of a second: `train/images`, `train/labels`,
-    `test/images`, `test/labels`, `classes`, `mean`, `std`; attributes `format_version`, `name`, `digest`.
+    The HDF5 file is contiguous and uncompressed, so that a job reads CIFAR-10 in a third of a second. It holds
+    `train/images`, `train/labels`, `test/images`, `test/labels`, `classes`, `mean` and `std`; its attributes are
+    `format_version`, `name` and `digest`.
 
     Raises:
-        ValueError: if a split is not uint8 (N, C, H, W) with N labels in `0 .. len(classes) - 1`, or the shapes differ.
+        ValueError: if a split is not uint8 (N, C, H, W) with N labels in `0 .. len(classes) - 1`, or images of the
+            splits have different shapes.
         ModelstitchError: if a channel is constant over the training images, or the file can't be written.
     """
     splits = {"train": train, "test": test}
@@ -103,7 +106,7 @@ def read(path: Path | str) -> Dataset:
     """Read a data set written by `write`, all of it into memory.
 
     Raises:
-        ModelstitchError: if the file is missing, damaged, of another format, or a field holds what can't be.
+        ModelstitchError: if the file is missing, damaged or of another format, or a field has an impossible value.
     """
     with hdf5.opened(path, WHAT, AGAIN) as file:
         image, *_, classes = _sizes(file)
@@ -123,7 +126,7 @@ def read(path: Path | str) -> Dataset:
 
 
 def read_test_labels(path: Path | str) -> TestLabels:
-    """What records are held against, without the images.
+    """Read the test labels, against which records are checked, without the images.
 
     Raises:
         ModelstitchError: as `read`.
@@ -135,7 +138,7 @@ def read_test_labels(path: Path | str) -> TestLabels:
 
 
 def read_sizes(path: Path | str) -> Sizes | None:
-    """Sizes of a data set's file without its images, nor the digest that guards them; None if it is not there.
+    """Read the sizes in a data set's file, without reading images or checking the digest; None if there is no file.
 
     Raises:
         ModelstitchError: as `read`.
@@ -168,7 +171,7 @@ def _statistics(file: Fields, name: str, channels: int) -> np.ndarray:
 def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and population standard deviation of each channel, of pixels scaled to 0..1.
 
-    Exact integer sums over a histogram of the 256 values, so that the order of the images does not matter.
+    The sums are exact, over integers in a histogram of the 256 values, so the order of the images does not matter.
 
     Args:
         images: uint8 (N, C, H, W).
@@ -178,7 +181,7 @@ def channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     channels = images.shape[1]
     histogram = np.zeros((channels, 256), dtype=np.int64)
-    for start in range(0, len(images), 1000):  # bincount makes int64 of its input: eight times the block
+    for start in range(0, len(images), 1000):  # bincount copies its input as int64, eight times the size
         for channel in range(channels):
             histogram[channel] += np.bincount(images[start : start + 1000, channel].ravel(), minlength=256)
     mean, std = np.empty(channels), np.empty(channels)

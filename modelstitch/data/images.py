@@ -1,4 +1,4 @@
-"""Images on the device: kept as bytes, normalised and augmented in batches."""
+"""Images on the device: kept as bytes, scaled and augmented in batches."""
 
 import copy
 from collections.abc import Iterator
@@ -15,13 +15,13 @@ EVALUATION_BATCH = 500
 
 
 class DeviceImages:
-    """A split on the device, in batches of 0 to 1, channels-last; each network normalises them its own way.
+    """A split on the device. Batches are scaled to 0..1 and channels-last; each network normalises them as it needs.
 
     Attributes:
-        images: uint8 (N, C, H, W), or float32 as they are given.
+        images: uint8 (N, C, H, W), or float32, which is not scaled.
         labels: int64 (N,).
-        mean: float32 (1, C, 1, 1), of the data set's training images: what augmentation fills holes with.
-        classes: how many the data set has.
+        mean: mean colour of the data set's training images, float32 (1, C, 1, 1); augmentation fills holes with it.
+        classes: number of classes of the data set.
     """
 
     def __init__(self, dataset: Dataset, split: Split, device: str = "cpu") -> None:
@@ -31,7 +31,7 @@ class DeviceImages:
         self.device, self.classes = device, len(dataset.classes)
 
     def deranged(self, seed: int) -> "DeviceImages":
-        """A copy in which every label has another image, each derangement as likely as any other.
+        """A copy in which every label goes with another image, by a uniformly random derangement.
 
         Raises:
             ModelstitchError: if there is only one image.
@@ -45,23 +45,23 @@ class DeviceImages:
         return len(self.images)
 
     def scaled(self, indices: Tensor | slice) -> Tensor:
-        """Images (N, C, H, W) of 0 to 1, float32."""
+        """Images (N, C, H, W) from 0 to 1, float32."""
         images = self.images[indices].to(torch.float32, memory_format=torch.channels_last)
         return images / 255 if self.images.dtype == torch.uint8 else images
 
     def in_order(self, size: int = EVALUATION_BATCH) -> Iterator[tuple[Tensor, Tensor]]:
-        """Images (N, C, H, W) and labels (N,) in batches, every image once, none left out."""
+        """Yield batches of images (N, C, H, W) and labels (N,), in order; the last batch may be smaller."""
         for start in range(0, len(self), size):
             batch = slice(start, start + size)
             yield self.scaled(batch), self.labels[batch]
 
     def shuffled(self, batch: int, seed: int, augmentation: Augmentation) -> Iterator[tuple[Tensor, Tensor]]:
-        """One epoch of augmented images (N, C, H, W) and labels (N,) in full batches, in the order that `seed` gives.
+        """Yield one epoch of augmented images (N, C, H, W) and labels (N,) in full batches, in random order.
 
-        The random numbers are drawn on the CPU, all at once, so that each device sees the same images.
+        All random numbers are drawn on the CPU, so that images are the same on all devices.
 
         Raises:
-            ModelstitchError: if the cutout or the shift leaves nothing of an image.
+            ModelstitchError: if the cutout or the shift is not smaller than the images.
         """
         for name in ("shift", "cutout"):
             if getattr(augmentation, name) >= min(self.images.shape[2:]):
@@ -79,24 +79,24 @@ class DeviceImages:
 
 
 def to_device(values: Tensor, device: str) -> Tensor:
-    """The CPU's values on the device, for which the processor does not wait: a GPU fetches them from pinned memory."""
+    """Copy values from the CPU to the device; a GPU fetches them from pinned memory, while the CPU goes on."""
     if device == "cuda":
         values = values.pin_memory()
     return values.to(device, non_blocking=True)
 
 
 def drawn(count: int, images: int, seed: int) -> Tensor:
-    """Indices of `images` of `count` images in random order, all of them where there are fewer."""
+    """Indices of `images` random ones out of `count` images, in random order; of all if there are fewer."""
     return torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:images]
 
 
 def augment(images: Tensor, draws: Tensor, augmentation: Augmentation, mean: Tensor) -> Tensor:
     """Flip half of the images, shift each by up to `shift` pixels per direction, and cut a `cutout` square out of each.
 
-    What comes in from outside and what is cut out is the mean colour, which is zero once images are normalised by it.
+    Holes are filled with the mean colour, which is zero in normalised images.
 
     Args:
-        images: of 0 to 1, (N, C, H, W).
+        images: images (N, C, H, W) from 0 to 1.
         draws: numbers in [0, 1) of shape (N, 5): flip, vertical and horizontal shift, vertical and horizontal cutout.
         mean: the mean colour (1, C, 1, 1).
     """
@@ -114,7 +114,7 @@ def augment(images: Tensor, draws: Tensor, augmentation: Augmentation, mean: Ten
         offsets = (draws[:, 1:3] * (2 * shift + 1)).long()
         rows, columns = rows + offsets[:, :1], columns + offsets[:, 1:]
     if augmentation.flip or augmentation.shift:
-        # Channels-last in memory, so that a pixel's channels travel together.
+        # Channels last, so that all channels of a pixel are copied together.
         pixels = images.permute(0, 2, 3, 1)
         which = torch.arange(count, device=images.device).reshape(-1, 1, 1)
         images = pixels[which, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)

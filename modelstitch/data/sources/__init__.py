@@ -1,4 +1,4 @@
-"""Where images come from: each source becomes one data set file (`modelstitch.data.datasets`).
+"""Where images come from: every source is converted to one data set file (`modelstitch.data.datasets`).
 
 `settings` is the study's `dataset` section: `{"source": "digits"}`, `{"source": "cifar10", "folder": "data"}`,
 `{"source": "imagefolder", "path": "images.tar.xz", "resize": None}`.
@@ -8,9 +8,9 @@ from pathlib import Path
 
 from modelstitch.data.sources import cifar, digits, download, imagefolder, members, mnist, photo_digits, stl10, svhn
 
-# Made of what ships with scikit-learn: each has `prepare`.
+# Sources made from images that ship with scikit-learn. Each module has `prepare`.
 EMBEDDED = {"digits": digits, "photo-digits": photo_digits}
-# Each has `files` (where they belong), `archives` (what they are, as published) and `prepare`.
+# Published data sets. Each module has `files` (their paths), `archives` (addresses and checksums) and `prepare`.
 PUBLISHED = {
     "cifar10": cifar,
     "cifar100": cifar,
@@ -22,10 +22,10 @@ PUBLISHED = {
 
 
 def prepare(settings: dict, path: Path | str) -> None:
-    """Make the data set file at `path` from the source that `settings` name.
+    """Make the data set file at `path` from the source in `settings`.
 
     Raises:
-        ModelstitchError: if the source is missing, damaged or refused; `path` is then what it was before.
+        ModelstitchError: if the source is missing, damaged or refused; the file at `path` is then not changed.
     """
     match settings["source"]:
         case source if source in EMBEDDED:
@@ -37,23 +37,23 @@ def prepare(settings: dict, path: Path | str) -> None:
 
 
 def check(settings: dict) -> None:
-    """Look, without reading any, whether the images of one's own are there.
+    """Check that the user's own folder or archive of images exists, without reading it.
 
     Raises:
-        ModelstitchError: as `prepare` would, if they are not.
+        ModelstitchError: if it does not exist, as in `prepare`.
     """
     if settings["source"] == "imagefolder":
         members.check(Path(settings["path"]))
 
 
 def published_files(settings: dict) -> list[Path]:
-    """Files of a published source, there or not; none of embedded ones and of image folders."""
+    """Paths of a published source's files, downloaded or not; empty for all other sources."""
     source = settings["source"]
     return PUBLISHED[source].files(settings) if source in PUBLISHED else []
 
 
 def fetch(settings: dict, file: Path | str) -> None:
-    """Make one of the `published_files` be there, verified.
+    """Download one of the `published_files` unless it is there, and verify it.
 
     Raises:
         ModelstitchError: see `download.fetch`.
@@ -65,19 +65,19 @@ def fetch(settings: dict, file: Path | str) -> None:
 
 
 def input_files(settings: dict) -> list[Path]:
-    """Files that the data set is made of: archives; nothing for embedded ones and for a folder (`files_of_folder`)."""
+    """Files from which the data set is made; empty for embedded sources, and for a folder (see `files_of_folder`)."""
     if settings["source"] == "imagefolder" and not Path(settings["path"]).is_dir():
         return [Path(settings["path"])]
     return published_files(settings)
 
 
 def glance(settings: dict) -> imagefolder.Glance | None:
-    """Sizes of an image folder as far as they can be told at once; None for all other sources, and where they can't."""
+    """Sizes of an image folder, see `imagefolder.glance`; None for all other sources, or if no image can be read."""
     return imagefolder.glance(settings["path"], settings.get("resize")) if settings["source"] == "imagefolder" else None
 
 
 def files_of_folder(settings: dict) -> list[str]:
-    """Names of the files in a folder of images; none for all other sources."""
+    """Names of the files in a folder of images; empty for all other sources."""
     if settings["source"] == "imagefolder" and Path(settings["path"]).is_dir():
         return imagefolder.files(settings["path"])
     return []

@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 in the published archives, read by torchvision (Krizhevsky 2009)."""
+"""CIFAR-10 and CIFAR-100 from the published archives, read by torchvision (Krizhevsky 2009)."""
 
 import tempfile
 from pathlib import Path
@@ -13,7 +13,7 @@ from modelstitch.errors import ModelstitchError
 if TYPE_CHECKING:
     from torchvision.datasets import CIFAR10
 
-# Torchvision's own names, repeated because planning a study asks for them and importing torchvision takes seconds.
+# Torchvision's own names, repeated because planning a study needs them, and importing torchvision takes seconds.
 FILENAMES = {"cifar10": "cifar-10-python.tar.gz", "cifar100": "cifar-100-python.tar.gz"}
 EXTRACTED = {
     "cifar10": (
@@ -25,7 +25,7 @@ EXTRACTED = {
 
 
 def files(settings: dict) -> list[Path]:
-    """The archive, there or not; where it is not, but all that it holds is, unpacked, these files."""
+    """The path of the archive; or those of its files, if these are all there, unpacked, and the archive is not."""
     folder, source = Path(settings["folder"]), settings["source"]
     archive, (name, batches) = folder / FILENAMES[source], EXTRACTED[source]
     extracted = [folder / name / batch for batch in batches]
@@ -33,7 +33,7 @@ def files(settings: dict) -> list[Path]:
 
 
 def archives(source: str) -> list[download.Archive]:
-    """What `files` are, as published."""
+    """The published archives of `files`."""
     return [archive_of(reader_of(source))]
 
 
@@ -41,7 +41,7 @@ def prepare(settings: dict, path: Path | str) -> None:
     """Write CIFAR-10 or CIFAR-100 (with its 100 fine labels) as a data set.
 
     Raises:
-        ModelstitchError: if the archive can't be had, or is not the published one, as far as it is read.
+        ModelstitchError: if the archive can't be downloaded, or a part that is read is not as published.
     """
     reader = reader_of(settings["source"])
     if len(found := files(settings)) > 1:
@@ -66,7 +66,7 @@ def archive_of(reader: "type[CIFAR10]") -> download.Archive:
 def read(reader: "type[CIFAR10]", archive: Path) -> tuple[datasets.Split, datasets.Split, tuple[str, ...]]:
     """Training images, test images and class names, in the archive's order.
 
-    They are unpacked, by the names that torchvision knows and no other, into a temporary folder.
+    The files that torchvision needs, and no others, are unpacked into a temporary folder.
 
     Raises:
         ModelstitchError: if a batch is missing or has another MD5.
@@ -80,12 +80,14 @@ def read(reader: "type[CIFAR10]", archive: Path) -> tuple[datasets.Split, datase
 def read_extracted(
     reader: "type[CIFAR10]", folder: Path | str, source: Path | None = None
 ) -> tuple[datasets.Split, datasets.Split, tuple[str, ...]]:
-    """The same of an archive that is unpacked in `folder`. The batches are pickles: one is opened if its MD5 is right.
+    """As `read`, for an archive that is unpacked in `folder`.
+
+    The batches are pickles, so each is opened only if its MD5 is right.
 
     Args:
-        reader: of torchvision.
-        folder: that holds the archive's own folder.
-        source: where the batches come from, for the error, if not from that folder.
+        reader: torchvision's class.
+        folder: the folder that contains the archive's top folder.
+        source: where the batches come from, for errors, if not from that folder.
 
     Raises:
         ModelstitchError: if a batch is missing, has another MD5, or can't be read.

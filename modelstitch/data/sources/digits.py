@@ -1,4 +1,4 @@
-"""The handwritten digits that ship with scikit-learn (the UCI optical digits' test set): no download."""
+"""The handwritten digits that ship with scikit-learn (the test set of UCI's optical digits): no download."""
 
 from pathlib import Path
 
@@ -16,11 +16,11 @@ def prepare(path: Path | str) -> None:
 
 
 def read() -> tuple[datasets.Split, datasets.Split]:
-    """Training and test digits, 8x8 values 0..16 scaled to 32x32 and 0..255.
+    """Training and test digits: images of 8x8 pixels with values 0..16, enlarged to 32x32 and 0..255.
 
-    Sorted by class, every fifth image is a test image: the split is stratified and needs no random numbers.
+    Every fifth image, in the order of classes, is a test image: the split is stratified without random numbers.
     """
-    from sklearn.datasets import load_digits  # costs a second: only the conversion needs it
+    from sklearn.datasets import load_digits  # takes a second, and only the conversion needs it
 
     digits = load_digits()
     images = np.stack([_enlarge(image) for image in np.rint(digits.images * (255 / 16)).astype(np.uint8)])[:, None]

@@ -1,4 +1,4 @@
-"""Fetch a published file: checked by its MD5, resumed where it stopped, put in place only when whole."""
+"""Downloads published files: resumed where they stopped, verified by MD5, and put in place only when complete."""
 
 import errno
 import fcntl
@@ -21,13 +21,13 @@ from modelstitch.errors import ModelstitchError
 
 CHUNK_BYTES = 2**20
 TIMEOUT_SECONDS = 30
-# What a file system without locks says (Lustre, some NFS): the download goes on without.
+# Errors of file systems without locks (Lustre, some NFS); the download then goes on without a lock.
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 
 
 @dataclass(frozen=True)
 class Archive:
-    """A published file: where it is, what it is called, and its MD5 in hexadecimal."""
+    """A published file: its address, its name, and its MD5 in hexadecimal."""
 
     url: str
     filename: str
@@ -35,14 +35,14 @@ class Archive:
 
 
 def fetch(archive: Archive, folder: Path | str) -> Path:
-    """Path of the verified archive in `folder`, downloaded unless it is there.
+    """Download the archive into `folder` unless it is there, verify it, and return its path.
 
-    What has arrived stands in `<filename>.part`, to the last byte, however slowly it comes. A dropped connection is
-    taken up again at once, a killed download at the next call, by an HTTP Range request.
+    All bytes that have arrived are in `<filename>.part`. A dropped connection is resumed at once, a killed download at
+    the next call, by an HTTP Range request.
 
     Raises:
-        ModelstitchError: if the archive there is not the published one (it is left as it is), if it can't be downloaded
-            (says where to put it by hand), or if what arrived has another MD5 (it is removed).
+        ModelstitchError: if the archive that is there is not the published one (it is left as it is); if it can't be
+            downloaded (the message says where to put it by hand); or if the download has another MD5 (it is removed).
     """
     path = Path(folder) / archive.filename
     if path.exists():
@@ -79,7 +79,7 @@ def fetch(archive: Archive, folder: Path | str) -> Path:
 
 
 def unpack(archive: Path, names: Iterable[str], folder: Path | str) -> None:
-    """Unpack these members of a `.tar.gz` into a folder, and no other.
+    """Unpack only the members `names` of a `.tar.gz` into a folder.
 
     Raises:
         ModelstitchError: if the archive lacks one of them or is damaged, or the folder can't be written.
@@ -115,7 +115,7 @@ def md5_of(path: Path | str) -> str:
 
 
 def _lock(file: BinaryIO, path: Path) -> None:
-    """Keep a second download (a killed run's job may have outlived it) from appending to the same file."""
+    """Lock the file against a second download: the job of a killed run may still be writing to it."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -128,10 +128,10 @@ def _lock(file: BinaryIO, path: Path) -> None:
 
 
 def _receive(archive: Archive, path: Path, file: BinaryIO) -> bool:
-    """Append what one request brings; whether the file is complete.
+    """Append the response of one request to the file, and return whether the file is complete.
 
     Raises:
-        ModelstitchError: if the server can't be reached, refuses, or brings nothing.
+        ModelstitchError: if the server can't be reached, refuses, or sends nothing.
     """
     start = file.tell()
     headers = {"User-Agent": "modelstitch"} | ({"Range": f"bytes={start}-"} if start else {})
@@ -139,7 +139,7 @@ def _receive(archive: Archive, path: Path, file: BinaryIO) -> bool:
         response = urllib.request.urlopen(urllib.request.Request(archive.url, headers=headers), timeout=TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and start:
-            return True  # nothing is left to send: the checksum decides
+            return True  # nothing is left to send; the checksum is compared next
         raise _unreachable(archive, path, f"HTTP {error.code} {error.reason}", start) from error
     except (OSError, http.client.HTTPException) as error:
         raise _unreachable(archive, path, getattr(error, "reason", error), start) from error
@@ -163,7 +163,7 @@ def _receive(archive: Archive, path: Path, file: BinaryIO) -> bool:
 
 
 def _written(response: http.client.HTTPResponse, file: BinaryIO) -> Iterator[bool]:
-    """Write the body as it arrives, to its end or to where the connection drops: True a MiB, False for a drop."""
+    """Write the response as it arrives; yield True for each MiB, and False if the connection drops before the end."""
     arrived = 0
     while True:
         try:

@@ -1,7 +1,7 @@
-"""Images in folders, `train/<class>/*` and `test/<class>/*`: a directory, or an archive read without unpacking it.
+"""Images in folders `train/<class>/*` and `test/<class>/*`, in a directory, or in an archive that is not unpacked.
 
-The archive may come from anybody (`members`, `pixels`). What is not an image of a class is refused, so that no label is
-silently wrong.
+Archives are not trusted (`members`, `pixels`). A file that is not clearly an image of a class is refused, so that no
+label is silently wrong.
 """
 
 import warnings
@@ -19,22 +19,22 @@ from modelstitch.data.sources.layout import SPLITS, content, depth_of, is_note, 
 from modelstitch.data.sources.members import Member, is_clutter, is_listed, members, suffix_of
 from modelstitch.errors import ModelstitchError, printable
 
-UNBALANCED = 1.5  # times the share that each class would have
+UNBALANCED = 1.5  # as a multiple of the share of each class in a balanced split
 
 
 class Glance(NamedTuple):
-    """Sizes of a data set that is not made yet, and whether its images were counted; they were assumed, if not."""
+    """Sizes of a data set that is not made yet, and whether images and classes were counted; else they are assumed."""
 
     sizes: datasets.Sizes
     counted: bool
 
 
 def prepare(source: Path | str, path: Path | str, resize: int | None = None) -> None:
-    """Write the images as a data set that has the name of the directory or archive.
+    """Write the images as a data set with the name of the directory or archive.
 
     Args:
-        source, resize: as of `read`.
-        path: of the data set's file.
+        source, resize: as for `read`.
+        path: the data set's file.
 
     Raises:
         ModelstitchError: see `read`; nothing is written then.
@@ -49,22 +49,23 @@ def prepare(source: Path | str, path: Path | str, resize: int | None = None) -> 
 
 
 def read(source: Path | str, resize: int | None = None) -> tuple[datasets.Split, datasets.Split, tuple[str, ...]]:
-    """Training images, test images and class names; by class, then by file name, whatever the order in the archive.
+    """Training images, test images and class names; images are sorted by class, then by file name.
 
-    One channel if every image is grayscale, else three; an alpha channel is dropped, 16 bits become 8, by as many of
-    them as the images fill; a photograph is turned as its EXIF says. A common top folder (`cifar10/train/...`) is
-    allowed. Hidden files, notes (`labels.csv`), and files outside `train/` and `test/`, are passed over. Names are
-    compared, and classes called, in Unicode's form NFC.
+    Images have one channel if all are grayscale, else three. An alpha channel is dropped. 16 bits per channel are
+    reduced to 8, from as many of them (`pixels.DEPTHS`) as the images use. Photographs are rotated as their EXIF data
+    says. A common top folder (`cifar10/train/...`) is allowed. Hidden files, notes (`labels.csv`), and files outside
+    `train/` and `test/` are skipped. Names of files and classes are compared and kept in Unicode's form NFC.
 
     Args:
-        source: a directory or an archive; `test/` may have the other names of `layout.SPLIT_OF`.
-        resize: side of the images in pixels, see `pixels.resized`; None: all have one size, which they keep.
+        source: a directory or an archive; `train/` and `test/` may have the other names in `layout.SPLIT_OF`.
+        resize: side of the images in pixels, see `pixels.resized`; None: all must have one size, which they keep.
 
     Raises:
-        ModelstitchError: naming the source and the member: one that leaves the folder, a link that is not followed or a
-            device, a file that is no image or is damaged, more than `MAX_PIXELS` or `MAX_BYTES`, images of different
-            sizes that are not resized, two folders of test images, class folders that are empty or differ between
-            `train/` and `test/`, a damaged archive, more than fits into the memory.
+        ModelstitchError: naming the source and the member: if a member leaves the folder, is a device, or is a link
+            that is not followed; if a file is no image, is damaged, or has more than `MAX_PIXELS` or `MAX_BYTES`; if
+            images have different sizes and are not resized; if there are two folders of test images; if class folders
+            are empty or differ between `train/` and `test/`; if the archive is damaged; or if the images do not fit
+            into memory.
     """
     source = Path(source)
     survey = layout.survey(source)
@@ -83,7 +84,7 @@ def read(source: Path | str, resize: int | None = None) -> tuple[datasets.Split,
 
 
 def files(folder: Path | str) -> list[str]:
-    """Names of a directory's files, hidden ones left out.
+    """Names of a directory's files, without hidden ones.
 
     Raises:
         ModelstitchError: if the directory can't be listed.
@@ -92,9 +93,10 @@ def files(folder: Path | str) -> list[str]:
 
 
 def glance(source: Path | str, resize: int | None = None) -> Glance | None:
-    """Sizes of the data set as far as they can be told at once: of a compressed tar the image's.
+    """Sizes of the data set as far as they can be found quickly; None if no image can be read (`read` says why).
 
-    What that does not tell is taken for CIFAR's. None where there is no readable image; `read` tells why.
+    In a compressed tar only the size of an image is found; the numbers of images and classes are assumed to be those of
+    CIFAR-10.
     """
     source = Path(source)
     try:
@@ -116,7 +118,7 @@ def glance(source: Path | str, resize: int | None = None) -> Glance | None:
 
 
 def warn_of_majority(source: Path, split: str, labels: np.ndarray, classes: tuple[str, ...]) -> None:
-    """Say what a network reaches that knows no image, where that is far more than chance."""
+    """Warn if the largest class is so large that always predicting it is far more accurate than chance."""
     counts = np.bincount(labels, minlength=len(classes))
     largest, share, chance = classes[int(counts.argmax())], counts.max() / len(labels), 1 / len(classes)
     if len(classes) == 1:
@@ -131,7 +133,7 @@ def warn_of_majority(source: Path, split: str, labels: np.ndarray, classes: tupl
 def _decode_all(
     source: Path, survey: layout.Survey, order: dict[str, list[layout.Place]], resize: int | None
 ) -> dict[str, np.ndarray]:
-    """Images of each split in their order, uint8 (N, C, H, W)."""
+    """Decode the images of each split, in their order, to uint8 (N, C, H, W)."""
     depth = pixels.DEPTHS[-1]
     images, grayscale, largest, coloured = _decode_at(source, survey, order, resize, depth)
     if 0 < largest < 2 ** pixels.DEPTHS[-2]:
@@ -142,7 +144,7 @@ def _decode_all(
             )
         depth = pixels.depth_of(largest)
         progress.say(f"{source}: images of 16 bits have values up to {largest:,}: read as {depth} bits")
-        del images  # the memory is for the data set once
+        del images  # memory may hold the data set only once
         images, grayscale, *_ = _decode_at(source, survey, order, resize, depth)
     return {split: images.pop(split)[:, :1].copy() for split in SPLITS} if grayscale else images
 
@@ -150,7 +152,7 @@ def _decode_all(
 def _decode_at(
     source: Path, survey: layout.Survey, order: dict[str, list[layout.Place]], resize: int | None, depth: int
 ) -> tuple[dict[str, np.ndarray], bool, int, str]:
-    """Images in three channels; whether all are grayscale; the largest value of 16 bits; a coloured one of these."""
+    """Images in three channels; if all are grayscale; the largest 16-bit value; the name of a 16-bit colour image."""
     index = {place: position for split in SPLITS for position, place in enumerate(order[split])}
     first, images, grayscale, largest, coloured, count = "", {}, True, 0, "", 0
     with warnings.catch_warnings():
@@ -176,10 +178,10 @@ def _wanted(source: Path, survey: layout.Survey) -> Iterator[Member]:
 
 
 def _room(source: Path, order: dict[str, list[layout.Place]], size: tuple[int, int]) -> dict[str, np.ndarray]:
-    """Arrays for the images of each split, in three channels.
+    """Empty arrays for the images of each split, in three channels.
 
     Raises:
-        ModelstitchError: if they are more than the memory that is free.
+        ModelstitchError: if they are larger than the free memory.
     """
     shapes = {split: (len(order[split]), 3, *size) for split in SPLITS}
     count, needed = sum(map(len, order.values())), sum(int(np.prod(shape)) for shape in shapes.values())
@@ -195,7 +197,7 @@ def _room(source: Path, order: dict[str, list[layout.Place]], size: tuple[int, i
 def _decode(
     source: Path, member: Member, depth: int, resize: int | None, first: str, size: tuple[int, int] | None
 ) -> pixels.Picture:
-    """One image, resized or of the size of the first (its name and size) where there is one."""
+    """Decode one image; unless resized, it must have the `size` of the image `first`, if there is one."""
     try:
         return pixels.decode(content(source, member), depth, resize, size)
     except pixels.AnotherSize as error:

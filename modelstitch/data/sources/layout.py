@@ -1,4 +1,4 @@
-"""Which member of a directory or an archive is which image, known from their names: of `train/<class>/` or `test/`."""
+"""Finds the split and the class of each image in a directory or archive, from names such as `train/<class>/<image>`."""
 
 import unicodedata
 from dataclasses import dataclass, field
@@ -9,18 +9,18 @@ from modelstitch.data.sources.members import MAX_BYTES, Member, is_clutter, memb
 from modelstitch.errors import ModelstitchError, printable
 
 SPLITS = ("train", "test")
-# By the folder's name, in capitals or not: many data sets call their test images validation.
+# Splits by folder name, in capitals or not. Many data sets call their test images validation.
 SPLIT_OF = {"train": "train", "training": "train"}
 SPLIT_OF |= dict.fromkeys(("test", "testing", "val", "valid", "validation"), "test")
-# What people keep beside their images, and tell nothing of a class.
+# Suffixes of files that people keep with their images; they are skipped.
 NOTES = {".csv", ".tsv", ".txt", ".json", ".xml", ".md", ".html", ".yaml", ".yml", ".log"}
-# Tiny ImageNet: test images without labels, those of val/ in one folder, with a list of their classes.
+# Tiny ImageNet has no labels for test/; the images of val/ are in one folder, with a list of their classes.
 ANNOTATIONS = ("val", "val_annotations.txt")
 IMAGES = "images"
 
 
 class Place(NamedTuple):
-    """Where an image belongs; sorted, places are in the order of the data set."""
+    """Where an image belongs in the data set, whose order is that of sorted places."""
 
     split: str
     class_name: str
@@ -29,13 +29,13 @@ class Place(NamedTuple):
 
 @dataclass
 class Survey:
-    """What the names tell of a source.
+    """What is known of a source from the names of its members.
 
     Attributes:
-        places: of each member that is read: more than one where an archive has hard links to it.
-        folders: of classes in each split, with images or without.
-        named: how each split's folder is called.
-        passed_over: members that are not images.
+        places: the places of each member that is read; more than one if an archive has hard links to it.
+        folders: names of the class folders in each split, with or without images.
+        named: the name of each split's folder.
+        passed_over: names of members that are skipped.
         respelled: classes whose folders are spelled in two forms of Unicode.
     """
 
@@ -46,7 +46,7 @@ class Survey:
     respelled: list[str] = field(default_factory=list)
 
     def order(self) -> dict[str, list[Place]]:
-        """The images of each split in their order."""
+        """The places of each split's images, in the order of the data set."""
         every = sorted(place for places in self.places.values() for place in places)
         return {split: [place for place in every if place.split == split] for split in SPLITS}
 
@@ -55,13 +55,13 @@ class Survey:
 
 
 def survey(source: Path) -> Survey:
-    """Place of every image, nothing decoded yet.
+    """Find the place of every image, without decoding any.
 
     Raises:
-        ModelstitchError: for all that can be refused by its name, its kind or its size.
+        ModelstitchError: if a member is refused for its name, its kind or its size.
     """
     found, passed_over, labels = [], [], None
-    sizes: dict[str, int] = {}  # of the files of an archive, which a hard link may name
+    sizes: dict[str, int] = {}  # sizes of files by name; a hard link in an archive may point to one
     repeated: set[str] = set()
     for member in members(source):
         parts = PurePosixPath(member.name).parts
@@ -99,7 +99,7 @@ def survey(source: Path) -> Survey:
 
 
 def _placed(source: Path, found: list[tuple[Member, tuple[str, ...], int]], labels: dict[str, str] | None) -> Survey:
-    """The survey of what stands in the folders of splits; `labels` are those of Tiny ImageNet's val/, if it is that."""
+    """The survey of the members in the splits' folders; `labels` are those of Tiny ImageNet's val/, else None."""
     survey, taken, tops, forms = Survey(), set(), set(), {}
     for member, parts, depth in found:
         tops.add("".join(parts[:depth]))
@@ -135,7 +135,7 @@ def _placed(source: Path, found: list[tuple[Member, tuple[str, ...], int]], labe
 
 
 def _annotations(source: Path, member: Member) -> dict[str, str]:
-    """Class of each image in Tiny ImageNet's val/, by its list: file, class and a box in each line."""
+    """Read the class of each image in Tiny ImageNet's val/: a line of its list has a file name, a class and a box."""
     try:
         lines = content(source, member).decode().splitlines()
         return {name: label for name, label, *_ in (line.split("\t") for line in lines)}
@@ -146,7 +146,7 @@ def _annotations(source: Path, member: Member) -> dict[str, str]:
 def _inside_tiny_imagenet(
     source: Path, member: Member, split: str, inside: list[str], labels: dict[str, str]
 ) -> list[str]:
-    """Class and file of a member of `train/<class>/images/` or `val/images/`; of a folder no more than its class."""
+    """Class and file name of a member of `train/<class>/images/` or `val/images/`; for a folder at most its class."""
     if split == SPLITS[0]:
         return inside[:1] + inside[2:] if inside[1:2] == [IMAGES] else inside
     if inside[:1] != [IMAGES] or len(inside) != 2:
@@ -157,12 +157,12 @@ def _inside_tiny_imagenet(
 
 
 def depth_of(parts: tuple[str, ...]) -> int | None:
-    """Where among the parts of a member's name the folder of its split stands, at the top or below one folder."""
+    """The index of the split's folder in the parts of a member's name: 0, or 1 below a top folder; None without one."""
     return next((depth for depth, part in enumerate(parts[:2]) if part.casefold() in SPLIT_OF), None)
 
 
 def is_note(parts: tuple[str, ...]) -> bool:
-    """Whether a member is text beside the images, by its suffix."""
+    """Whether a member is a text file that goes with the images, by its suffix."""
     return PurePosixPath(parts[-1]).suffix.casefold() in NOTES if parts else False
 
 
@@ -189,7 +189,7 @@ def _check_classes(source: Path, survey: Survey) -> None:
 
 
 def content(source: Path, member: Member) -> bytes:
-    """Of a member that is a file."""
+    """Read the content of a member that is a file."""
     try:
         return member.read()
     except OSError as error:
@@ -197,5 +197,5 @@ def content(source: Path, member: Member) -> bytes:
 
 
 def refuse(source: Path, member: Member, why: str) -> NoReturn:
-    """Say which member it is, and why."""
+    """Raise a `ModelstitchError` that names the member and says why it is refused."""
     raise ModelstitchError(f"{source}: member {member.name!r} {why}: refused, nothing was written")

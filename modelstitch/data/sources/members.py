@@ -1,7 +1,7 @@
-"""What a directory or an archive of images holds, one member after the other, never unpacked to the disk.
+"""Iterates over the members of a directory or an archive of images, without unpacking it to the disk.
 
-An archive may come from anybody: no header may claim more memory than an image needs. Links are followed in a directory
-of the user's own alone; in an archive a hard link is the file that it names.
+Archives are not trusted: no header may claim more memory than an image needs. Links are followed only in a directory
+that the user owns; a hard link in an archive stands for the file that it names.
 """
 
 import bz2
@@ -20,12 +20,12 @@ from typing import BinaryIO, NamedTuple
 
 from modelstitch.errors import ModelstitchError, printable
 
-MAX_BYTES = 2**26  # of an image's file
-# What tarfile lets through: a name that is no text, a size that is no offset, headers nested without end. What zipfile
-# does: a password, a method that it has not.
+MAX_BYTES = 2**26  # largest size of an image's file
+# Errors of damaged archives that tarfile does not turn into its own: names that are no text, sizes that are no offsets,
+# headers nested without end. For zipfile: a password, or an unknown compression method.
 OTHER_DAMAGE = (EOFError, OSError, ValueError, OverflowError, RuntimeError)
 CLUTTER = {"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "#recycle", "$recycle.bin", "icon\r"}
-DEEPEST = 6  # levels of a directory that are looked into: one more than any layout has
+DEEPEST = 6  # levels of a directory that are searched: one more than in any layout
 LEFT_OUT = 2**20
 
 
@@ -33,7 +33,8 @@ class Member(NamedTuple):
     """A member of a directory or an archive.
 
     Attributes:
-        kind: "file"; "folder"; "copy", a hard link in an archive to its `target`; anything else is refused, in words.
+        kind: "file"; "folder"; "copy" for a hard link in an archive to the file `target`; or, in words, a kind that is
+            refused.
     """
 
     name: str
@@ -44,7 +45,7 @@ class Member(NamedTuple):
 
 
 def members(source: Path) -> Iterator[Member]:
-    """Members in the order of the archive, or of the directory as it is listed; read each before the next is asked for.
+    """Yield members, in the order of the archive or directory listing. Read each before asking for the next.
 
     Raises:
         ModelstitchError: if there is no such directory or archive, or it is damaged or can't be read.
@@ -56,10 +57,10 @@ def members(source: Path) -> Iterator[Member]:
 
 
 def check(source: Path) -> None:
-    """Look whether there is a directory or an archive, without opening it.
+    """Check that the source exists, and is a directory or has the name of an archive, without opening it.
 
     Raises:
-        ModelstitchError: if there is none.
+        ModelstitchError: if it does not.
     """
     if not source.exists():
         raise ModelstitchError(f"{source}: no such file or folder: expected images in train/<class>/ and test/<class>/")
@@ -68,17 +69,17 @@ def check(source: Path) -> None:
 
 
 def is_listed(source: Path) -> bool:
-    """Whether the members of a source are known without reading all of it: not those of a compressed tar."""
+    """Whether the members can be listed without reading the whole source: true except for compressed tars."""
     return source.is_dir() or suffix_of(source) in (".tar", ".zip")
 
 
 def suffix_of(source: Path) -> str:
-    """The end of an archive's name that says how it is read, "" where none does."""
+    """The suffix of an archive's name, from `SUFFIXES`; "" if it has none of them."""
     return next((suffix for suffix in SUFFIXES if source.name.casefold().endswith(suffix)), "")
 
 
 def is_clutter(parts: tuple[str, ...]) -> bool:
-    """Whether a member is hidden, or what macOS, Windows or a Synology leave behind."""
+    """Whether a member is hidden, or one of the files that macOS, Windows or a Synology NAS leave behind."""
     return any(part.startswith(".") or part.casefold() in CLUTTER for part in parts)
 
 
@@ -115,9 +116,10 @@ def _walk(folder: Path, place: str, above: list[tuple[int, int]], own: bool) -> 
 
 
 def _of_tar(archive: Path) -> Iterator[Member]:
-    """Members of a tar, whichever way it is compressed.
+    """Yield the members of a tar, compressed or not.
 
-    tarfile takes a damaged header for the end of the archive. The end must therefore be one: zeros, as tar writes them.
+    tarfile takes a damaged header for the end of the archive. So after the last member there must be a real end: only
+    zeros, as tar writes them.
     """
     with _readable(archive), TARS[suffix_of(archive)](archive) as opened:
         stream = _Stream(opened)
@@ -128,7 +130,7 @@ def _of_tar(archive: Path) -> Iterator[Member]:
                 yield Member(
                     member.name, kind, member.size, partial(_of_tar_one, archive, tar, member), member.linkname
                 )
-                tar.members = []  # it would keep them all
+                tar.members = []  # tarfile would keep all of them
         whole = stream.read(512) == bytes(512)
         while block := stream.read(LEFT_OUT):
             whole = whole and not block.strip(b"\0")
@@ -156,7 +158,7 @@ def _of_zip_one(archive: Path, opened: zipfile.ZipFile, member: zipfile.ZipInfo)
 
 
 def _zip_name(member: zipfile.ZipInfo) -> str:
-    """Its name, UTF-8 also where that is not said, as of macOS."""
+    """The member's name, read as UTF-8 even if the archive does not declare it, as those of macOS."""
     if not member.flag_bits & 0x800:
         try:
             return member.filename.encode("cp437").decode()
@@ -167,7 +169,7 @@ def _zip_name(member: zipfile.ZipInfo) -> str:
 
 @contextmanager
 def _readable(archive: Path) -> Iterator[None]:
-    """Tell any failure of unpacking as one line."""
+    """Turn any error of reading an archive into a `ModelstitchError`."""
     try:
         yield
     except PermissionError as error:
@@ -178,7 +180,7 @@ def _readable(archive: Path) -> Iterator[None]:
 
 
 class _Stream:
-    """A stream of which no read is longer than an image may be: tarfile reads a long name at the length it claims."""
+    """A stream that refuses to read more than an image's size at once, since tarfile trusts lengths in headers."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self.stream, self.place = stream, 0
@@ -202,7 +204,7 @@ class _Stream:
 
 
 def _open_zstandard(archive: Path) -> BinaryIO:
-    import pyarrow  # costs some tenths of a second, and is here for its tables
+    import pyarrow  # takes some tenths of a second; installed anyway, for tables
 
     return pyarrow.input_stream(str(archive), compression="zstd")
 

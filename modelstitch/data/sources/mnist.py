@@ -1,4 +1,4 @@
-"""MNIST and Fashion-MNIST in the published files, read by torchvision (LeCun et al. 1998; Xiao et al. 2017)."""
+"""MNIST and Fashion-MNIST from the published files, read by torchvision (LeCun et al. 1998; Xiao et al. 2017)."""
 
 import gzip
 import shutil
@@ -16,20 +16,20 @@ from modelstitch.errors import ModelstitchError
 if TYPE_CHECKING:
     from torchvision.datasets import MNIST
 
-# Torchvision's own names, repeated because planning a study asks for them and importing torchvision takes seconds.
-# The two data sets have the same file names: each has its folder, where torchvision has it.
+# Torchvision's own names, repeated because planning a study needs them, and importing torchvision takes seconds.
+# The two data sets have the same file names, so each has a folder of its own, the same as in torchvision.
 FOLDERS = {"mnist": "MNIST/raw", "fashion-mnist": "FashionMNIST/raw"}
 FILENAMES = tuple(f"{split}-{kind}-ubyte.gz" for split in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
 DIGITS = tuple("0123456789")
 
 
 def files(settings: dict) -> list[Path]:
-    """Where images and labels are, or will be downloaded to."""
+    """Paths of images and labels, downloaded or not."""
     return [Path(settings["folder"], FOLDERS[settings["source"]], name) for name in FILENAMES]
 
 
 def archives(source: str) -> list[download.Archive]:
-    """What `files` are, as published."""
+    """The published archives of `files`."""
     reader = reader_of(source)
     return [download.Archive(f"{reader.mirrors[0]}{name}", name, md5) for name, md5 in reader.resources]
 
@@ -38,7 +38,7 @@ def prepare(settings: dict, path: Path | str) -> None:
     """Write MNIST or Fashion-MNIST as a data set: grayscale images (1, 28, 28).
 
     Raises:
-        ModelstitchError: if a file can't be had, or is not the published one.
+        ModelstitchError: if a file can't be downloaded, or is not the published one.
     """
     source = settings["source"]
     folder = Path(settings["folder"], FOLDERS[source])
@@ -57,7 +57,7 @@ def reader_of(source: str) -> "type[MNIST]":
 
 
 def read(reader: "type[MNIST]", folder: Path | str) -> tuple[datasets.Split, datasets.Split]:
-    """Training and test images of the compressed files in `folder`, in their order.
+    """Training and test images from the compressed files in `folder`, in the order of the files.
 
     Raises:
         ModelstitchError: if one of them is damaged.
@@ -69,7 +69,7 @@ def read(reader: "type[MNIST]", folder: Path | str) -> tuple[datasets.Split, dat
             _unpack(Path(folder, name), raw / name.removesuffix(".gz"))
         try:
             return tuple(_split(reader(unpacked, train=train)) for train in (True, False))
-        # Whatever torchvision stumbles over: it checks no length before it reads.
+        # Torchvision does not check lengths before it reads, so it may raise anything.
         except Exception as error:
             raise ModelstitchError(
                 f"{folder}: not the files that torchvision's {reader.__name__} expects ({error}): replace them"

@@ -1,7 +1,7 @@
 """Handwritten digits on photographs, both of which ship with scikit-learn: no download.
 
-Harder than the digits alone: a network has to tell a digit from what is behind it, so that its layers differ in what
-they know of it.
+They are harder than the digits alone: a network has to tell a digit from its background, so its layers differ in what
+they know about the digit.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from modelstitch.data.sources import digits
 from modelstitch.seeds import seed_of
 
 SIDE, DIGIT_SIDE = 32, 28
-TRAIN_PATCHES, TEST_PATCHES = 3, 2  # of each digit, each before another patch
+TRAIN_PATCHES, TEST_PATCHES = 3, 2  # images per digit, each with another patch as background
 
 
 def prepare(path: Path | str) -> None:
@@ -24,13 +24,14 @@ def prepare(path: Path | str) -> None:
 
 
 def read() -> tuple[datasets.Split, datasets.Split]:
-    """Training and test images: of each digit several, the same ones at each call.
+    """Training and test images: several of each digit, and the same at each call.
 
-    A digit of 28x28 lies at a random place of a random patch of 32x32 of one of the two photographs; the image is the
-    absolute difference of both. Training digits are those of `digits`; their patches are from the left halves of the
-    photographs, those of test digits from the right, so that neither digit nor patch is known from training.
+    An image is the absolute difference of a random patch of 32x32 pixels, from one of the two photographs, and a digit
+    of 28x28 pixels at a random place in it. Training and test digits are those of `digits`. Patches for training come
+    from the left halves of the photographs, patches for test from the right halves, so that neither digits nor patches
+    of the test are known from training.
     """
-    from sklearn.datasets import load_sample_images  # costs a second: only the conversion needs it
+    from sklearn.datasets import load_sample_images  # takes a second, and only the conversion needs it
 
     photographs = load_sample_images().images
     middle = photographs[0].shape[1] // 2

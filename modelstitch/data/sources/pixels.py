@@ -1,4 +1,4 @@
-"""The bytes of an image file as pixels: raster formats alone, turned as its camera says, 8 bits per channel."""
+"""Decodes image files to pixels: raster formats only, rotated as EXIF says, 8 bits per channel."""
 
 import io
 from typing import NamedTuple
@@ -8,15 +8,15 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from modelstitch.errors import ModelstitchError, printable
 
-# Far above the images that a Small ResNet is trained on, far below what harms a computer.
+# Far more than images for a Small ResNet have, far less than would exhaust a computer.
 MAX_PIXELS = 2**24
-# Of Pillow's formats those that hold pixels: an EPS, say, is a program, which Pillow hands to Ghostscript.
+# Only those formats of Pillow that hold pixels. An EPS, for example, is a program, which Pillow runs in Ghostscript.
 FORMATS = ("BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TGA", "TIFF", "WEBP")
-DEPTHS = (8, 10, 12, 14, 16)  # bits that a camera or scanner fills of 16
+DEPTHS = (8, 10, 12, 14, 16)  # bits that cameras and scanners use of 16
 
 
 class NoImage(ModelstitchError):
-    """Says after the file's name what is wrong with it."""
+    """An image that cannot be used; the message goes on from the file's name."""
 
 
 class AnotherSize(NoImage):
@@ -24,12 +24,12 @@ class AnotherSize(NoImage):
 
 
 class Picture(NamedTuple):
-    """An image.
+    """A decoded image.
 
     Attributes:
         pixels: uint8 (1 or 3, H, W).
-        largest: the largest value of an image of 16 bits per channel, before it was made 8; 0 of any other.
-        coloured: whether it has 16 bits and colours, of which Pillow reads the upper 8 alone.
+        largest: the largest value of an image with 16 bits per channel, before the reduction to 8; 0 for other images.
+        coloured: whether it has colours with 16 bits per channel, of which Pillow reads only the upper 8.
     """
 
     pixels: np.ndarray
@@ -38,16 +38,16 @@ class Picture(NamedTuple):
 
 
 def decode(content: bytes, depth: int, resize: int | None, size: tuple[int, int] | None = None) -> Picture:
-    """An image, of which a grayscale one of 16 bits fills `depth` bits.
+    """Decode an image; a grayscale image with 16 bits is taken to use `depth` of them.
 
     Args:
-        content: of the file.
-        depth: of `DEPTHS`.
-        resize: side that it is scaled to, see `resized`; None: as it is.
-        size: height and width that it is expected to have, where it is not resized.
+        content: the content of the file.
+        depth: one of `DEPTHS`.
+        resize: the side to which it is scaled, see `resized`; None leaves its size.
+        size: the height and width that it must have if it is not resized.
 
     Raises:
-        NoImage: if it is damaged, too large, or of a format that is not read.
+        NoImage: if it is damaged, too large, or not in one of the `FORMATS`.
         AnotherSize: if it has another size.
     """
     try:
@@ -69,7 +69,7 @@ def decode(content: bytes, depth: int, resize: int | None, size: tuple[int, int]
         raise NoImage(f"is not an image of a format that is read ({', '.join(FORMATS)})") from None
     except Image.DecompressionBombError:
         raise NoImage(f"is a decompression bomb, more than the {MAX_PIXELS:,} pixels of an image") from None
-    # A damaged file raises whatever its decoder stumbles over: OSError, SyntaxError, struct.error, IndexError ...
+    # For a damaged file a decoder may raise anything: OSError, SyntaxError, struct.error, IndexError ...
     except Exception as error:
         raise NoImage(f"can't be read ({printable(str(error))})") from error
 
@@ -79,7 +79,7 @@ def resized(pixels: np.ndarray, side: int) -> np.ndarray:
 
     Args:
         pixels: uint8 (1 or 3, H, W).
-        side: in pixels.
+        side: height and width of the result, in pixels.
 
     Returns:
         uint8 (1 or 3, side, side).
@@ -94,24 +94,24 @@ def resized(pixels: np.ndarray, side: int) -> np.ndarray:
 
 
 def depth_of(largest: int) -> int:
-    """How many of 16 bits images fill whose largest value this is: 12 for 4,095."""
+    """How many of 16 bits images use if this is their largest value: 12 for 4,095."""
     return next(depth for depth in DEPTHS if largest < 2**depth)
 
 
 def by(size: tuple[int, int]) -> str:
-    """Height and width in words."""
+    """Height and width as text, such as `32x48`."""
     return f"{size[0]}x{size[1]}"
 
 
 def _raw_mode(image: Image.Image) -> str:
-    """How the pixels stand in the file, in Pillow's words: `RGB;16B`."""
+    """Pillow's name for the pixels' format in the file, such as `RGB;16B`."""
     return str(image.tile[0][3]) if image.tile else ""
 
 
 def _pixels(image: Image.Image, depth: int) -> tuple[np.ndarray, int]:
-    """uint8 (1 or 3, H, W), and the largest value of a grayscale image of 16 bits."""
+    """Pixels as uint8 (1 or 3, H, W), and the largest value of a 16-bit grayscale image (else 0)."""
     if image.mode.startswith("I;16") or (image.mode, image.format) == ("I", "PPM"):
-        values = np.asarray(image)  # Pillow's own conversion to 8 bits clips
+        values = np.asarray(image)  # not converted by Pillow, which clips to 8 bits
         return (values >> (depth - 8)).astype(np.uint8)[None], int(values.max())
     if image.mode in ("I", "F"):
         raise ValueError("32 bits per pixel, expected 8 or 16")

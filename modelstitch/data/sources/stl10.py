@@ -1,4 +1,4 @@
-"""STL-10's labelled images in the published archive, read by torchvision (Coates et al. 2011)."""
+"""STL-10's labelled images from the published archive, read by torchvision (Coates et al. 2011)."""
 
 import tempfile
 from pathlib import Path
@@ -13,18 +13,18 @@ from modelstitch.errors import ModelstitchError
 if TYPE_CHECKING:
     from torchvision.datasets import STL10
 
-# Torchvision's own name, repeated because planning a study asks for it and importing torchvision takes seconds.
+# Torchvision's own name, repeated because planning a study needs it, and importing torchvision takes seconds.
 FILENAME = "stl10_binary.tar.gz"
 UNLABELLED = "unlabeled_X.bin"
 
 
 def files(settings: dict) -> list[Path]:
-    """Where the archive is, or will be downloaded to."""
+    """The path of the archive, downloaded or not."""
     return [Path(settings["folder"], FILENAME)]
 
 
 def archives(source: str) -> list[download.Archive]:
-    """What `files` are, as published."""
+    """The published archives of `files`."""
     return [archive_of(reader_of())]
 
 
@@ -32,7 +32,7 @@ def prepare(settings: dict, path: Path | str) -> None:
     """Write STL-10 as a data set: 5,000 training and 8,000 test images (3, 96, 96).
 
     Raises:
-        ModelstitchError: if the archive can't be had, or is not the published one.
+        ModelstitchError: if the archive can't be downloaded, or is not the published one.
     """
     reader = reader_of()
     train, test, classes = read(reader, download.fetch(archive_of(reader), settings["folder"]))
@@ -40,7 +40,7 @@ def prepare(settings: dict, path: Path | str) -> None:
 
 
 def reader_of() -> "type[STL10]":
-    """Torchvision's class, without the 100,000 images that have no label (2.6 GB): it would check them too."""
+    """Torchvision's class, changed so that it does not check the 100,000 images without labels (2.6 GB)."""
     from torchvision.datasets import STL10
 
     labelled = [entry for entry in STL10.train_list if entry[0] != UNLABELLED]

@@ -1,4 +1,4 @@
-"""Street View House Numbers, the cropped digits, in the published files, read by torchvision (Netzer et al. 2011)."""
+"""Street View House Numbers, the cropped digits, from the published files, read by torchvision (Netzer et al. 2011)."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,13 +17,13 @@ CLASSES = tuple("0123456789")
 
 
 def files(settings: dict) -> list[Path]:
-    """Where the images are, or will be downloaded to."""
-    # Torchvision's own names, repeated because planning a study asks for them and importing torchvision takes seconds.
+    """Paths of the images' files, downloaded or not."""
+    # Torchvision's own names, repeated because planning a study needs them, and importing torchvision takes seconds.
     return [Path(settings["folder"], f"{split}_32x32.mat") for split in SPLITS]
 
 
 def archives(source: str) -> list[download.Archive]:
-    """What `files` are, as published."""
+    """The published archives of `files`."""
     return [download.Archive(*reader_of().split_list[split]) for split in SPLITS]
 
 
@@ -31,7 +31,7 @@ def prepare(settings: dict, path: Path | str) -> None:
     """Write SVHN as a data set: 73,257 training and 26,032 test images (3, 32, 32).
 
     Raises:
-        ModelstitchError: if a file can't be had, or is not the published one.
+        ModelstitchError: if a file can't be downloaded, or is not the published one.
     """
     source = settings["source"]
     for archive in archives(source):
@@ -47,14 +47,14 @@ def reader_of() -> "type[SVHN]":
 
 
 def read(reader: "type[SVHN]", folder: Path | str) -> tuple[datasets.Split, datasets.Split]:
-    """Training and test images, in the files' order; the label of a 0, published as 10, is 0.
+    """Training and test images, in the order of the files; the digit 0, published as label 10, has label 0.
 
     Raises:
         ModelstitchError: if a file in `folder` is missing, has another MD5, or can't be read.
     """
     try:
         return tuple(_split(reader(folder, split=split)) for split in SPLITS)
-    # Whatever SciPy stumbles over: a file of MATLAB may hold anything.
+    # A MATLAB file may hold anything, so SciPy may raise anything.
     except Exception as error:
         raise ModelstitchError(
             f"{folder}: not the files that torchvision's {reader.__name__} expects ({error}): replace them"
