@@ -1,7 +1,7 @@
-"""What a record must agree with before a number of it gets into a table: its study, its path, and its images.
+"""Checks that a record belongs to its study, its path and its images, before its numbers get into a table.
 
-A file may be whole and still be another's: copied over one, of another seed, or made of other images. So each record is
-held against what the study knows, and its accuracies against its own predictions and the labels.
+A file may be intact and still be the wrong one: copied over another, or made with another seed or other images. So each
+record is compared with what is known of the study, and its accuracies with its own predictions and the labels.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,23 +20,23 @@ from modelstitch.errors import ModelstitchError
 from modelstitch.identifiers import NetworkId, place_of
 from modelstitch.records import PairRecord
 
-ROUNDING = 1e-9  # an image of a million is more
-MISSING = "nothing"  # where a key is
+ROUNDING = 1e-9  # less than one image of a million
+MISSING = "nothing"  # the value of a missing key, for errors
 AGAIN = "run the study again with --forcerun and this file"
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the records of a study have in common.
+    """What is known of a study, against which its records are checked.
 
     Attributes:
-        labels: of the test images, int64 (N,).
-        classes: their names.
-        digest: of the data set.
-        study, seed: the study's; None where they are not known.
-        networks: what is known of each network, by its id; of one that is missing nothing is checked.
-        settings: of each objective's stitches, as records keep them; None where they are not known.
-        layers: names of each architecture's layers, by its name; of one that is missing nothing is checked.
+        labels: labels of the test images, int64 (N,).
+        classes: names of the classes.
+        digest: the data set's digest.
+        study, seed: name and seed of the study; None: not checked.
+        networks: what is known of each network, by its id; not checked for networks that are missing.
+        settings: settings of the stitches, as records keep them, by objective; None: not checked.
+        layers: names of the layers of each architecture, by its name; not checked for architectures that are missing.
     """
 
     labels: np.ndarray
@@ -57,24 +57,30 @@ class Evidence:
         networks: Sequence[Path | str] = (),
         **known: Any,
     ) -> "Evidence":
-        """The evidence of a study's files, its data set and its networks' JSON, and what else is `known` of it.
+        """Evidence from a study's files: its data set, and the JSON files of its networks.
+
+        Args:
+            dataset: the data set's file.
+            study, seed: as in `Evidence`.
+            networks: the networks' JSON files.
+            known: other attributes: `settings`, `layers`.
 
         Raises:
-            ModelstitchError: if one of them is missing or damaged.
+            ModelstitchError: if a file is missing or damaged.
         """
         about = {Path(path).stem: read_about(path) for path in networks}
         return cls(*datasets.read_test_labels(dataset), study, seed, about, **known)
 
     def read(self, path: Path | str, folders: int = 0, settings: Mapping[str, Any] | None = None) -> PairRecord:
-        """The record of a pair, `.../<objective>/<sender>/<receiver>.h5`.
+        """Read and check the record of a pair, `.../<objective>/<sender>/<receiver>.h5`.
 
         Args:
-            path: of the record.
-            folders: how many there are between those of objective and sender.
-            settings: that it must have; by default those of its objective, where they are known.
+            path: the record's file.
+            folders: number of folders between those of the objective and the sender.
+            settings: settings that it must have; by default those known for its objective.
 
         Raises:
-            ModelstitchError: if it is missing or damaged, or disagrees with its path, the study or its images.
+            ModelstitchError: if it is missing or damaged, or disagrees with its path, the study or the test images.
         """
         record = records.read(path)
         about = record.attributes
@@ -124,17 +130,17 @@ class Evidence:
 
 
 def check_place(path: Path | str, record: PairRecord, folders: int = 0) -> None:
-    """Refuse a record that is not of the objective, sender and receiver that its path names; arguments as of `read`.
+    """Check that a record has the objective, sender and receiver that its path names; arguments as for `read`.
 
     Raises:
-        ModelstitchError: if it isn't.
+        ModelstitchError: if it does not.
     """
     for name, value in place_of(path, folders).items():
         agree(path, name, record.attributes[name], value)
 
 
 def _check_cells(path: Path | str, record: PairRecord, settings: Mapping[str, Any]) -> None:
-    """Refuse a record of other cells than those of the layers that its settings name."""
+    """Refuse a record whose cells are not those of the layers in its settings."""
     rows = chosen_layers(settings["sender_layers"], len(record.sender))
     columns = chosen_layers(settings["receiver_layers"], len(record.receiver))
     rows = [-1] if record.attributes["objective"] == IMAGE else rows
@@ -143,10 +149,16 @@ def _check_cells(path: Path | str, record: PairRecord, settings: Mapping[str, An
 
 
 def agree(path: Path | str, name: str, found: Any, expected: Any, by: str = "by its path, study or data") -> None:
-    """Refuse a record of which a field is not what it must be, or of a mapping the first key that isn't.
+    """Check that a field of a record has the expected value; mappings are compared key by key.
+
+    Args:
+        path: the record's file.
+        name: the field.
+        found, expected: its value, and the value that it must have.
+        by: what the expected value follows from, for errors.
 
     Raises:
-        ModelstitchError: if it isn't.
+        ModelstitchError: if the value is another, naming the field and the first key that differs.
     """
     if isinstance(found, Mapping) and isinstance(expected, Mapping):
         for key in sorted(found.keys() | expected.keys()):

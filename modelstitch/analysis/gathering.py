@@ -1,7 +1,7 @@
-"""Records read once for every table: a file per sender, of its cells and of which test images they get right.
+"""Reads the records once for all tables, into one file per sender with its cells and the test images they get right.
 
-Tables are made of these files. That of a small study is made at once; that of a large one sender by sender, each beside
-the cells that it is compared with, so that the memory is that of a sender.
+Tables are made from these files. For a small study they are made at once. For a large one they are made sender by
+sender, together with the cells that the sender's are compared with, so that memory is needed for one sender only.
 """
 
 import multiprocessing
@@ -30,18 +30,18 @@ from modelstitch.records import Layers
 FIRST_LOSS = "first_train_loss"
 GATHERED = RECORDED | {FIRST_LOSS: "float64"}
 RIGHT = "right"
-Known = dict[str, tuple[Layers, str]]  # a network's layers, and the place where they are said
+Known = dict[str, tuple[Layers, str]]  # each network's layers, and the place in a record that they were read from
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some cells of a study, and those that they are compared with.
+    """Some cells of a study, and others that they are compared with.
 
     Attributes:
-        sender: whose cells they are; "" of a whole study.
-        table: the cells and the others, C of them.
-        own: which of them are not others, bool (C,).
-        right: their outcomes, as `outcomes.pack` gives them, where they were asked for.
+        sender: the sender of the cells; "" for the cells of a whole study.
+        table: the cells and the others, C rows.
+        own: which rows are the cells themselves, bool (C,).
+        right: outcomes of all rows, as `outcomes.pack` returns them; None if they were not asked for.
     """
 
     sender: str
@@ -51,19 +51,19 @@ class Chunk:
 
 
 def gather(paths: Sequence[Path | str], evidence: Evidence, folder: Path | str, processes: int = 1) -> None:
-    """Write `<folder>/<sender>.parquet` for each sender: `GATHERED` of its cells, and `right`, the bits of outcomes.
+    """Write `<folder>/<sender>.parquet` for each sender: the columns `GATHERED`, and `right`, its outcomes as bits.
 
-    Rows are in the order of objectives and receivers, then as in the record: columns after each other.
+    Rows are sorted by objective and receiver; the cells of a pair are in the order of the record, column by column.
 
     Args:
-        paths: the records of the pairs; those of one sender are in folders of one name.
-        evidence: what they are held against.
-        folder: is made where it is missing.
-        processes: that read at once.
+        paths: the records of the pairs; the folder of a record has the name of its sender.
+        evidence: what the records are checked against.
+        folder: the folder to write to, which is made if it is missing.
+        processes: number of processes that read at the same time.
 
     Raises:
-        ModelstitchError: as `Evidence.read`, if two records say other things of a network's layers, or if a file can't
-            be written.
+        ModelstitchError: as `Evidence.read`, if two records disagree about a network's layers, or if a file can't be
+            written.
     """
     folders: dict[str, list[Path]] = {}
     for path in map(Path, paths):
@@ -73,7 +73,7 @@ def gather(paths: Sequence[Path | str], evidence: Evidence, folder: Path | str, 
         for found in folders.values():
             _hold(known, _gather(found, evidence, Path(folder)))
         return
-    # Forked, so that Snakemake's script is not run again.
+    # Forked, since a spawned process would run Snakemake's script again.
     with ProcessPoolExecutor(processes, multiprocessing.get_context("fork")) as pool, _told_of_memory():
         senders = [evidence] * len(folders), [Path(folder)] * len(folders)
         for layers in pool.map(_gather, folders.values(), *senders):
@@ -89,7 +89,7 @@ def _told_of_memory() -> Iterator[None]:
 
 
 def _gather(paths: Sequence[Path], evidence: Evidence, folder: Path) -> Known:
-    """Write the files of the senders of some records; what these say of networks' layers."""
+    """Write the files of the senders of some records, and return the networks' layers that the records hold."""
     known: Known = {}
     found: dict[str, list[tuple[tuple, list[dict], np.ndarray]]] = {}
     for path in paths:
@@ -109,7 +109,7 @@ def _gather(paths: Sequence[Path], evidence: Evidence, folder: Path) -> Known:
 
 
 def _hold(known: Known, found: Known) -> None:
-    """Hold what is found of networks' layers against what is known, and know it from then on."""
+    """Check the layers of found networks against those that are known, and add networks that are new to `known`."""
     for network, (layers, place) in found.items():
         other, source = known.setdefault(network, (layers, place))
         if field := layers.difference(other):
@@ -127,7 +127,7 @@ def _write(path: Path, table: pd.DataFrame, right: np.ndarray) -> None:
 
 
 def files(folder: Path | str) -> list[Path]:
-    """The file of each sender, by recipe, architecture and seed.
+    """The files of all senders, sorted by recipe, architecture and seed.
 
     Raises:
         ModelstitchError: if there is none.
@@ -143,10 +143,10 @@ def _place(network: NetworkId) -> tuple[int, str, int]:
 
 
 def read(path: Path, columns: Sequence[str] = tuple(GATHERED)) -> pd.DataFrame:
-    """Columns of a sender's cells.
+    """Read columns of a sender's cells.
 
     Raises:
-        ModelstitchError: if the file is damaged, or `sender` is among the columns and not that of its name.
+        ModelstitchError: if the file is damaged, or its column `sender`, if it is read, is not the file's name.
     """
     with _reading(path):
         table = _read(path, columns).to_pandas()
@@ -156,7 +156,7 @@ def read(path: Path, columns: Sequence[str] = tuple(GATHERED)) -> pd.DataFrame:
 
 
 def read_right(path: Path) -> np.ndarray:
-    """What a sender's cells get right, as `outcomes.pack` gives it.
+    """Read the outcomes of a sender's cells, as `outcomes.pack` returns them.
 
     Raises:
         ModelstitchError: if the file is damaged, naming it.
@@ -186,16 +186,16 @@ def _reading(path: Path) -> Iterator[None]:
 def chunks(
     folder: Path | str, columns: Sequence[str], by_sender: bool = False, with_right: bool = False
 ) -> Iterator[Chunk]:
-    """The cells of a study: all at once, or sender by sender.
+    """Yield the cells of a study: all at once, or sender by sender.
 
-    Beside a sender's cells are those of the untrained network of its architecture and seed, and of every network that
-    is stitched to itself.
+    A sender's cells come with those that they are compared with: the cells of the untrained sender of the same
+    architecture and seed, and the cells of every network that is stitched to itself.
 
     Args:
-        folder: as `gather` writes it.
-        columns: of `GATHERED`; `sender` and `receiver` among them.
-        by_sender: whether each sender's cells come alone.
-        with_right: whether outcomes are read too.
+        folder: the folder that `gather` wrote.
+        columns: columns of `GATHERED`, with `sender` and `receiver` among them.
+        by_sender: whether to yield one chunk per sender.
+        with_right: whether to read outcomes too.
 
     Raises:
         ModelstitchError: if a file is missing or damaged.
@@ -233,17 +233,18 @@ def _joined(parts: Sequence[tuple[pd.DataFrame, np.ndarray | None]]) -> tuple[pd
 
 
 def cells(folder: Path | str, by_sender: bool = False) -> Iterator[tuple[str, pd.DataFrame]]:
-    """The cells table as one, or one for each sender with its name: `cells.COLUMNS`, sorted by pair and layers.
+    """Yield the cells table, whole or one per sender with its name: `cells.COLUMNS`, sorted by pair and layers.
 
-    `relative_accuracy` is the accuracy over the receiver's own; `agreement` how often the receiver predicts the same;
-    `train_accuracy` and `train_loss` are the last epoch's. A failed cell has NaN there and a `reason`. A layer's
-    `depth` is its position among the network's layers, 0 for the first and 1 for the last, NaN for the image; its
-    `operations_depth` the share of the network's operations up to it. The `EXCESSES` are those of `controls.excesses`,
-    the last columns those of `controls.over_remapped`.
+    `relative_accuracy` is the accuracy divided by the receiver's own; `agreement` the share of test images for which
+    the receiver predicts the same class; `train_accuracy` and `train_loss` are those of the last epoch. A failed cell
+    has a `reason`, and NaN in all of them but `train_loss`. A layer's `depth` is its position in the network, from 0
+    for the first layer to 1 for the last, and NaN for the image; `operations_depth` is the share of the network's
+    operations up to it. The `EXCESSES` are those of `controls.excesses`, the last columns those of
+    `controls.over_remapped`.
 
     Args:
-        folder: as `gather` writes it.
-        by_sender: whether each sender's cells come alone.
+        folder: the folder that `gather` wrote.
+        by_sender: whether to yield one table per sender.
     """
     for chunk in chunks(folder, list(RECORDED), by_sender):
         table = in_order(chunk.table[chunk.own], ORDER)
@@ -251,7 +252,7 @@ def cells(folder: Path | str, by_sender: bool = False) -> Iterator[tuple[str, pd
 
 
 def with_first_losses(parts: Iterable[pd.DataFrame], folder: Path | str) -> Iterator[pd.DataFrame]:
-    """Parts of the cells table, each with `first_train_loss` from the files that `gather` wrote."""
+    """Add the column `first_train_loss`, from the files that `gather` wrote in `folder`, to parts of a cells table."""
     keys = ["objective", "sender", "receiver", "sender_layer", "receiver_layer"]
     for part in parts:
         paths = [Path(folder) / f"{sender}.parquet" for sender in part.sender.unique()]
