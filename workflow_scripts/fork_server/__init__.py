@@ -1,9 +1,9 @@
-"""Jobs of this machine as forks of a process that has imported torch, so that a job need not import it again.
+"""Runs local jobs as forks of a server process that has already imported torch, so that jobs need not import it.
 
-`use` puts this in the place of Snakemake's start of a Python script. Each job stays a process of its own, with the
-environment, the log, the benchmark and the exit code that Snakemake gives it. A run has a server for each environment
-(jobs of one and of four threads differ), and one for jobs without torch, which so do not hold its memory. A server
-starts with its first job and ends with the run.
+`use` replaces the way in which Snakemake starts a Python script. Each job is still a process of its own, with the
+environment, the log, the benchmark and the exit code that Snakemake would give it. A run has a server for each
+environment (jobs with one and with four threads have different ones), and separate servers for jobs without torch,
+which then do not hold its memory. A server starts with its first job and ends with the run.
 """
 
 import atexit
@@ -24,7 +24,7 @@ from snakemake.script import PythonScript
 from modelstitch.planning.fingerprint import imports
 
 SERVER = Path(__file__).with_name("server.py")
-# As Snakemake's `shell` sets them: libraries read them as they are loaded.
+# Set as by Snakemake's `shell`, and already for the server, since libraries read them when they are loaded.
 THREADS = ("OMP", "GOTO", "OPENBLAS", "MKL", "VECLIB_MAXIMUM", "NUMEXPR")
 TEMPORARY = ("TMPDIR", "TMP", "TEMPDIR", "TEMP")
 
@@ -34,29 +34,29 @@ _lock = threading.Lock()
 
 
 class NoServer(Exception):
-    """No process was started: a job starts alone."""
+    """The server has started no process, so the job must be started without it."""
 
 
 class Job(NamedTuple):
-    """A process that waits for its word to begin."""
+    """A forked process that waits until it is told to begin."""
 
     pid: int
     socket: socket.socket
 
     def run(self) -> int:
-        """Let it begin, and wait for its end.
+        """Let the job begin, and wait for its end.
 
         Returns:
-            Its exit code, as a shell tells it.
+            Its exit code, as a shell reports it.
         """
-        with contextlib.suppress(BrokenPipeError):  # killed before it began
+        with contextlib.suppress(BrokenPipeError):  # the job was killed before it began
             self.socket.sendall(b"\n")
         code = _number(self.socket)
         return 128 + signal.SIGKILL if code is None else code  # the server was killed, and the job with it
 
 
 class Server:
-    """A process that forks for each job."""
+    """A server process, which forks for each job."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._control, control = socket.socketpair()
@@ -67,16 +67,16 @@ class Server:
         atexit.register(self.end)
 
     def end(self) -> None:
-        """Let it end, and wait, so that its jobs' processor time counts among this run's."""
+        """End the server and wait for it, so that the CPU time of its jobs counts as this run's."""
         self._control.close()
         self._process.wait()
 
     @contextlib.contextmanager
     def fork(self, script: str) -> Iterator[Job]:
-        """A job that will run a script.
+        """A context with a job that will run a script.
 
         Raises:
-            NoServer: if there is none.
+            NoServer: if the server has ended, or could start no process.
         """
         ours, job = socket.socketpair()
         with ours:
@@ -92,7 +92,7 @@ class Server:
 
 
 def use(scripts: Path) -> None:
-    """Run the scripts of a folder as forks of a server; but on Linux alone, since elsewhere forks are not safe."""
+    """Run the scripts of a folder as forks of a server, on Linux only: forks are not safe on other systems."""
     if sys.platform != "linux":
         return
 
@@ -117,7 +117,7 @@ def use(scripts: Path) -> None:
 
 
 def environment(threads: int, resources: Mapping[str, Any]) -> dict[str, str]:
-    """What Snakemake lets a job find in its environment."""
+    """The environment variables that Snakemake gives a job."""
     temporary = resources.get("tmpdir")
     return (
         dict(os.environ)
@@ -135,7 +135,7 @@ def _server(surroundings: dict[str, str], with_torch: bool) -> Server:
 
 
 def _number(one: socket.socket) -> int | None:
-    """A line that holds a number; None where the other end is closed instead."""
+    """Read a line with a number; None if the other end is closed before."""
     try:
         with one.makefile("rb", buffering=0) as file:
             line = file.readline()

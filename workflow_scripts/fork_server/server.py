@@ -1,7 +1,7 @@
-"""The server's process: it imports what a job's script imports, once, and forks for each job.
+"""The server process: it imports once what the jobs' scripts import, and forks for each job.
 
-Standard library only. A job is a fork that runs the script to its end as `python script` would. The server lives as
-long as the socket to its run is open, and while its jobs run.
+It uses the standard library only. A job is a fork that runs its script to the end, as `python script` would. The server
+lives while the socket to its run is open, and until its jobs have ended.
 """
 
 import ast
@@ -16,18 +16,18 @@ import sys
 import warnings
 from pathlib import Path
 
-LONGEST = 4096  # bytes of a script's path
-IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the terminal sends them to jobs and server at once
+LONGEST = 4096  # most bytes of a script's path
+IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # a terminal sends them to the server too
 PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15  # of sys/prctl.h
 
 
 def serve(control: socket.socket) -> str | None:
-    """Fork for each script that the run sends, with the socket of its job.
+    """Fork for each script that the run sends, together with a socket for its job.
 
     Returns:
-        In each job, its script; in the server None, once the run and all jobs have ended.
+        In each job, its script. In the server None, when the run and all jobs have ended.
     """
-    # Of libraries' threads that sleep: no job needs them.
+    # Python warns of forks with threads. These are libraries' idle threads, which no job needs.
     warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
     before = {number: signal.signal(number, signal.SIG_IGN) for number in IGNORED}
     ended, wake = os.pipe()
@@ -58,19 +58,19 @@ def serve(control: socket.socket) -> str | None:
                 os.close(pipe)
             for other in (control, *jobs.values()):
                 other.close()
-            if "numpy" in sys.modules:  # Python's own random numbers are other ones in a fork
+            if "numpy" in sys.modules:  # unlike Python's own generator, numpy's would be the same in every fork
                 sys.modules["numpy"].random.seed()
             _wait_for_word(job, script)
             return script
         if pid is None:
-            job.close()  # which says that the job starts alone
+            job.close()  # the run then starts the job without the server
         else:
             jobs[pid] = job
     return None
 
 
 def _tell_ends(jobs: dict[int, socket.socket]) -> None:
-    """Send the exit code of each job that has ended, as a shell tells it: 137 of one that signal 9 killed."""
+    """Send the exit code of each job that has ended, as a shell reports it: 137 if signal 9 killed it."""
     for pid in list(jobs):
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
@@ -80,7 +80,7 @@ def _tell_ends(jobs: dict[int, socket.socket]) -> None:
 
 
 def _import_as(script: Path) -> bool:
-    """Import what a script imports at its top, and say whether that can be done."""
+    """Run the imports at the top level of a script, and return whether they succeeded."""
     try:
         for node in ast.parse(script.read_bytes()).body:
             if isinstance(node, ast.Import | ast.ImportFrom):
@@ -91,8 +91,8 @@ def _import_as(script: Path) -> bool:
 
 
 def _fork() -> int | None:
-    """As `os.fork`; None where no process can be had."""
-    gc.freeze()  # a job's garbage collector writes to no page that it shares
+    """As `os.fork`; None if no process could be started."""
+    gc.freeze()  # so that a job's garbage collector does not write to shared pages, which would copy them
     try:
         return os.fork()
     except OSError:
@@ -100,7 +100,7 @@ def _fork() -> int | None:
 
 
 def _wait_for_word(job: socket.socket, script: str) -> None:
-    """In a job: say who it is, to `top` too, and wait until it is measured. It ends where its server is killed."""
+    """In a job: send its process id, name the process, and wait to be told to begin; end if the server is killed."""
     prctl = ctypes.CDLL(None).prctl
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     prctl(PR_SET_NAME, Path(script).stem.rpartition(".")[2].encode())  # Snakemake's copy is tmpabc.stitch_pair.py
