@@ -1,6 +1,6 @@
 """Objective `marked`, a control of the task: the task's training, on images with a dot whose colour tells the class.
 
-Neither network was trained on such dots, so what the dot adds to the task's accuracy cannot come from what the
+Unless a network was trained on such dots (`changes.shortcut`), what the dot adds to the task's accuracy cannot come from what the
 networks have in common: the stitch has learned to read the dot, and gives the receiver something that it does not
 expect. Such a shortcut, present only while stitching, is also used for functional latent alignment (arXiv 2505.20142).
 """
