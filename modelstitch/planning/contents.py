@@ -49,12 +49,12 @@ def digest_of_folder(folder: Path | str, names: Iterable[str], kept: Path) -> st
     folder = Path(folder).absolute()
     place = kept / f"{hashlib.sha256(os.fsencode(folder)).hexdigest()[:32]}.json"
     known, found = _known(place), {}
-    for name in track(sorted(names), f"{printable(folder)}: images looked at"):
+    for name in track(sorted(names), f"{printable(str(folder))}: images looked at"):
         path = os.path.join(folder, name)
         try:
             status = os.stat(path)
         except OSError as error:
-            raise ModelstitchError(f"{printable(path)}: can't be read: {error.strerror}") from error
+            raise ModelstitchError(f"{printable(str(path))}: can't be read: {error.strerror}") from error
         state = [status.st_size, status.st_mtime_ns]
         *before, digest = known.get(name, [""])
         found[name] = [*state, digest if before == state else _sha256(path)]
@@ -70,7 +70,7 @@ def _sha256(path: Path | str) -> str:
         with open(path, "rb") as opened:
             return hashlib.file_digest(opened, "sha256").hexdigest()
     except OSError as error:
-        raise ModelstitchError(f"{printable(path)}: can't be read: {error.strerror}") from error
+        raise ModelstitchError(f"{printable(str(path))}: can't be read: {error.strerror}") from error
 
 
 def _known(place: Path) -> dict[str, list]:

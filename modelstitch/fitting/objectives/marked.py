@@ -1,8 +1,8 @@
 """Objective `marked`, a control of the task: the task's training, on images with a dot whose colour tells the class.
 
-Unless a network was trained on such dots (`changes.shortcut`), what the dot adds to the task's accuracy cannot come from
-what the networks have in common: the stitch has learned to read the dot, and gives the receiver something that it does
-not expect. Such a shortcut, present only while stitching, is also used for functional latent alignment (arXiv
+Unless a network was trained on such dots (`changes.shortcut`), what the dot adds to the task's accuracy cannot come
+from what the networks have in common: the stitch has learned to read the dot, and gives the receiver something that it
+does not expect. Such a shortcut, present only while stitching, is also used for functional latent alignment (arXiv
 2505.20142).
 """
 
