@@ -37,6 +37,14 @@ MANY = {"threads": 2, "resources": {"tmpdir": "/tmp"}}
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks are used on Linux alone")
 
 
+@pytest.fixture(autouse=True)
+def interruptible():
+    """Whatever started the tests: a shell lets what it starts in the background ignore SIGINT, which is inherited."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def server():
     one = Server(environment(**MANY))
