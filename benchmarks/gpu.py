@@ -43,6 +43,7 @@ import stitching_speed
 import torch
 import yaml
 from common import (
+    IMAGE,
     ROOT,
     Combination,
     Engine,
@@ -122,7 +123,7 @@ def settings_of(arguments: argparse.Namespace, device: str) -> list[Combination]
     """R1112 with itself at widths 16 and 64, in bfloat16 where the device has it, in batches as the paper's."""
     precision = "bfloat16" if hardware.has_bfloat16(device) else "float32"
     widths, batch = ((4,), 8) if arguments.small else ((16, 64), 256)
-    return [Combination("R1112", "R1112", width, batch, precision, (3, 32, 32)) for width in widths]
+    return [Combination("R1112", "R1112", width, batch, precision, IMAGE) for width in widths]
 
 
 def engine(arguments: argparse.Namespace, device: str) -> Rows:
@@ -278,8 +279,8 @@ def rate_beside_others(ready: Barrier, seconds: float, width: int, batch: int, d
     """Steps a second of this process, from when all others are ready too."""
     hardware.prepare(device)
     precision = torch.bfloat16 if hardware.has_bfloat16(device) else torch.float32
-    networks = [random_network("R1112", width, (3, 32, 32), seed) for seed in (0, 1)]
-    engine = Engine(freeze(networks, precision, device), *random_batch(batch, (3, 32, 32), device), muon=width < 64)
+    networks = [random_network("R1112", width, IMAGE, seed) for seed in (0, 1)]
+    engine = Engine(freeze(networks, precision, device), *random_batch(batch, IMAGE, device), muon=width < 64)
     engine.step()
     ready.wait()
     steps, start = 0, time.perf_counter()

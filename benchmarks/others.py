@@ -36,14 +36,13 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from common import machine, show, significant
 from loop import Loop, adamw, sgd
-from studied import Difference, StudiedPair, difference, task_of
+from studied import Difference, StudiedPair, difference, parser, task_of
 from torch import Tensor
 
 from modelstitch.config.defaults import default_settings
@@ -201,10 +200,9 @@ def main() -> None:
     task = task_of(arguments.results)
     if not isinstance(task, FastStitches):
         raise ModelstitchError(f"{arguments.results}: stitches.task.protocol is {task.protocol}: expected fast")
-    layers = arguments.sender_layers, arguments.receiver_layers
     pairs = {}
     for precision in ("float32", "auto"):
-        pair = StudiedPair(arguments.results, arguments.pair, precision, "cpu", *layers)
+        pair = StudiedPair(arguments, "cpu", precision)
         pairs.setdefault(pair.precision, pair)
     exact = pairs["float32"]
     reference, starts_apart = converged(exact, task, arguments.reference_epochs)
@@ -235,11 +233,7 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--results", type=Path, required=True, help="results folder of a study that was run")
-    options.add_argument("--pair", nargs=2, required=True, metavar=("SENDER", "RECEIVER"), help="two of its networks")
-    options.add_argument("--sender-layers", nargs="*", type=int, help="rows; all by default")
-    options.add_argument("--receiver-layers", nargs="*", type=int, help="columns; all by default")
+    options = parser(__doc__)
     options.add_argument("--reference-epochs", type=float, default=8, help="of the converged matrix")
     options.add_argument("--most-seconds", type=float, default=600, help="of processor time, of one training")
     return options.parse_args()

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from studied import StudiedPair, difference, task_of
+from studied import StudiedPair, difference, parser, task_of
 
-from modelstitch import hardware, records
+from modelstitch import records
 from modelstitch.analysis.depth import relative_depth
 from modelstitch.config.section import Augmentation
 from modelstitch.config.stitches import STARTS, FastStitches, PaperStitches
@@ -29,8 +29,7 @@ def main() -> None:
     arguments = parse()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    layers = arguments.sender_layers, arguments.receiver_layers
-    pair = StudiedPair(arguments.results, arguments.pair, "auto", hardware.choose_device("auto"), *layers)
+    pair = StudiedPair(arguments)
     augmentation = task_of(arguments.results).augmentation
     epochs = arguments.reference_epochs
     long = fast(epochs, 64, 0.1, augmentation)
@@ -56,15 +55,11 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--results", type=Path, required=True, help="results folder of a study that was run")
-    parser.add_argument("--pair", nargs=2, required=True, metavar=("SENDER", "RECEIVER"), help="two of its networks")
-    parser.add_argument("--sender-layers", nargs="*", type=int, help="rows; all by default")
-    parser.add_argument("--receiver-layers", nargs="*", type=int, help="columns; all by default")
-    parser.add_argument("--reference-epochs", type=float, default=4)
-    parser.add_argument("--reference-starts", nargs="+", choices=STARTS, default=STARTS, help="both by default")
-    parser.add_argument("--reference", nargs="*", type=Path, default=[], help="records of the pair: nothing is trained")
-    parser.add_argument(
+    options = parser(__doc__)
+    options.add_argument("--reference-epochs", type=float, default=4)
+    options.add_argument("--reference-starts", nargs="+", choices=STARTS, default=STARTS, help="both by default")
+    options.add_argument("--reference", nargs="*", type=Path, default=[], help="records of the pair, none is trained")
+    options.add_argument(
         "--protocols",
         nargs="*",
         default=[
@@ -76,8 +71,8 @@ def parse() -> argparse.Namespace:
         ],
         help="NAME:EPOCHS:BATCH:RATE",
     )
-    parser.add_argument("--threads", type=int)
-    return parser.parse_args()
+    options.add_argument("--threads", type=int)
+    return options.parse_args()
 
 
 def fast(epochs: float, batch: int, rate: float, augmentation: Augmentation) -> FastStitches:

@@ -26,7 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import pandas as pd
 import torch
-from protocols import COMMON, Pair
+from protocols import COMMON
+from studied import StudiedPair, parser, task_of
 
 from modelstitch.analysis.depth import corresponding, relative_depth
 from modelstitch.config.stitches import PaperStitches
@@ -43,7 +44,8 @@ def main() -> None:
     arguments = parse()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    pair = Pair(arguments)
+    pair = StudiedPair(arguments)
+    augmentation = task_of(arguments.results).augmentation
     frozen = pair.sender, pair.receiver
     moments, test = (
         moments_of(*frozen, pair.geometries, (batch for batch, _ in images.in_order(BATCH)), torch.float64)
@@ -67,6 +69,7 @@ def main() -> None:
             momentum=0.9,
             weight_decay=decay,
             warmup_epochs=warmup,
+            augmentation=augmentation,
             **COMMON,
         )
         name = f"steps {decay:g} {epochs:g} {warmup:g}"
@@ -77,19 +80,15 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--results", type=Path, required=True, help="results folder of a study that was run")
-    parser.add_argument("--pair", nargs=2, required=True, metavar=("SENDER", "RECEIVER"), help="two of its networks")
-    parser.add_argument("--sender-layers", nargs="*", type=int, help="rows; all by default")
-    parser.add_argument("--receiver-layers", nargs="*", type=int, help="columns; all by default")
-    parser.add_argument(
+    options = parser(__doc__)
+    options.add_argument(
         "--steps", nargs="*", default=["0.01:4:10", "0.01:30:10", "0:30:10"], help="DECAY:EPOCHS:WARMUP of the protocol"
     )
-    parser.add_argument(
+    options.add_argument(
         "--decays", nargs="*", type=float, default=[0.01, 0.04, 0.08], help="of the closed form; 0.01 in the paper"
     )
-    parser.add_argument("--threads", type=int)
-    return parser.parse_args()
+    options.add_argument("--threads", type=int)
+    return options.parse_args()
 
 
 def decayed(moments: Moments, cell: Cell, decay: float) -> Stitch:
@@ -107,7 +106,7 @@ def decayed(moments: Moments, cell: Cell, decay: float) -> Stitch:
     return Stitch(geometry, tuple(maps))
 
 
-def report(name: str, pair: Pair, test: Moments, stitches: dict[Cell, Stitch]) -> dict:
+def report(name: str, pair: StudiedPair, test: Moments, stitches: dict[Cell, Stitch]) -> dict:
     """Accuracies of the stitched networks and errors of the stitches on the test set, all and by distance."""
     accuracies = pair.accuracies(stitches)
     errors = np.array(

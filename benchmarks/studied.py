@@ -1,8 +1,8 @@
 """A pair of networks of a finished study, on its images: what protocols are compared on."""
 
+import argparse
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,6 +40,16 @@ def difference(accuracies: np.ndarray, reference: np.ndarray) -> Difference:
     return Difference(*(round(float(one), 4) for one in (np.abs(each).mean(), np.abs(each).max(), each.mean())))
 
 
+def parser(text: str) -> argparse.ArgumentParser:
+    """Of a script with this docstring: which pair of which study, and which cells."""
+    options = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--results", type=Path, required=True, help="results folder of a study that was run")
+    options.add_argument("--pair", nargs=2, required=True, metavar=("SENDER", "RECEIVER"), help="two of its networks")
+    options.add_argument("--sender-layers", nargs="*", type=int, help="rows; all by default")
+    options.add_argument("--receiver-layers", nargs="*", type=int, help="columns; all by default")
+    return options
+
+
 def task_of(results: Path) -> TaskStitches:
     """How a study trains stitches for the task.
 
@@ -54,32 +64,25 @@ class StudiedPair:
     """Two networks of a study and the cells that are compared.
 
     Args:
-        results: the study's results folder.
-        pair: names of sender and receiver.
-        precision: as a study names it.
-        device: where they are.
-        sender_layers, receiver_layers: rows and columns, all by default.
+        arguments: of `parser`.
+        device: as a study names it.
+        precision: likewise.
     """
 
-    def __init__(
-        self,
-        results: Path,
-        pair: Sequence[str],
-        precision: str = "auto",
-        device: str = "cpu",
-        sender_layers: Sequence[int] | None = None,
-        receiver_layers: Sequence[int] | None = None,
-    ) -> None:
+    def __init__(self, arguments: argparse.Namespace, device: str = "auto", precision: str = "auto") -> None:
+        device = hardware.choose_device(device)
         hardware.prepare(device, hardware.choose_precision(precision, device))
-        dataset = datasets.read(results / "data/dataset.h5")
+        dataset = datasets.read(arguments.results / "data/dataset.h5")
         self.device = device
         self.train, self.test = (DeviceImages(dataset, split, device) for split in (dataset.train, dataset.test))
-        self.networks = [Network.load(results / f"networks/{network}.safetensors") for network in pair]
+        files = [arguments.results / f"networks/{network}.safetensors" for network in arguments.pair]
+        self.networks = [Network.load(file) for file in files]
         self.sender, self.receiver = (freeze(network, precision, device) for network in self.networks)
         self.precision = str(self.sender.dtype).removeprefix("torch.")
         self.depths = [len(network.layers) for network in self.networks]
         rows, columns = (
-            chosen or range(depth) for chosen, depth in zip((sender_layers, receiver_layers), self.depths, strict=True)
+            chosen or range(depth)
+            for chosen, depth in zip((arguments.sender_layers, arguments.receiver_layers), self.depths, strict=True)
         )
         self.geometries = geometries(self.sender.shapes, self.receiver.shapes, rows, columns)
         self.cells = list(self.geometries)

@@ -231,6 +231,15 @@ def test_protocols_are_compared_with_the_converged_matrix(study_of_a_pair):
             assert row["bias"] == -row["mean_difference"]
 
 
+def test_ways_to_the_most_similar_stitch_are_compared(study_of_a_pair):
+    result = printed("similarity.py", "--threads", "1", *study_of_a_pair, "--steps", "0.01:1:1", "--decays", "0.01")
+    rows = {row["way"]: row for row in result["rows"]}
+    assert list(rows) == ["closed form", "closed form, decay 0.01", "steps 0.01 1 1"]
+    assert result["cells"] == [[3, 3], [4, 3], [3, 4], [4, 4]]
+    closed, trained = (rows[way]["errors"] for way in ("closed form", "steps 0.01 1 1"))
+    assert all(0 <= least < found for least, found in zip(closed, trained, strict=True))
+
+
 def test_other_protocols_are_timed_to_the_converged_matrix(study_of_a_pair):
     result = printed("others.py", *study_of_a_pair, "--reference-epochs", "2", "--most-seconds", "0.1")
     reference = pd.Series(result["reference"])

@@ -15,7 +15,7 @@ from torch.nn.utils import fuse_conv_bn_weights
 
 from modelstitch.errors import ModelstitchError
 from modelstitch.hardware import choose_precision
-from modelstitch.networks.fused import FusedConvolution
+from modelstitch.networks.fused import FUSING_DEVICES, FusedConvolution
 from modelstitch.networks.graphs import operation_of
 from modelstitch.networks.network import INPUT, Network
 from modelstitch.networks.representations import Representation
@@ -60,7 +60,7 @@ class FrozenNetwork(nn.Module):
         self.shapes = {INPUT: Representation(*network.image)}
         self.shapes |= {layer.index: layer.representation for layer in self.layers}
         self.largest = [network.graph.largest(*nodes) for nodes in network.ends]
-        fused = device == "cuda" and dtype in PRECISIONS
+        fused = device in FUSING_DEVICES and dtype in PRECISIONS
         self.pieces = _pieces(network, dtype, device, fused)
         if dtype in PRECISIONS:
             plain = (dtype, device) == (torch.float32, "cpu")
@@ -263,19 +263,20 @@ def fuse(piece: fx.GraphModule) -> None:
 
 def _summands(piece: fx.GraphModule, node: fx.Node) -> tuple[fx.Node, fx.Node] | None:
     """What a node adds, if it adds two maps of one shape for a single user: first one that a convolution gives."""
-    if _module(piece, node) is not None or operation_of(node) not in ("add", "add_", "iadd"):
-        return None
-    if len(node.users) > 1 or len(node.args) != 2 or node.kwargs:
-        return None
-    if not all(isinstance(given, fx.Node) for given in node.args):
-        return None
-    shapes = [given.meta.get("image_shape") for given in node.args]
-    if shapes[0] is None or shapes[0] != shapes[1]:
-        return None
-    for given, other in (node.args, node.args[::-1]):
-        if _only_fused(piece, given):
-            return given, other
+    if operation_of(node) in ("add", "add_", "iadd") and len(node.users) == 1:
+        for given, other in _added(piece, node):
+            if _only_fused(piece, given):
+                return given, other
     return None
+
+
+def _added(piece: fx.GraphModule, node: fx.Node) -> list[tuple[fx.Node, fx.Node]]:
+    """The two values of one shape that an addition takes, in either order; none for any other addition."""
+    nodes = len(node.args) == 2 and not node.kwargs and all(isinstance(given, fx.Node) for given in node.args)
+    if not nodes or _module(piece, node) is not None:
+        return []
+    shapes = [given.meta.get("image_shape") for given in node.args]
+    return [] if shapes[0] is None or shapes[0] != shapes[1] else [node.args, node.args[::-1]]
 
 
 def _only_fused(piece: fx.GraphModule, node: fx.Node) -> bool:
@@ -299,17 +300,13 @@ def _kept(weight: fx.Node | None, bias: fx.Node | None) -> bool:
 def overwrite(piece: fx.GraphModule) -> None:
     """Let ReLUs and additions write into their input if nothing else needs it."""
     for node in list(piece.graph.nodes):
-        operation, module = operation_of(node), _module(piece, node)
-        if type(module) is nn.ReLU or (module is None and operation == "relu"):
+        if _is_relu(piece, node):
             given = _arguments(node, ("input",))["input"]
             if _may_be_written_over(piece, given):
                 node.op, node.target, node.args, node.kwargs = "call_function", torch.relu_, (given,), {}
-        elif operation == "add" and module is None and len(node.args) == 2 and not node.kwargs:
-            if not all(isinstance(given, fx.Node) for given in node.args):
-                continue
-            shapes = [given.meta.get("image_shape") for given in node.args]
-            for given, other in (node.args, node.args[::-1]):
-                if shapes[0] is not None and shapes[0] == shapes[1] and _may_be_written_over(piece, given):
+        elif operation_of(node) == "add":
+            for given, other in _added(piece, node):
+                if _may_be_written_over(piece, given):
                     node.op, node.target, node.args = "call_method", "add_", (given, other)
                     break
 
