@@ -29,6 +29,7 @@ from modelstitch.data import datasets
 from modelstitch.data.datasets import Split
 
 ROOT = Path(__file__).resolve().parents[1]
+PATH_OF_PACKAGE = {"PYTHONPATH": str(ROOT)}
 IMPORTS = """
 from modelstitch import records
 from modelstitch.data import datasets
@@ -72,7 +73,7 @@ def main() -> None:
         write_noise(folder / "dataset.h5", arguments.images - arguments.images // 6, arguments.images // 6)
         (folder / "forked.py").write_text(FORKED)
         (folder / "Snakefile").write_text(SNAKEFILE)
-        server = Server(environment(1, {}))
+        server = Server(environment(1, {}) | PATH_OF_PACKAGE)
         seconds_of_fork(server, folder)  # the server imports
         taken = {step: [] for step in (*STEPS, FORK)}
         for _ in range(arguments.repeats):
@@ -115,7 +116,7 @@ def write_noise(path: Path, train_images: int, test_images: int, image: tuple[in
 def seconds(command: list[str], folder: Path) -> tuple[float, float]:
     """Wall and processor seconds of a process from its start to its end."""
     start, used = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True, capture_output=True)
+    subprocess.run(command, cwd=folder, env=os.environ | PATH_OF_PACKAGE, check=True, capture_output=True)
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.perf_counter() - start, ended.ru_utime + ended.ru_stime - used.ru_utime - used.ru_stime
 
