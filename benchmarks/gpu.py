@@ -61,7 +61,7 @@ from modelstitch.data import datasets, sources
 from modelstitch.fitting.pair import train_pair
 from modelstitch.identifiers import NetworkId
 from modelstitch.networks import training
-from modelstitch.planning import forecast
+from modelstitch.planning import jobs
 from modelstitch.planning.operations import network as network_operations
 from modelstitch.planning.speed import measure as measure_speed
 
@@ -198,7 +198,7 @@ def paper_study(arguments: argparse.Namespace, device: str) -> dict[str, Any]:
     speed = measure_speed(plan, begun, device)
     hours = {
         stage.name: round(stage.core_seconds / 3600, 2)
-        for stage in forecast.stages(plan, speed, dataset_jobs=1, table_jobs=1)
+        for stage in jobs.stages(plan, speed, ["prepare_dataset"], {"make_tables": 0})
         if stage.name in ("networks", "stitches")
     }
     count = len(plan.study.stitched_pairs())

@@ -33,7 +33,7 @@ from modelstitch.planning.describe import describe_all
 from modelstitch.planning.fingerprint import fingerprint
 from modelstitch.planning.study import SIZES, PlannedStudy
 from modelstitch.stitches.families import module_name as family_module
-from workflow_scripts import fork_server
+from workflow_scripts import fork_server, scheduler
 
 
 def typed(value):
@@ -137,8 +137,10 @@ GPUS = 1 if DEVICE == "cuda" or (DEVICE == "auto" and LOCAL and devices.may_have
 if GPUS and LOCAL and "gpu" not in workflow.global_resources:
     workflow.register_resource("gpu", GPUS)
 say_what_the_run_will_say()
-if workflow.is_main_process and LOCAL:
-    fork_server.use(SCRIPTS)
+if workflow.is_main_process:
+    scheduler.use()
+    if LOCAL:
+        fork_server.use(SCRIPTS)
 
 OBJECTIVES = STUDY.objectives()
 RECORD = RESULTS / "stitches/{objective}/{sender}/{receiver}.h5"
@@ -490,6 +492,17 @@ def of_pairs(folder, pattern, caption, category):
         labels=labels,
         **section,
     )
+
+
+def drawn_by(rule):
+    """How many files of figures a rule's job draws: those that it names, and those of each pair."""
+    named = sum(Path(file).suffix[1:] in FORMATS for file in rule.output)
+    if rule.name == "draw_pairs":
+        shown = [REMAPPED if name == OVER_REMAPPED else name for name in SHOWN_RECIPES]
+        return named + sum(len(STUDY.ordered_pairs(name)) for name in shown) * len(FORMATS)
+    if rule.name == "draw_generated_images" and PAIRS_DRAWN:
+        return named + len({pair for name in COMPARED for pair in STUDY.ordered_pairs(name)}) * len(FORMATS)
+    return named
 
 
 def table_of_cells(name):

@@ -1,9 +1,13 @@
 """What the study will take, told before it is run: `snakemake forecast --cores all`."""
 
+from snakemake.io import apply_wildcards
+
 DATASET_RULES = ("download", "prepare_dataset")
-# Rules of one job each; included last, this file sees them all.
-ONE_JOB_RULES = [rule.name for rule in workflow.rules if not (rule.norun or rule.has_wildcards())]
-OBJECTIVE_RULES = [rule.name for rule in workflow.rules if set(rule.wildcard_names) == {"objective"}]
+# Included last, this file sees all rules: those without wildcards have one job, some have one for each objective whose
+# files a study wants.
+ONE_JOB_RULES = [rule for rule in workflow.rules if not (rule.norun or rule.has_wildcards())]
+OBJECTIVE_RULES = [rule for rule in workflow.rules if set(rule.wildcard_names) == {"objective"}]
+WANTED = {str(file) for file in [*MEASURED, *FIGURES] if not callable(file)}
 CORES, NODES = workflow.resource_settings.cores, workflow.resource_settings.nodes
 JOBS_AT_ONCE = max(1, (CORES or 1) // STUDY.jobs.threads) if LOCAL else NODES or 1
 
@@ -11,6 +15,7 @@ JOBS_AT_ONCE = max(1, (CORES or 1) // STUDY.jobs.threads) if LOCAL else NODES or
 rule forecast:
     log:
         RESULTS / "logs/forecast.log",
+        jobs=RESULTS / "logs/forecast.csv",  # no output: what is forecast is never up to date
     localrule: True
     conda:
         "../envs/modelstitch.yaml"
@@ -24,9 +29,14 @@ rule forecast:
         circumstances=dict(
             known=SIZES_ARE_KNOWN,
             at_once=JOBS_AT_ONCE,
-            dataset_jobs=len([name for name in ONE_JOB_RULES if name in DATASET_RULES]),
-            table_jobs=len([name for name in ONE_JOB_RULES if name not in DATASET_RULES])
-            + len(OBJECTIVE_RULES) * len(OBJECTIVES),
+            dataset_rules=[rule.name for rule in ONE_JOB_RULES if rule.name in DATASET_RULES],
+            drawn={rule.name: drawn_by(rule) for rule in ONE_JOB_RULES if rule.name not in DATASET_RULES}
+            | {
+                f"{rule.name}/{objective}": drawn_by(rule)
+                for rule in OBJECTIVE_RULES
+                for objective in OBJECTIVES
+                if apply_wildcards(rule.output[0], {"objective": objective}) in WANTED
+            },
             # A cluster's login node belongs to all.
             processes=JOBS_AT_ONCE if LOCAL else 1,
         ),

@@ -156,8 +156,11 @@ def _sizes(file: Fields) -> Sizes:
     train_images, *image = file.group("train").shape("images", np.uint8, (None,) * 4)
     test_images, *_ = file.group("test").shape("images", np.uint8, (None, *image))
     classes = len(file.texts("classes", (None,)))
-    if not (min(train_images, test_images, *image) and 0 < classes <= MOST_CLASSES):
-        raise file.error("train/images", f"{train_images} and {test_images} images of {classes} classes: expected some")
+    if not min(train_images, test_images, *image):
+        shape = " x ".join(map(str, image))
+        raise file.error("train/images", f"{train_images} and {test_images} images of {shape}: expected some")
+    if not 0 < classes <= MOST_CLASSES:
+        raise file.error("classes", f"{classes}: expected 1 to {MOST_CLASSES:,}")
     return Sizes(tuple(image), train_images, test_images, classes)
 
 

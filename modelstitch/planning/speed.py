@@ -1,4 +1,4 @@
-"""How fast this machine trains networks and stitches: a measurement of a minute, for a forecast.
+"""How fast this machine trains networks and stitches: a measurement of a minute or two, for a forecast.
 
 It runs the study's own steps, with its widths, batches and precisions, on random weights and images. As many processes
 measure at the same time as the study has jobs, since they share caches and memory; each of them is
@@ -32,6 +32,7 @@ from modelstitch.engine.evaluation import Tally, predict
 from modelstitch.engine.pair import StitchedPair
 from modelstitch.errors import ModelstitchError
 from modelstitch.fitting import training as stitch_training
+from modelstitch.fitting.alignment import Functional, Penultimate
 from modelstitch.fitting.beginning import new_stitches
 from modelstitch.fitting.inputs import FitInputs
 from modelstitch.fitting.objectives import objective_of
@@ -51,16 +52,19 @@ from modelstitch.stitches.geometry import geometries
 
 RATE = 1e-6  # of learning: nothing moves far
 LEAST = 1e-6  # seconds that any work takes
-# Seconds: a run lasts this long at least, where the study has so much work; networks, then pairs of architectures, are
-# measured until these are spent, and the others go at the mean rate.
-LONG_ENOUGH, NETWORK_SECONDS, PAIR_SECONDS = 0.5, 10.0, 35.0
-FEW_IMAGES, MOST_IMAGES = 8, 4096
+LONG_ENOUGH = 0.3  # seconds that a run lasts at least, where the study has so much work
+# Networks, then pairs, are measured until so many seconds are spent; the second where some are of a kind of their own.
+NETWORK_SECONDS, PAIR_SECONDS = (10.0, 20.0), (35.0, 100.0)
+RIDGE = 0.01  # of the factors of what was not measured
+FEWEST_IMAGES, FEW_IMAGES, MOST_IMAGES = 2, 8, 4096  # batch norm needs two
 RUNS = 3  # of which the fastest counts; fewer of what takes long
 # A product of two matrices that fit into a core's own cache takes 0.1 ms, less than a core is lent for.
 SIDE, PRODUCTS = 128, 50
 # Threads of OpenMP that wait for each other without sleeping take core time for as long as one of them has no core: two
 # of them, beside two other processes, half as much again and more.
 ASLEEP = {"OMP_WAIT_POLICY": "passive"}
+
+ALIGNMENTS = {"functional": Functional, "penultimate": Penultimate}
 
 Rates = dict[str, float]  # busy seconds of a job's cores per operation, by what was measured
 Clock = Callable[[], float]
@@ -80,11 +84,6 @@ class PairCells(NamedTuple):
     def architectures(self) -> tuple[str, str]:
         return NetworkId.parse(self.sender).architecture, NetworkId.parse(self.receiver).architecture
 
-    @property
-    def key(self) -> str:
-        """A key that pairs of equal cost share."""
-        return " ".join((section_of(self.objective), *self.architectures))
-
 
 @dataclass(frozen=True)
 class Speed:
@@ -97,8 +96,8 @@ class Speed:
         share: processor time of the measurement over the time that passed; 1 on a GPU.
         slowed: how many times as long as the fastest equal work took in a core's own time, by which the rates below go.
         networks: seconds per operation of training, by architecture.
-        preparation: seconds from the start of a pair to its first step, by the `key` of its cells.
-        training, evaluation: seconds per operation of stitches, by the `key` of their cells.
+        preparation: seconds from the start of a pair to its first step, by the key of its cells (`key_of`).
+        training, evaluation: seconds per operation of stitches, by the key of their cells.
     """
 
     start: float
@@ -131,9 +130,49 @@ class PairRuns(NamedTuple):
     evaluate: Run
 
 
+def key_of(plan: PlannedStudy, cells: PairCells) -> str:
+    """A key that pairs of equal cost share: section, sender, receiver."""
+    return " ".join((section_of(cells.objective), *(plan.alike[name] for name in cells.architectures)))
+
+
 def rate(rates: Rates, key: str) -> float:
-    """The measured rate of a key; the mean of all rates if it was not measured."""
-    return rates.get(key, statistics.fmean(rates.values()))
+    """The rate of a key, as measured or estimated."""
+    return rates[key] if key in rates else estimates(rates, [key])[key]
+
+
+def estimates(rates: Rates, keys: Iterable[str]) -> Rates:
+    """Rates of keys, as measured or estimated.
+
+    In an estimate each word of a key has a factor of its own: of a section, a sender and a receiver that were measured
+    in other company. The factors are by least squares of logarithms, with a ridge; that of an unknown word is 1. A
+    section in which anything takes no time takes none.
+    """
+    free = {key.split()[0] for key, value in rates.items() if value <= 0}
+    measured = {key: value for key, value in rates.items() if value > 0}
+    words = sorted({word for key in measured for word in enumerate(key.split())})
+    present = np.array([[1.0, *(word in enumerate(key.split()) for word in words)] for key in measured])
+    factors = {}
+    if measured:
+        products = present.T @ present + np.diag([0.0, *[RIDGE] * len(words)])
+        typical, *logarithms = np.linalg.solve(products, present.T @ np.log(list(measured.values())))
+        factors = dict(zip(words, logarithms, strict=True))
+
+    def estimate(key: str) -> float:
+        if key.split()[0] in free:
+            return 0.0
+        return float(np.exp(typical + sum(factors.get(word, 0.0) for word in enumerate(key.split()))))
+
+    return {key: rates[key] if key in rates else estimate(key) for key in keys}
+
+
+def in_order(keys: Iterable[str]) -> Iterator[str]:
+    """Keys in an arbitrary but fixed order, in which words that were not there yet come early."""
+    left, seen = sorted(keys, key=seed_of), set()
+    while left:
+        key = max(left, key=lambda key: len({*enumerate(key.split())} - seen))
+        left.remove(key)
+        seen.update(enumerate(key.split()))
+        yield key
 
 
 def cells_of(plan: PlannedStudy) -> Iterator[PairCells]:
@@ -181,14 +220,15 @@ def measure_together(plan: PlannedStudy, start: float, device: str, processes: i
             reason = errors.strip().rpartition("\n")[2] or f"ended by signal {-worker.returncode}"
             raise ModelstitchError(f"the measurement failed: {reason}")
         found.append(Speed(**json.loads(output)))
+    pairs = {key_of(plan, cells) for cells in cells_of(plan)}
     return Speed(
         start=start,
         share=statistics.fmean(one.share for one in found),
         slowed=statistics.fmean(one.slowed for one in found),
-        networks=_mean([one.networks for one in found]),
-        preparation=_mean([one.preparation for one in found]),
-        training=_mean([one.training for one in found]),
-        evaluation=_mean([one.evaluation for one in found]),
+        networks=estimates(_mean([one.networks for one in found]), plan.alike.values()),
+        preparation=estimates(_mean([one.preparation for one in found]), pairs),
+        training=estimates(_mean([one.training for one in found]), pairs),
+        evaluation=estimates(_mean([one.evaluation for one in found]), pairs),
     )
 
 
@@ -201,16 +241,16 @@ def measure(plan: PlannedStudy, start: float, device: str) -> Speed:
     """Measure in this process; `start` is passed on into `Speed`."""
     dataset, clock = noise(plan.sizes), clock_of(device)
     watch, begun, worked = Stopwatch(clock), time.perf_counter(), clock()
-    pairs = {cells.key: cells for cells in cells_of(plan)}
+    pairs = {key_of(plan, cells): cells for cells in cells_of(plan)}
     networks = {
         name: watch.seconds_per_flop(network_run(plan, name, dataset, device), plan.sizes.train_images)
-        for name in until(NETWORK_SECONDS, plan.descriptions)
+        for name in until(*NETWORK_SECONDS, set(plan.alike.values()))
     }
     preparation, rates, evaluation = {}, {}, {}
-    for key in until(PAIR_SECONDS, pairs):
+    for key in until(*PAIR_SECONDS, pairs):
         prepared = prepare_pair(plan, pairs[key], dataset, device, clock)
         runs = pair_runs(plan, pairs[key], dataset, device, prepared)
-        preparation[key] = prepared.seconds
+        preparation[key] = prepared.seconds if prepared.optimiser else watch.seconds(runs.train, FEWEST_IMAGES)
         settings = plan.settings[pairs[key].objective]
         seen = objective_of(pairs[key].objective).images_seen(settings, plan.sizes.train_images)
         rates[key] = watch.seconds_per_flop(runs.train, seen)
@@ -227,13 +267,18 @@ def clock_of(device: str) -> Clock:
     return time.perf_counter if device == "cuda" else time.thread_time
 
 
-def until(seconds: float, keys: Iterable[str]) -> Iterator[str]:
-    """Yield at least one key, then others until so many seconds have passed, in an arbitrary but fixed order."""
-    end = time.monotonic() + seconds
-    for index, key in enumerate(sorted(keys, key=seed_of)):
-        if index and time.monotonic() > end:
+def until(seconds: float, most: float, keys: Iterable[str]) -> Iterator[str]:
+    """Yield at least one key, then others `in_order` until so many seconds have passed.
+
+    If there is a word that is in no key yet, they go on until `most` seconds have passed.
+    """
+    begun, seen = time.monotonic(), set()
+    for key in in_order(keys):
+        words = {*enumerate(key.split())}
+        if seen and time.monotonic() > begun + (seconds if words <= seen else most):
             return
         yield key
+        seen |= words
 
 
 class Stopwatch:
@@ -249,9 +294,9 @@ class Stopwatch:
         The number of images is doubled until a run is long enough to measure, or has `most` of them. The fixed cost of
         a run is subtracted, unless the run is all the work there is.
         """
-        for _ in range(FIRST_STEPS + 1):  # what is made once is made here, and recorded; batch norm needs two images
-            run(2)
-        few, fewest_flops = self._timed(run, 2)
+        for _ in range(FIRST_STEPS + 1):  # what is made once is made here, and recorded
+            run(FEWEST_IMAGES)
+        few, fewest_flops = self._timed(run, FEWEST_IMAGES)
         images = FEW_IMAGES
         while True:
             images = min(images, most, MOST_IMAGES)
@@ -268,6 +313,10 @@ class Stopwatch:
         if images == most:
             return min(times) / flops
         return max(min(times) - few, LEAST) / (flops - fewest_flops)
+
+    def seconds(self, run: Run, images: int) -> float:
+        """Seconds of one run."""
+        return self._timed(run, images)[0]
 
     def slowed(self) -> float:
         """1 where all equal work took the same time, 2 where the usual took twice the fastest: of runs, of products."""
@@ -376,10 +425,12 @@ def pair_runs(plan: PlannedStudy, cells: PairCells, dataset: Dataset, device: st
     objective, settings = objective_of(cells.objective), plan.settings[cells.objective]
     work = plan.work(cells.sender, cells.receiver, cells.sender_layers, cells.receiver_layers, settings.family)
 
+    aligned = ALIGNMENTS.get(section_of(cells.objective))
+    alignment = aligned(pair.receiver) if aligned else None
     tally, repeated = Tally(list(pair.stitches), device), {}  # by images of a batch
 
     def step(images: Tensor, labels: Tensor) -> None:
-        stitch_training.take_step(pair, optimiser, images, labels, tally)
+        stitch_training.take_step(pair, optimiser, images, labels, tally, alignment=alignment)
 
     def train(images: int) -> int:
         some = DeviceImages(dataset, first(dataset.train, images), device)
@@ -396,7 +447,7 @@ def pair_runs(plan: PlannedStudy, cells: PairCells, dataset: Dataset, device: st
     def solve(images: int) -> int:
         some = DeviceImages(dataset, first(dataset.train, images), device)
         shapes = {cell: stitch.geometry for cell, stitch in pair.stitches.items()}
-        objective.fit(FitInputs(pair.sender, pair.receiver, shapes, some, settings, (0,), cells.key))
+        objective.fit(FitInputs(pair.sender, pair.receiver, shapes, some, settings, (0,), cells.objective))
         return objective.operations(settings, work, len(some))
 
     def evaluate(images: int) -> int:

@@ -46,6 +46,17 @@ class PlannedStudy:
         """Settings of the stitches of each objective, by its name."""
         return self.study.stitches.objectives()
 
+    @cached_property
+    def alike(self) -> dict[str, str]:
+        """By each architecture's name the first one that takes the same time: controls differ in training alone."""
+        first: dict[tuple, str] = {}
+        found = {}
+        for name, description in self.descriptions.items():
+            training = self.study.networks.complete(name).training
+            steps = training and (training.optimiser, training.batch, training.augmentation, training.precision)
+            found[name] = first.setdefault((description, steps), name)
+        return found
+
     def layers(self, network: str | NetworkId) -> int:
         """The number of layers of a network."""
         return len(self.description(network).layers)

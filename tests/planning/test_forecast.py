@@ -15,13 +15,16 @@ from modelstitch.data.datasets import Sizes
 from modelstitch.errors import ModelstitchError
 from modelstitch.fitting.repeating import FIRST_STEPS
 from modelstitch.planning import disk, operations, requests
-from modelstitch.planning.forecast import Job, Stage, duration, forecast, stages, table
+from modelstitch.planning.forecast import duration, forecast, table
+from modelstitch.planning.jobs import COUNTING_SECONDS, Job, Stage, stages
 from modelstitch.planning.speed import (
     ASLEEP,
     PairCells,
     Speed,
     Stopwatch,
     cells_of,
+    in_order,
+    key_of,
     measure_together,
     network_run,
     noise,
@@ -36,6 +39,7 @@ from tests.settings import stitch_settings
 FEW = Sizes((3, 32, 32), 24, 12, 10)
 PAIR = "task R1111 R1111"
 SPEED = Speed(2.0, 1.0, 1.0, {"R1111": 1e-10}, {PAIR: 0.5}, {PAIR: 3e-10}, {PAIR: 1e-10})
+RULES = {"dataset_rules": ["prepare_dataset"], "drawn": {"make_tables": 0, "draw_depths": 4, "draw_pairs": 90}}
 SELF = ("R1111_trained_s0", "R1111_trained_s0", range(5), range(5))
 
 
@@ -44,11 +48,11 @@ def laptop(width: int = 8, architectures: tuple[str, ...] = ("R1111", "R1112", "
 
 
 def test_jobs_and_cells_are_those_of_the_study():
-    found = stages(planned(laptop()), SPEED, dataset_jobs=1, table_jobs=6)
-    assert [len(stage.jobs) for stage in found] == [1, 2 * 6, 36 + 9, 6]
+    found = stages(planned(laptop()), SPEED, **RULES)
+    assert [len(stage.jobs) for stage in found] == [1, 2 * 6, 36 + 9, 3]
     assert sum(job.cells for job in found[2].jobs) == (4 + 1) * (5 + 6 + 7) ** 2
-    cut = stages(planned(laptop(layers_per_job=3)), SPEED, dataset_jobs=2, table_jobs=6)
-    assert [len(stage.jobs) for stage in cut] == [2, 2 * 6, 15 * (2 + 2 + 3) + 45, 6]
+    cut = stages(planned(laptop(layers_per_job=3)), SPEED, ["download", "prepare_dataset"], RULES["drawn"])
+    assert [len(stage.jobs) for stage in cut] == [2, 2 * 6, 15 * (2 + 2 + 3) + 45, 3]
     assert sum(job.cells for job in cut[2].jobs) == (4 + 1) * (5 + 6 + 7) ** 2
     for whole, blocks in zip(found[:2], cut[:2], strict=True):
         assert sum(job.bytes for job in whole.jobs) == sum(job.bytes for job in blocks.jobs)
@@ -56,8 +60,10 @@ def test_jobs_and_cells_are_those_of_the_study():
 
 def test_a_job_takes_its_start_and_its_operations_at_their_rates():
     plan = planned(laptop(architectures=("R1111",)))
-    _, networks, stitches, _ = stages(plan, SPEED, dataset_jobs=1, table_jobs=6)
-    assert networks.jobs[0].seconds == pytest.approx(2 + 1e-10 * operations.network(plan, "R1111_trained_s0"))
+    _, networks, stitches, _ = stages(plan, SPEED, **RULES)
+    assert networks.jobs[0].seconds == pytest.approx(
+        2 + COUNTING_SECONDS + 1e-10 * operations.network(plan, "R1111_trained_s0")
+    )
     training, evaluation = operations.training(plan, "task", *SELF), operations.evaluation(plan, *SELF)
     assert stitches.jobs[0].seconds == pytest.approx(2 + 0.5 + 3e-10 * training + 1e-10 * evaluation)
     assert stitches.jobs[0].flops == training + evaluation
@@ -65,7 +71,7 @@ def test_a_job_takes_its_start_and_its_operations_at_their_rates():
 
 def test_a_job_asks_for_the_memory_that_a_scheduler_is_asked_for():
     plan = planned(laptop(architectures=("R1111",), layers_per_job=3))
-    dataset, networks, stitches, _ = stages(plan, SPEED, dataset_jobs=1, table_jobs=6)
+    dataset, networks, stitches, _ = stages(plan, SPEED, **RULES)
     assert dataset.jobs[0].memory == requests.dataset_mb(plan)
     assert networks.jobs[0].memory == requests.network_mb(plan, SELF[0])
     assert [job.memory for job in stitches.jobs[:3]] == [
@@ -75,22 +81,47 @@ def test_a_job_asks_for_the_memory_that_a_scheduler_is_asked_for():
     ]
 
 
-def test_what_was_not_measured_goes_at_the_mean_rate():
-    assert rate({"R1111": 1.0, "R1112": 3.0}, "R1111") == 1
-    assert rate({"R1111": 1.0, "R1112": 3.0}, "R2222") == 2
+def test_what_was_not_measured_goes_at_a_rate_of_its_section_sender_and_receiver():
+    rates = {"task A A": 1.0, "task A B": 3.0, "task B A": 2.0, "soft A A": 1.5}
+    assert rate(rates, "task A B") == 3
+    assert rate(rates, "task B B") == pytest.approx(6, rel=0.15)
+    assert rate(rates, "soft A B") == pytest.approx(4.5, rel=0.15)
+    assert rate({"R1111": 1.0, "R1112": 4.0}, "R2222") == pytest.approx(2)
+    assert rate({"similarity A A": 0.0}, "similarity A B") == 0
+
+
+def test_controls_that_are_trained_otherwise_take_the_time_of_their_architecture():
+    alike = planned(study_of("controls")).alike
+    assert alike["shuffled"] == alike["shortcut-50"] == alike["another-seed"] == "R1111"
+    assert alike["bottleneck-4"] == "bottleneck-4"
+    training = study_of("controls").networks.training.model_copy(update={"batch": 64})
+    other = {"model": "R1111", "name": "other", "training": training.model_dump()}
+    plan = planned(study_of("cifar10-laptop", networks={"architectures": ["R1111", other]}))
+    assert plan.alike == {"R1111": "R1111", "other": "other"}
+
+
+def test_words_that_were_not_measured_yet_are_measured_early():
+    pairs = [f"{section} {sender} {receiver}" for section in ("task", "soft") for sender in "ABC" for receiver in "ABC"]
+    ordered = list(in_order(pairs))
+    assert sorted(ordered) == sorted(pairs) and ordered == list(in_order(reversed(pairs)))
+    assert {word for key in ordered[:3] for word in enumerate(key.split())} == {
+        *enumerate(("task",)),
+        *enumerate(("soft",)),
+        *((place, name) for place in (1, 2) for name in "ABC"),
+    }
 
 
 def test_a_stage_takes_as_long_as_its_longest_job_or_all_of_them_on_all_cores():
-    stage = Stage("stitches", [Job(10), Job(2), Job(2), Job(2)], threads=2)
+    stage = Stage("stitches", [Job("stitch_pair", seconds) for seconds in (10, 2, 2, 2)], threads=2)
     assert [stage.wall_seconds(jobs) for jobs in (1, 2, 100)] == [16, 10, 10]
-    assert Stage("stitches", [Job(2)] * 10).wall_seconds(4) == 5
+    assert Stage("stitches", [Job("stitch_pair", 2)] * 10).wall_seconds(4) == 5
     assert stage.core_seconds == 32
 
 
 def test_kept_stitches_take_their_place_on_the_disk():
     plan = planned(laptop(architectures=("R1111",)))
     keeping = planned(with_task(plan.study, keep_stitches=True))
-    before, after = (stages(each, SPEED, 1, 6)[2].jobs[0].bytes for each in (plan, keeping))
+    before, after = (stages(each, SPEED, **RULES)[2].jobs[0].bytes for each in (plan, keeping))
     assert after - before == disk.stitches(plan, *SELF) > 100_000
 
 
@@ -99,9 +130,10 @@ def test_cells_are_those_of_every_pair_and_objective():
     found = list(cells_of(plan))
     assert len(found) == 2 * len(plan.study.ordered_pairs()) + len(plan.study.ordered_pairs("remapped"))
     assert {cells.objective for cells in found} == {"task", "similarity", "remapped"}
-    assert {cells.key.split()[0] for cells in found} == {"task", "similarity"}  # trained as the task, as fast
+    keys = [key_of(plan, cells) for cells in found]
+    assert {key.split()[0] for key in keys} == {"task", "similarity"}  # trained as the task, as fast
     assert found[1] == ("task", "R1111_trained_s0", "R1112_trained_s0", list(range(5)), list(range(6)))
-    assert found[1].key == "task R1111 R1112"
+    assert keys[1] == "task R1111 R1112"
 
 
 def test_operations_of_what_is_measured_are_those_that_torch_counts():
@@ -141,17 +173,17 @@ def test_seconds_an_operation_of_work_that_takes_a_known_time():
     clock = Clock()
     watch = Stopwatch(clock)
     assert watch.seconds_per_flop(clock.run, 10_000) == pytest.approx(0.02 / 100, rel=1e-3)
-    assert clock.taken == [2, 2, 2, 2, 8, 16, 32, 32]
+    assert clock.taken == [2, 2, 2, 2, 8, 16, 32]
     assert watch.seconds_per_flop(clock.run, 9) == pytest.approx((0.3 + 0.02 * 9) / 900, rel=1e-3)
     assert watch.slowed() == pytest.approx(1, abs=1e-3)
 
 
 def test_the_fastest_of_equal_runs_counts_and_how_slow_the_others_were_is_told():
-    clock = Clock(1, 1, 1, 1, 1, 1.5, 1, 1.5)  # four times 2 images, then 8; 9, which are all, three times
+    clock = Clock(1, 1, 1, 1, 1, 1.5, 1)  # four times 2 images, then 8; 9, which are all, twice
     watch = Stopwatch(clock)
     assert watch.seconds_per_flop(clock.run, 9) == pytest.approx((0.3 + 0.02 * 9) / 900, rel=1e-3)
-    assert clock.taken == [2, 2, 2, 2, 8, 9, 9, 9]
-    assert watch.slowed() == pytest.approx(1.5, rel=1e-2)
+    assert clock.taken == [2, 2, 2, 2, 8, 9, 9]
+    assert watch.slowed() == pytest.approx(1.25, rel=1e-2)
 
 
 def test_steps_that_are_slow_until_they_are_recorded_count_as_recorded_ones():
@@ -201,8 +233,9 @@ print(sorted(times)[len(times) // 2])
 
 
 def test_measuring_ends_in_time_with_one_pair_at_least():
-    assert len(list(until(0, ["R1111", "R1112", "R1122"]))) == 1
-    assert sorted(until(60, ["R1111", "R1112", "R1122"])) == ["R1111", "R1112", "R1122"]
+    assert len(list(until(0, 0, ["R1111", "R1112", "R1122"]))) == 1
+    assert sorted(until(60, 60, ["R1111", "R1112", "R1122"])) == ["R1111", "R1112", "R1122"]
+    assert len(list(until(0, 60, ["task A A", "task A B", "task B A", "task B B"]))) == 2  # A and B in both places
 
 
 def test_repeated_stitches_are_planned_for_in_a_job_that_reads_the_study_again():
@@ -241,8 +274,8 @@ def test_a_process_that_fails_is_told_in_one_line():
 
 
 def test_the_table_has_thousands_and_a_total():
-    found = [Stage("networks", [Job(7200, flops=10**12, bytes=10**6, memory=1000)], threads=2)]
-    found += [Stage("stitches", [Job(3600, flops=2 * 10**12, cells=25, bytes=10**6, memory=2000)] * 100)]
+    found = [Stage("networks", [Job("stitch_pair", 7200, flops=10**12, bytes=10**6, memory=1000)], threads=2)]
+    found += [Stage("stitches", [Job("stitch_pair", 3600, flops=2 * 10**12, cells=25, bytes=10**6, memory=2000)] * 100)]
     lines = [line.split() for line in table(found, at_once=50, share=0.5, slowed=1).splitlines()]
     assert lines[2] == ["networks", "1", "1,000", "1", "1,000", "120", "min", "240", "min", "240", "min"]
     assert lines[3] == ["stitches", "100", "2,500", "200,000", "100", "2,000", "60", "min", "100", "h", "240", "min"]
@@ -252,7 +285,7 @@ def test_the_table_has_thousands_and_a_total():
 
 
 def test_of_a_machine_that_is_too_busy_to_tell_both_bounds_are_told():
-    found = [Stage("stitches", [Job(3600, cells=25)] * 100)]
+    found = [Stage("stitches", [Job("stitch_pair", 3600, cells=25)] * 100)]
     told = table(found, at_once=50, share=0.5, slowed=3)
     assert told.endswith("100.0 to 300.0 core-hours in all; 50 at once on an idle machine: 120 min to 360 min.")
     assert told.splitlines()[2].split()[-2:] == ["12", "h"]
@@ -268,7 +301,7 @@ def test_sizes_are_those_of_the_data_set_where_it_is_there_and_else_told_as_assu
     values = laptop(width=2, architectures=("R1111",)).model_dump(mode="json")
     study = Study.model_validate(values | {"dataset": {"source": "imagefolder", "path": "images"}})
     plan = planned(study, Sizes((1, 32, 32), 203, 101, 10))
-    text = forecast(plan, known, at_once=2, dataset_jobs=1, table_jobs=6, processes=1)
+    text, _ = forecast(plan, known, at_once=2, **RULES, processes=1)
     assert ("assumed are 203 to train and 101 to test, 1 x 32 x 32" in text) is not known
     assert ("assumed" in text) is not known
     flops = sum(operations.network(plan, f"R1111_{recipe}_s0") for recipe in ("trained", "random"))
@@ -282,8 +315,8 @@ def test_every_family_of_a_pair_costs_its_training_by_what_it_multiplies():
     numbers = {"epochs": 1.0, "learning_rate": 0.001, "weight_decay": 0.0, "statistics_images": 500, "start": "random"}
     plan = planned(study_of("paper-laptop", measures={"capacity": {"pairs": names, "families": families} | numbers}))
     # Each for the task, then on remapped labels.
-    linear, again, wide, _ = stages(plan, SPEED, dataset_jobs=1, table_jobs=6)[3].jobs[-4:]
-    assert again == linear
+    linear, again, wide, _ = stages(plan, SPEED, **RULES)[3].jobs[-4:]
+    assert again._replace(name=linear.name) == linear
     work = plan.work(*SELF)
     seen = plan.study.stitches.task.batch * (50_000 // plan.study.stitches.task.batch)
     assert linear.flops == seen * work.passes_operations(2) + 10_000 * work.passes_operations(1)
@@ -300,14 +333,26 @@ def test_what_is_measured_costs_its_jobs():
         "statistical_similarity": {"images": 1000, "permutations": 100, "neighbours": 10},
     }
     plan = planned(study_of("paper-laptop", measures=measures))
-    measuring = stages(plan, SPEED, dataset_jobs=1, table_jobs=6)[3]
+    measuring = stages(plan, SPEED, **RULES)[3]
     # Distances of 16 pairs; hacking, stitches into the input and their images of 32; probes of 4 networks; similarities
     # of 16 pairs, spectra of as many; budgets of 2 x 2 x 2, twice.
-    assert (measuring.name, len(measuring.jobs)) == ("measures", 16 + 32 + 2 * 32 + 4 + 16 + 16 + 2 * 8)
+    rules = {rule.name: len(rule.jobs) for rule in measuring.of_rules()}
+    assert rules == {
+        "measure_distances": 16,
+        "measure_hacking": 32,
+        "stitch_input": 32,
+        "measure_generated_images": 32,
+        "measure_stitch_spectra": 16,
+        "probe_network": 4,
+        "measure_statistical_similarity": 16,
+        "stitch_training_budget": 2 * 8,
+    }
+    lines = [line.split() for line in table(stages(plan, SPEED, **RULES), 2, 1, 1).splitlines()]
+    found = {line[0]: line[1] for line in lines if line}
+    assert found["measure_hacking"] == "32" and found["measures"] == str(sum(rules.values()))
     training, evaluation = operations.training(plan, "task", *SELF), operations.evaluation(plan, *SELF)
-    assert [job.flops for job in measuring.jobs[-16:-8]] == [training + evaluation] * 4 + [
-        16 * training + evaluation
-    ] * 4
+    lengths = [training + evaluation] * 2 + [16 * training + evaluation] * 2
+    assert [job.flops for job in measuring.jobs[-16:-8]] == 2 * lengths
 
 
 def test_noise_truncated_senders_and_controls_are_planned_for():
@@ -326,7 +371,7 @@ def test_noise_truncated_senders_and_controls_are_planned_for():
     plan = planned(study)
     rows = {cells.objective: cells.sender_layers for cells in cells_of(plan)}
     assert rows == {"task": list(range(5)), "deranged": list(range(5)), "image": [-1]}
-    measuring = stages(plan, SPEED, dataset_jobs=1, table_jobs=6)[3]
+    measuring = stages(plan, SPEED, **RULES)[3]
     receivers = {pair.receiver for pair in study.ordered_pairs()}
     *_, noisy, ranked = measuring.jobs[-len(receivers) - 1 :]
     suffixes = sum(plan.description("R1111_trained_s0").suffix_operations(j) for j in range(5))

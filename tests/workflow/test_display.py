@@ -165,6 +165,15 @@ def test_a_plan_counts_jobs_by_rule_and_reason(capsys):
     assert capsys.readouterr().out.splitlines()[1] == ("stitch     3  not there yet: 2; settings or code changed: 1")
 
 
+def test_a_plan_of_nothing_is_told_where_snakemake_says_so_and_not_after_a_mistake(capsys):
+    Plan().end()  # as after a study file that can't be read, of which Snakemake logs nothing
+    assert capsys.readouterr().out == ""
+    plan = Plan()
+    plan.hear(record(), "Nothing to be done (all requested files are present and up to date).")
+    plan.end()
+    assert capsys.readouterr().out == "Nothing to be done: all results are there, and none is stale.\n"
+
+
 def test_times_are_told_in_the_unit_that_one_reads():
     assert [duration(value) for value in (0.4, 59, 61, 3599, 7800)] == [
         "0 s",

@@ -26,7 +26,11 @@ import yaml
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from modelstitch.config.study import load_study
+from modelstitch.planning import jobs as forecast_jobs
+from modelstitch.planning.speed import Speed
 from tests.checkout import copy_checkout
+from tests.planning import plans
 
 AUGMENTATION = {"flip": False, "shift": 2, "cutout": 4}
 STUDY = {
@@ -897,8 +901,27 @@ def test_the_forecast_of_a_study_that_has_nothing_yet_counts_the_planned_jobs_an
     plan = planned(folder, study)
     assert plan["stitch_layers"] == 4
     assert counts["stitches"] == ["6", "50"] and counts["all"] == [str(sum(plan.values())), "50"]
-    made = [path.name for path in folder.glob("results/mini/**/*") if path.is_file()]
-    assert made == ["forecast.log"]
+    jobs = pd.read_csv(folder / "results/mini/logs/forecast.csv").job
+    assert jobs.str.partition("/")[0].value_counts().to_dict() == plan
+    made = {path.name for path in folder.glob("results/mini/**/*") if path.is_file()}
+    assert made == {"forecast.log", "forecast.csv"}
+
+
+def test_every_job_of_networks_stitches_and_measures_is_forecast(tmp_path):
+    """By its name, of a study with every objective, control and measure; what is left are tables and figures."""
+    folder = checkout(tmp_path)
+    study = yaml.safe_load((folder / "benchmarks/forecast.yaml").read_text())
+    result = snakemake(folder, "-n", "-p", study=study)
+    assert result.returncode == 0, result.stderr
+    jobs = set(re.findall(r"^    benchmark: results/forecast/benchmarks/(\S+)\.tsv$", result.stdout, re.MULTILINE))
+    speed = Speed(1.0, 1.0, 1.0, *({"any": 1e-10} for _ in range(4)))
+    *stages, _ = forecast_jobs.stages(plans.planned(load_study(study, "forecast")), speed, ["prepare_dataset"], {"": 0})
+    assert len(stages) == 4
+    forecast = [job.name for stage in stages for job in stage.jobs]
+    assert len(forecast) == len(set(forecast)) and set(forecast) <= jobs
+    rules = {job.partition("/")[0] for job in jobs.difference(forecast)}
+    assert {"make_tables", "draw_hacking", "gather_hacking"} <= rules
+    assert rules.isdisjoint(job.partition("/")[0] for job in forecast)
 
 
 def plan(folder: Path, *arguments: str, study: dict | None = STUDY) -> dict[str, tuple[int, str]]:

@@ -9,7 +9,8 @@ from logging import ERROR, WARNING, LogRecord
 
 from snakemake_interface_logger_plugins.common import LogEvent
 
-# Snakemake's words for why a job runs, the first that holds being the one that is told, and ours.
+NOTHING = "Nothing to be done"  # as Snakemake says it
+# Its words for why a job runs, the first that holds being the one that is told, and ours.
 REASONS = {
     "Missing output files": "not there yet",
     "Incomplete output files": "was left unfinished",
@@ -26,7 +27,7 @@ class Plan:
 
     def __init__(self) -> None:
         self.jobs: dict[str, Counter[str]] = {}
-        self.failed = self.told = False
+        self.nothing = self.failed = self.told = False
 
     def hear(self, record: LogRecord, text: str) -> None:
         """Take what Snakemake says; `text` is how it would say it."""
@@ -35,9 +36,12 @@ class Plan:
             print(text, file=sys.stderr)
         elif getattr(record, "event", None) == LogEvent.JOB_INFO and record.rule_name != "all":
             self.jobs.setdefault(record.rule_name, Counter())[reason_of(record.reason)] += 1
+        elif text.startswith(NOTHING):
+            self.nothing = True
 
     def end(self) -> None:
-        if not (self.failed or self.told):
+        known = self.jobs or self.nothing  # else the study file, or a rule, has a mistake
+        if known and not (self.failed or self.told):
             self.told = True
             print(table(self.jobs))
 
@@ -51,7 +55,7 @@ def table(jobs: dict[str, Counter[str]]) -> str:
     """A line for each rule, in the order in which they start, and one for all."""
     total = sum(found.total() for found in jobs.values())
     if not total:
-        return "Nothing to be done: all results are there, and none is stale."
+        return f"{NOTHING}: all results are there, and none is stale."
     lines = [("rule", "jobs", "why")]
     for rule, found in jobs.items():
         why = [f"{words}: {count}" if len(found) > 1 else words for words, count in found.most_common()]

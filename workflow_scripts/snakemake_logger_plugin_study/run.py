@@ -14,12 +14,13 @@ from typing import NamedTuple
 
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from snakemake_logger_plugin_study.plan import NOTHING
+
 CLOCKS_DIFFER = 2.0  # seconds, of a file system's clock and this machine's
 QUIET = "MODELSTITCH_QUIET"  # set for the jobs, which then tell nothing but what is wrong (workflow_scripts/job.py)
 REFRESHED, REPEATED = 1.0, 60.0  # seconds between lines of progress: on a terminal, elsewhere
 SHORT_JOB = 6.0  # expected seconds of a job of which nothing is known: a process starts, and draws
 PROGRESS = re.compile(rb"(\d+) of (\d+)(?!.*\d+ of \d+)", re.DOTALL)  # the last of a log's end
-NOTHING = "Nothing to be done"
 AWAITED = "time left: awaiting a first network or stitch"
 
 
