@@ -198,7 +198,7 @@ def image_jobs(plan: PlannedStudy, speed: Speed) -> Iterator[Job]:
         into_input = cells._replace(receiver_layers=[-1])
         training, evaluation = operations.training(plan, *into_input), _evaluation(plan, into_input)
         key = key_of(plan, cells)
-        seconds = _stitching(speed, key, training, evaluation)
+        seconds = _stitching(speed, key, training, evaluation, part=0.5)  # moments of all inputs, for one column
         yield Job(f"stitch_input/{place}", speed.start + seconds, training + evaluation, len(rows), memory=memory)
         images = min(measure.images, plan.sizes.test_images)
         seconds = READING_SECONDS + METRIC_SECONDS * images * len(rows) + 2 * evaluation * rate(speed.evaluation, key)
