@@ -20,7 +20,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import pandas as pd
 
-from modelstitch.identifiers import NetworkId
 from tests.checkout import ROOT, copy_checkout
 
 OF_A_PAIR = ("stitch_pair", "stitch_layers", "join_layers")
@@ -70,7 +69,7 @@ def compared(jobs: pd.DataFrame, taken: dict[str, float]) -> pd.DataFrame:
     lines = jobs.groupby(jobs.index.map(line_of), sort=False)
     lines = lines.agg(jobs=("run", "sum"), forecast=("seconds", "sum"), taken=("taken", "sum"))
     lines.loc["all"] = lines.sum()
-    return lines.assign(ratio=lines.forecast / lines.taken)
+    return lines.assign(ratio=lines.forecast / lines.taken.where(lines.taken > 0))
 
 
 def line_of(job: str) -> str:
@@ -78,13 +77,14 @@ def line_of(job: str) -> str:
     rule, *place = job.split("/")
     if rule in OF_A_PAIR:
         objective, *networks = place[:3]
-        sender, receiver = (str(NetworkId.parse(network)).rpartition("_")[0] for network in networks)
+        sender, receiver = (network.rpartition("_")[0] for network in networks)  # without their seeds
         return f"{objective} {sender} -> {receiver}"
     return job if rule in OF_A_NETWORK else rule
 
 
 def records(lines: pd.DataFrame) -> list[dict]:
-    return lines.round(3).rename_axis("line").reset_index().to_dict("records")
+    lines = lines.round(3).astype(object).where(lines.notna(), None)
+    return lines.rename_axis("line").reset_index().to_dict("records")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from snakemake.io import apply_wildcards
 
-DATASET_RULES = ("download", "prepare_dataset")
 # Included last, this file sees all rules: those without wildcards have one job, some have one for each objective whose
 # files a study wants.
 ONE_JOB_RULES = [rule for rule in workflow.rules if not (rule.norun or rule.has_wildcards())]
@@ -29,8 +28,8 @@ rule forecast:
         circumstances=dict(
             known=SIZES_ARE_KNOWN,
             at_once=JOBS_AT_ONCE,
-            dataset_rules=[rule.name for rule in ONE_JOB_RULES if rule.name in DATASET_RULES],
-            drawn={rule.name: drawn_by(rule) for rule in ONE_JOB_RULES if rule.name not in DATASET_RULES}
+            dataset_rules=["prepare_dataset"],  # a download is not counted
+            drawn={rule.name: drawn_by(rule) for rule in ONE_JOB_RULES if not rule.name.endswith("prepare_dataset")}
             | {
                 f"{rule.name}/{objective}": drawn_by(rule)
                 for rule in OBJECTIVE_RULES

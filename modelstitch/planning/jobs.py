@@ -22,11 +22,13 @@ from modelstitch.planning.study import PlannedStudy
 # and each file of one.
 IMAGE_SECONDS, COUNTING_SECONDS, DESCRIBING_SECONDS = 2e-4, 1.8, 0.15
 TABLE_SECONDS, DRAWING_SECONDS, FIGURE_SECONDS = 0.3, 0.5, 0.25
-# Of measures: reading a pair of networks and its stitches; two images in a cell's hacking measures, and in an order of
-# its statistical similarity; an image in a layer's probe, and its features; a number of noise; metrics of an image.
-READING_SECONDS = 1.5
-HACKING_SECONDS, SIMILARITY_SECONDS = 0.3 / 1000**2, 5e-3 / 1000**2
-PROBE_SECONDS, FEATURE_SECONDS, NOISE_SECONDS, METRIC_SECONDS = 1.1e-4, 2e-7, 1.5e-8, 6e-4
+# Of measures:
+READING_SECONDS = 1.5  # a pair of networks and its stitches
+HACKING_SECONDS = 0.3 / 1000**2  # two images in a cell
+SIMILARITY_SECONDS = 5e-3 / 1000**2  # two images in a cell and an order of the images
+PROBE_SECONDS, FEATURE_SECONDS = 1.1e-4, 2e-7  # an image in a layer's probe, and each of its features
+NOISE_SECONDS = 1.5e-8  # a number of noise
+METRIC_SECONDS = 6e-4  # both metrics of a generated image
 MAKING = {"trained": "train_network", "pretrained": "import_network"}  # of a recipe; others are initialised
 
 
@@ -67,7 +69,7 @@ class Stage(NamedTuple):
     def wall_seconds(self, at_once: int) -> float:
         """Seconds with so many jobs at once on an idle machine: the sum shared evenly, but at least the longest job."""
         seconds = [job.seconds for job in self.jobs]
-        return max(*seconds, sum(seconds) / at_once)
+        return max([*seconds, sum(seconds) / at_once])
 
     def of_rules(self) -> "list[Stage]":
         """The jobs of each rule."""
@@ -116,7 +118,7 @@ def network_job(plan: PlannedStudy, speed: Speed, network: NetworkId) -> Job:
     """Making one network."""
     name = f"{MAKING.get(network.recipe, 'initialise_network')}/{network}"
     flops = operations.network(plan, network)
-    seconds = speed.start + COUNTING_SECONDS + flops * rate(speed.networks, plan.alike[network.architecture])
+    seconds = speed.start + COUNTING_SECONDS + flops * rate(speed.networks, plan.representatives[network.architecture])
     return Job(name, seconds, flops, bytes=disk.network(plan, network), memory=requests.network_mb(plan, network))
 
 
@@ -145,7 +147,7 @@ def pair_jobs(plan: PlannedStudy, speed: Speed, cells: PairCells) -> list[Job]:
 
 
 def measure_jobs(plan: PlannedStudy, speed: Speed) -> Iterator[Job]:
-    """The jobs of the measures beside accuracy; jobs that only gather numbers count as tables."""
+    """The jobs of the measures beside accuracy; those that gather numbers or draw them count as tables and figures."""
     for jobs_of in (
         distance_jobs,
         hacking_jobs,
@@ -163,11 +165,10 @@ def measure_jobs(plan: PlannedStudy, speed: Speed) -> Iterator[Job]:
 
 def distance_jobs(plan: PlannedStudy, speed: Speed) -> Iterator[Job]:
     """Distances of stitched representations, where a pair is stitched for both the task and similarity."""
-    if "task" not in plan.study.objectives():
-        return
+    task = {cells[1:3] for cells in cells_of(plan) if cells.objective == "task"}
     for cells in cells_of(plan):
         objective, sender, receiver, rows, columns = cells
-        if objective == "similarity":
+        if objective == "similarity" and (sender, receiver) in task:
             work = plan.work(sender, receiver, rows, columns, plan.settings[objective].family)
             both = work.sender.total_operations + work.receiver.total_operations
             flops = plan.sizes.test_images * (both + work.stitch_operations)
@@ -208,11 +209,12 @@ def image_jobs(plan: PlannedStudy, speed: Speed) -> Iterator[Job]:
 def spectra_jobs(plan: PlannedStudy, speed: Speed) -> Iterator[Job]:
     """Spectra of stitches, once for the objectives of a pair: `measures.stitch_spectra`."""
     measure = plan.study.measures.stitch_spectra
-    for cells in {cells[1:3]: cells for cells in cells_of(plan)}.values() if measure else ():
+    found = [cells for cells in cells_of(plan) if is_measured(cells.objective) or cells.objective == REMAPPED]
+    for cells in {cells[1:3]: cells for cells in reversed(found)}.values() if measure else ():
         _, sender, receiver, _, _ = cells
         images = min(measure.images, plan.sizes.test_images)
         gradients = images * plan.sizes.classes * plan.description(receiver).total_operations
-        flops = gradients + images * operations.evaluation(plan, *cells[1:]) // plan.sizes.test_images
+        flops = gradients + images * _evaluation(plan, cells) // plan.sizes.test_images
         seconds = speed.start + READING_SECONDS + flops * rate(speed.evaluation, key_of(plan, cells))
         memory = requests.spectra_mb(plan, *cells[:3])
         yield Job(f"measure_stitch_spectra/{sender}/{receiver}", seconds, flops, memory=memory)
@@ -288,7 +290,8 @@ def budget_jobs(plan: PlannedStudy, speed: Speed) -> Iterator[Job]:
             flops = round(training * epochs / plan.study.stitches.task.epochs)
             seconds = _stitching(speed, key_of(plan, cells), flops, evaluation)
             for begin in STARTS:
-                name = f"stitch_training_budget/{objective}/{epochs:g}/{begin}/{pair.sender}/{pair.receiver}"
+                place = f"{str(epochs).removesuffix('.0')}/{begin}/{pair.sender}/{pair.receiver}"
+                name = f"stitch_training_budget/{objective}/{place}"
                 yield Job(name, speed.start + seconds, flops + evaluation, memory=memory)
 
 

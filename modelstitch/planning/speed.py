@@ -53,9 +53,10 @@ from modelstitch.stitches.geometry import geometries
 RATE = 1e-6  # of learning: nothing moves far
 LEAST = 1e-6  # seconds that any work takes
 LONG_ENOUGH = 0.3  # seconds that a run lasts at least, where the study has so much work
-# Networks, then pairs, are measured until so many seconds are spent; the second where some are of a kind of their own.
+# Networks, then pairs, are measured until so many seconds are spent; up to the second number while there is a network,
+# or a section, a sender or a receiver, that was not measured.
 NETWORK_SECONDS, PAIR_SECONDS = (10.0, 20.0), (35.0, 100.0)
-RIDGE = 0.01  # of the factors of what was not measured
+RIDGE = 0.01  # of the factors of sections, senders and receivers
 FEWEST_IMAGES, FEW_IMAGES, MOST_IMAGES = 2, 8, 4096  # batch norm needs two
 RUNS = 3  # of which the fastest counts; fewer of what takes long
 # A product of two matrices that fit into a core's own cache takes 0.1 ms, less than a core is lent for.
@@ -132,7 +133,7 @@ class PairRuns(NamedTuple):
 
 def key_of(plan: PlannedStudy, cells: PairCells) -> str:
     """A key that pairs of equal cost share: section, sender, receiver."""
-    return " ".join((section_of(cells.objective), *(plan.alike[name] for name in cells.architectures)))
+    return " ".join((section_of(cells.objective), *(plan.representatives[name] for name in cells.architectures)))
 
 
 def rate(rates: Rates, key: str) -> float:
@@ -151,7 +152,7 @@ def estimates(rates: Rates, keys: Iterable[str]) -> Rates:
     measured = {key: value for key, value in rates.items() if value > 0}
     words = sorted({word for key in measured for word in enumerate(key.split())})
     present = np.array([[1.0, *(word in enumerate(key.split()) for word in words)] for key in measured])
-    factors = {}
+    typical, factors = 0.0, {}
     if measured:
         products = present.T @ present + np.diag([0.0, *[RIDGE] * len(words)])
         typical, *logarithms = np.linalg.solve(products, present.T @ np.log(list(measured.values())))
@@ -225,7 +226,7 @@ def measure_together(plan: PlannedStudy, start: float, device: str, processes: i
         start=start,
         share=statistics.fmean(one.share for one in found),
         slowed=statistics.fmean(one.slowed for one in found),
-        networks=estimates(_mean([one.networks for one in found]), plan.alike.values()),
+        networks=estimates(_mean([one.networks for one in found]), plan.representatives.values()),
         preparation=estimates(_mean([one.preparation for one in found]), pairs),
         training=estimates(_mean([one.training for one in found]), pairs),
         evaluation=estimates(_mean([one.evaluation for one in found]), pairs),
@@ -244,16 +245,18 @@ def measure(plan: PlannedStudy, start: float, device: str) -> Speed:
     pairs = {key_of(plan, cells): cells for cells in cells_of(plan)}
     networks = {
         name: watch.seconds_per_flop(network_run(plan, name, dataset, device), plan.sizes.train_images)
-        for name in until(*NETWORK_SECONDS, set(plan.alike.values()))
+        for name in until(*NETWORK_SECONDS, set(plan.representatives.values()))
     }
     preparation, rates, evaluation = {}, {}, {}
     for key in until(*PAIR_SECONDS, pairs):
         prepared = prepare_pair(plan, pairs[key], dataset, device, clock)
         runs = pair_runs(plan, pairs[key], dataset, device, prepared)
-        preparation[key] = prepared.seconds if prepared.optimiser else watch.seconds(runs.train, FEWEST_IMAGES)
         settings = plan.settings[pairs[key].objective]
         seen = objective_of(pairs[key].objective).images_seen(settings, plan.sizes.train_images)
         rates[key] = watch.seconds_per_flop(runs.train, seen)
+        preparation[key] = prepared.seconds
+        if prepared.optimiser is None and seen > MOST_IMAGES:  # else it is in the rate
+            preparation[key] = watch.seconds(runs.train, FEWEST_IMAGES)
         evaluation[key] = watch.seconds_per_flop(runs.evaluate, plan.sizes.test_images)
     share = (clock() - worked) / (time.perf_counter() - begun)
     return Speed(start, share, watch.slowed(), networks, preparation, rates, evaluation)

@@ -47,8 +47,11 @@ class PlannedStudy:
         return self.study.stitches.objectives()
 
     @cached_property
-    def alike(self) -> dict[str, str]:
-        """By each architecture's name the first one that takes the same time: controls differ in training alone."""
+    def representatives(self) -> dict[str, str]:
+        """For each architecture's name the first whose networks and training steps take the same time.
+
+        They have one description, and one optimiser, batch, augmentation and precision, as controls often do.
+        """
         first: dict[tuple, str] = {}
         found = {}
         for name, description in self.descriptions.items():

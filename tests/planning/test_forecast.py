@@ -91,13 +91,13 @@ def test_what_was_not_measured_goes_at_a_rate_of_its_section_sender_and_receiver
 
 
 def test_controls_that_are_trained_otherwise_take_the_time_of_their_architecture():
-    alike = planned(study_of("controls")).alike
-    assert alike["shuffled"] == alike["shortcut-50"] == alike["another-seed"] == "R1111"
-    assert alike["bottleneck-4"] == "bottleneck-4"
+    found = planned(study_of("controls")).representatives
+    assert found["shuffled"] == found["shortcut-50"] == found["another-seed"] == "R1111"
+    assert found["bottleneck-4"] == "bottleneck-4"
     training = study_of("controls").networks.training.model_copy(update={"batch": 64})
     other = {"model": "R1111", "name": "other", "training": training.model_dump()}
     plan = planned(study_of("cifar10-laptop", networks={"architectures": ["R1111", other]}))
-    assert plan.alike == {"R1111": "R1111", "other": "other"}
+    assert plan.representatives == {"R1111": "R1111", "other": "other"}
 
 
 def test_words_that_were_not_measured_yet_are_measured_early():

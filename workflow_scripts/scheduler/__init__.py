@@ -11,20 +11,22 @@ from typing import Any
 
 from snakemake.scheduling.job_scheduler import JobScheduler
 
-_select, _look_again = JobScheduler.job_selector, JobScheduler._schedule_reevalutation  # as Snakemake spells it
+_select = JobScheduler.job_selector
+_look_again = getattr(JobScheduler, "_schedule_reevalutation", None)  # as Snakemake spells it; None: it is mended
 
 
 def use() -> None:
-    """Let Snakemake look for jobs once more only where its limit has held some back."""
+    """Let Snakemake look for jobs once more only where its limit has held some back, or it waits for a queue."""
 
     def job_selector(self: JobScheduler, jobs: Sequence[Any]) -> Sequence[Any]:
         most = self.job_rate_limiter.get_free_jobs() if self.job_rate_limiter else len(jobs) + 1
         selected = _select(self, jobs)
-        self.held_back = len(selected) >= most
+        self.held_back = len(selected) >= most or bool(self.subsample)
         return selected
 
     def look_again(self: JobScheduler, delay: float) -> None:
-        if self.held_back:
+        if getattr(self, "held_back", True) or self.workflow.dag.has_unfinished_queue_input_jobs():
             _look_again(self, delay)
 
-    JobScheduler.job_selector, JobScheduler._schedule_reevalutation = job_selector, look_again
+    if _look_again:
+        JobScheduler.job_selector, JobScheduler._schedule_reevalutation = job_selector, look_again
