@@ -8,10 +8,7 @@ table has a line for each network, for each objective and kind of pair, and for 
 over taken, `jobs` how many were run. The last line is JSON.
 """
 
-import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -19,45 +16,28 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import pandas as pd
-
-from tests.checkout import ROOT, copy_checkout
+from running import benchmarks_of, parse, prepare, results_of, run
 
 OF_A_PAIR = ("stitch_pair", "stitch_layers", "join_layers")
 OF_A_NETWORK = ("train_network", "import_network", "initialise_network")
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--cores", type=int, default=os.cpu_count(), help="jobs at once")
-    options.add_argument("--configfile", default="config/config.yaml", help="of the study")
-    arguments = options.parse_args()
+    arguments = parse(__doc__)
     with tempfile.TemporaryDirectory() as name:
-        folder = copy_checkout(Path(name))
-        if (ROOT / "data").exists():
-            (folder / "data").symlink_to(ROOT / "data")
-        command = [sys.executable, "-m", "snakemake", "--cores", str(arguments.cores)]
-        command += ["--configfile", str(Path(arguments.configfile).resolve())]
-        told = run([*command, "--", "forecast"], folder)
-        run(command, folder)
-        (results,) = (folder / "results").glob("*/tables")
-        jobs = pd.read_csv(results.parent / "logs/forecast.csv")
-        lines = compared(jobs, seconds_taken(results.parent / "benchmarks"))
+        folder = prepare(Path(name))
+        told = run(folder, arguments, "forecast")
+        run(folder, arguments)
+        results = results_of(folder)
+        jobs = pd.read_csv(results / "logs/forecast.csv")
+        lines = compared(jobs, seconds_taken(results))
     print(told, lines.round(2).to_string(), sep="\n")
     print(json.dumps({"study": arguments.configfile, "cores": arguments.cores, "lines": records(lines)}))
 
 
-def run(command: list[str], folder: Path) -> str:
-    """What a command prints."""
-    finished = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    if finished.returncode:
-        sys.exit(finished.stderr)
-    return finished.stdout
-
-
-def seconds_taken(benchmarks: Path) -> dict[str, float]:
+def seconds_taken(results: Path) -> dict[str, float]:
     """Seconds from the start of each job to its end, as Snakemake tells them, by the job's name."""
-    files = {path.relative_to(benchmarks).with_suffix("").as_posix(): path for path in benchmarks.rglob("*.tsv")}
-    return {name: pd.read_csv(path, sep="\t").s.item() for name, path in files.items()}
+    return {name: pd.read_csv(path, sep="\t").s.item() for name, path in benchmarks_of(results).items()}
 
 
 def compared(jobs: pd.DataFrame, taken: dict[str, float]) -> pd.DataFrame:

@@ -6,11 +6,8 @@ Runs the default study, or another, in a folder of its own that is deleted again
 pipeline's, and the measures' where a study has any. The last line is JSON.
 """
 
-import argparse
 import json
-import os
 import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,28 +16,20 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from running import benchmarks_of, parse, prepare, results_of, run
+
 from modelstitch import records
-from tests.checkout import copy_checkout
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--cores", type=int, default=os.cpu_count(), help="jobs at once")
-    options.add_argument("--configfile", default="config/config.yaml", help="of the study, as in the checkout")
-    arguments = options.parse_args()
+    arguments = parse(__doc__)
     with tempfile.TemporaryDirectory() as name:
-        folder = copy_checkout(Path(name))
-        command = [sys.executable, "-m", "snakemake", "--cores", str(arguments.cores)]
-        command += ["--configfile", arguments.configfile]
+        folder = prepare(Path(name))
         before, start = processor_seconds(), time.perf_counter()
-        finished = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-        wall = time.perf_counter() - start
-        if finished.returncode:
-            sys.exit(finished.stderr)
-        total = processor_seconds() - before
-        (results,) = (folder / "results").glob("*/tables")
-        found = spent(results.parent)
-    jobs = finished.stderr.count("Finished jobid")
+        run(folder, arguments)
+        wall, total = time.perf_counter() - start, processor_seconds() - before
+        results = results_of(folder)
+        found, jobs = spent(results), len(benchmarks_of(results))
     work = sum(found.values())
     result = {
         "study": arguments.configfile,

@@ -25,7 +25,7 @@ rule forecast:
         study=STUDY.model_dump(mode="json"),
         sizes=list(PLAN.sizes),
         descriptions={name: description.as_json() for name, description in PLAN.descriptions.items()},
-        circumstances=dict(
+        circumstances=lambda wildcards: dict(
             known=SIZES_ARE_KNOWN,
             at_once=JOBS_AT_ONCE,
             dataset_rules=["prepare_dataset"],  # a download is not counted

@@ -32,7 +32,6 @@ from modelstitch.engine.evaluation import Tally, predict
 from modelstitch.engine.pair import StitchedPair
 from modelstitch.errors import ModelstitchError
 from modelstitch.fitting import training as stitch_training
-from modelstitch.fitting.alignment import Functional, Penultimate
 from modelstitch.fitting.beginning import new_stitches
 from modelstitch.fitting.inputs import FitInputs
 from modelstitch.fitting.objectives import objective_of
@@ -64,8 +63,6 @@ SIDE, PRODUCTS = 128, 50
 # Threads of OpenMP that wait for each other without sleeping take core time for as long as one of them has no core: two
 # of them, beside two other processes, half as much again and more.
 ASLEEP = {"OMP_WAIT_POLICY": "passive"}
-
-ALIGNMENTS = {"functional": Functional, "penultimate": Penultimate}
 
 Rates = dict[str, float]  # busy seconds of a job's cores per operation, by what was measured
 Clock = Callable[[], float]
@@ -428,8 +425,7 @@ def pair_runs(plan: PlannedStudy, cells: PairCells, dataset: Dataset, device: st
     objective, settings = objective_of(cells.objective), plan.settings[cells.objective]
     work = plan.work(cells.sender, cells.receiver, cells.sender_layers, cells.receiver_layers, settings.family)
 
-    aligned = ALIGNMENTS.get(section_of(cells.objective))
-    alignment = aligned(pair.receiver) if aligned else None
+    alignment = objective.alignment(pair.receiver) if hasattr(objective, "alignment") else None
     tally, repeated = Tally(list(pair.stitches), device), {}  # by images of a batch
 
     def step(images: Tensor, labels: Tensor) -> None:

@@ -4,7 +4,8 @@ An objective's module has
 
 - `fit(inputs)`: a `Fit` from `FitInputs`;
 - `operations(settings, work, images)`: its cost on a training set of `images` images;
-- `images_seen(settings, images)`: the number of images that stitches are trained on, repetitions counted.
+- `images_seen(settings, images)`: the number of images that stitches are trained on, repetitions counted;
+- where its steps have another error than the cross-entropy, `alignment(receiver)`: an `Alignment`.
 """
 
 import importlib

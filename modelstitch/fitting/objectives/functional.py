@@ -16,9 +16,18 @@ from modelstitch.fitting.through_suffix import images_seen
 from modelstitch.fitting.through_suffix import operations_beside_receiver as operations
 
 if TYPE_CHECKING:
+    from modelstitch.fitting.alignment import Functional
     from modelstitch.fitting.beginning import Fit
+    from modelstitch.networks.frozen import FrozenNetwork
 
-__all__ = ["fit", "images_seen", "operations"]
+__all__ = ["alignment", "fit", "images_seen", "operations"]
+
+
+def alignment(receiver: FrozenNetwork) -> Functional:
+    """The error that replaces the cross-entropy."""
+    from modelstitch.fitting.alignment import Functional
+
+    return Functional(receiver)
 
 
 def fit(inputs: FitInputs) -> Fit:
@@ -27,6 +36,4 @@ def fit(inputs: FitInputs) -> Fit:
     Raises:
         ModelstitchError: as `through_suffix.fit`.
     """
-    from modelstitch.fitting.alignment import Functional
-
-    return through_suffix.fit(inputs, alignment=Functional(inputs.receiver))
+    return through_suffix.fit(inputs, alignment=alignment(inputs.receiver))

@@ -16,9 +16,18 @@ from modelstitch.fitting.through_suffix import images_seen
 from modelstitch.fitting.through_suffix import operations_beside_receiver as operations
 
 if TYPE_CHECKING:
+    from modelstitch.fitting.alignment import Penultimate
     from modelstitch.fitting.beginning import Fit
+    from modelstitch.networks.frozen import FrozenNetwork
 
-__all__ = ["fit", "images_seen", "operations"]
+__all__ = ["alignment", "fit", "images_seen", "operations"]
+
+
+def alignment(receiver: FrozenNetwork) -> Penultimate:
+    """The error that replaces the cross-entropy."""
+    from modelstitch.fitting.alignment import Penultimate
+
+    return Penultimate(receiver)
 
 
 def fit(inputs: FitInputs) -> Fit:
@@ -27,6 +36,4 @@ def fit(inputs: FitInputs) -> Fit:
     Raises:
         ModelstitchError: as `through_suffix.fit`.
     """
-    from modelstitch.fitting.alignment import Penultimate
-
-    return through_suffix.fit(inputs, alignment=Penultimate(inputs.receiver))
+    return through_suffix.fit(inputs, alignment=alignment(inputs.receiver))
