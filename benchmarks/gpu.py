@@ -30,7 +30,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -44,6 +44,7 @@ import torch
 import yaml
 from common import (
     IMAGE,
+    RATE,
     ROOT,
     Combination,
     Engine,
@@ -64,6 +65,7 @@ from modelstitch.networks import training
 from modelstitch.planning import jobs
 from modelstitch.planning.operations import network as network_operations
 from modelstitch.planning.speed import measure as measure_speed
+from modelstitch.repeating import RepeatedStep
 
 GOAL = 0.94
 SHARED_SECONDS = 5.0  # that processes work together
@@ -249,45 +251,60 @@ def both_memories(arguments: argparse.Namespace, device: str) -> Rows:
 
 
 def sharing(arguments: argparse.Namespace, device: str) -> Rows:
-    """Steps of `fast` (width 16, batch 64) and of the paper's (width 64, batch 256), by processes at once."""
+    """Steps of `fast` (width 16, batch 64) and of the paper's (width 64, batch 256), by processes at once.
+
+    The processes stay, so that each has its steps chosen and recorded before the first is timed.
+    """
+    sizes = [(4, 8)] if arguments.small else [(16, 64), (64, 256)]
+    counts = (1, 2) if arguments.small else (1, 2, 4)
+    seconds = 0.5 if arguments.small else SHARED_SECONDS
+    spawning = multiprocessing.get_context("spawn")
     rows = []
-    numbers = [(4, 8)] if arguments.small else [(16, 64), (64, 256)]
-    for width, batch in numbers:
-        for count in (1, 2) if arguments.small else (1, 2, 4):
-            seconds = 0.5 if arguments.small else SHARED_SECONDS
-            spawning = multiprocessing.get_context("spawn")
-            with spawning.Manager() as manager, ProcessPoolExecutor(count, spawning) as processes:
-                ready = manager.Barrier(count + 1, timeout=arguments.limit)
-                given = ready, seconds, width, batch, device
-                workers = [processes.submit(rate_beside_others, *given) for _ in range(count)]
-                ready.wait()
+    with spawning.Manager() as manager, ProcessPoolExecutor(counts[-1], spawning) as processes:
+        together = manager.Barrier(counts[-1] + 1, timeout=arguments.limit)
+        given = together, sizes, counts, seconds, device
+        workers = [processes.submit(rates_beside_others, number, *given) for number in range(counts[-1])]
+        for width, batch in sizes:
+            for count in counts:
+                together.wait()
                 busy = busy_share(seconds) if device == "cuda" else None
-                rates = [worker.result() for worker in workers]
-            rows.append(
-                {
-                    "width": width,
-                    "batch": batch,
-                    "processes": count,
-                    "steps_per_second": round(sum(rates), 2),
-                    "busy_share": busy,
-                }
-            )
-    return rows
+                together.wait()
+                rows.append({"width": width, "batch": batch, "processes": count, "busy_share": busy})
+        rates = [sum(of_one) for of_one in zip(*(worker.result() for worker in workers), strict=True)]
+    return [row | {"steps_per_second": round(rate, 2)} for row, rate in zip(rows, rates, strict=True)]
 
 
-def rate_beside_others(ready: Barrier, seconds: float, width: int, batch: int, device: str) -> float:
-    """Steps a second of this process, from when all others are ready too."""
+def rates_beside_others(
+    number: int,
+    together: Barrier,
+    sizes: Sequence[tuple[int, int]],
+    counts: Sequence[int],
+    seconds: float,
+    device: str,
+) -> list[float]:
+    """Steps a second of this process for each size and count; it rests where it is not among the first of a count."""
     hardware.prepare(device)
     precision = torch.bfloat16 if hardware.has_bfloat16(device) else torch.float32
-    networks = [random_network("R1112", width, IMAGE, seed) for seed in (0, 1)]
-    engine = Engine(freeze(networks, precision, device), *random_batch(batch, IMAGE, device), muon=width < 64)
-    engine.step()
-    ready.wait()
-    steps, start = 0, time.perf_counter()
-    while time.perf_counter() < start + seconds:
-        engine.step()
-        steps += 1
-    return steps / (time.perf_counter() - start)
+    rates = []
+    for width, batch in sizes:
+        networks = [random_network("R1112", width, IMAGE, seed) for seed in (0, 1)]
+        images, labels = random_batch(batch, IMAGE, device)
+        engine = Engine(freeze(networks, precision, device), images, labels, muon=width < 64)
+        step = RepeatedStep(lambda *_, engine=engine: engine.losses(), engine.optimiser, device)
+        for _ in range(4):
+            step(images, labels, RATE)
+        hardware.release_memory()
+        for count in counts:
+            together.wait()
+            steps, start = 0, time.perf_counter()
+            while number < count and time.perf_counter() < start + seconds:
+                step(images, labels, RATE)
+                if device == "cuda":
+                    torch.cuda.synchronize()
+                steps += 1
+            rates.append(steps / (time.perf_counter() - start))
+            together.wait()
+    return rates
 
 
 def busy_share(seconds: float) -> float | None:

@@ -21,7 +21,7 @@ from torch._dynamo.exc import TorchDynamoException
 
 from modelstitch.engine.evaluation import cross_entropies
 from modelstitch.engine.grouping import even_parts
-from modelstitch.fitting.repeating import FIRST_STEPS, RepeatedStep
+from modelstitch.repeating import FIRST_STEPS, RepeatedStep
 
 # A piece is compiled for every number of images that it is given.
 torch._dynamo.config.recompile_limit = 100

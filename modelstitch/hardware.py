@@ -52,10 +52,11 @@ def _why_no_gpu() -> str | None:
     return None
 
 
-def prepare(device: str, dtype: torch.dtype = torch.float32) -> None:
+def prepare(device: str, dtype: torch.dtype = torch.float32, search: bool = False) -> None:
     """Set torch's options for this work in this precision.
 
-    cuDNN measures which of its kernels is fastest, which pays since a job has few shapes that come again and again.
+    With `search`, cuDNN times its kernels for every shape, for long trainings. Stitches are no faster with what it
+    finds, and their job waits seconds for it (docs/performance.md).
     Products of float32 matrices are computed in full float32, whatever environment variables say: `muon` depends on it.
     In bfloat16 a processor computes attention by plain products, since the gradient of torch's fused kernel takes six
     times as long as in float32, and a whole step into a small ViT twice as long as by products.
@@ -63,7 +64,7 @@ def prepare(device: str, dtype: torch.dtype = torch.float32) -> None:
     torch.set_float32_matmul_precision("highest")
     torch.backends.cuda.enable_flash_sdp(device == "cuda" or dtype != torch.bfloat16)
     if device == "cuda":
-        torch.backends.cudnn.benchmark = True
+        torch.backends.cudnn.benchmark = search
 
 
 def free_memory(device: str) -> int | None:

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from modelstitch.config.stitches import TrainedStitches
 from modelstitch.data.images import DeviceImages
-from modelstitch.fitting.repeating import RepeatedStep
 from modelstitch.fitting.steps import steps
 from modelstitch.networks.frozen import FrozenNetwork
 from modelstitch.optimisers import Optimiser
+from modelstitch.repeating import RepeatedStep
 from modelstitch.stitches.assembly import expected
 from modelstitch.stitches.geometry import Cell
 

@@ -12,10 +12,10 @@ from modelstitch.engine.evaluation import Tally, cross_entropies
 from modelstitch.engine.pair import GroupOutput, StitchedPair
 from modelstitch.fitting.alignment import Alignment
 from modelstitch.fitting.distillation import ReceiverTeacher, Teacher
-from modelstitch.fitting.repeating import RepeatedStep
 from modelstitch.fitting.steps import steps
 from modelstitch.hardware import enough_memory
 from modelstitch.optimisers import Optimiser
+from modelstitch.repeating import RepeatedStep
 
 
 def train(

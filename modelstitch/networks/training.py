@@ -1,4 +1,4 @@
-"""Training of networks from scratch; it can be resumed after every epoch."""
+"""Training of networks from scratch; it can be resumed after an epoch."""
 
 import json
 import time
@@ -24,6 +24,7 @@ from modelstitch.networks.making import CURVES, initial, no_curves, with_history
 from modelstitch.networks.network import Network
 from modelstitch.optimisers import SGD, AdamW, Optimiser
 from modelstitch.progress import say
+from modelstitch.repeating import RepeatedStep
 from modelstitch.schedule import warmup_cosine
 from modelstitch.seeds import drawing, seed_of
 from modelstitch.tensors import read, write
@@ -46,7 +47,8 @@ def train(
     If its settings change the training images, it is still tested on the data set's own test images; its accuracy on
     test images with the same changes is `accuracy_changed`.
 
-    After every epoch the state is written to `checkpoint`. If this holds the state of the same training, made by the
+    After an epoch the state is written to `checkpoint`, except where writing would take more than a tenth of the time.
+    If this holds the state of the same training, made by the
     same `code` (a fingerprint) in the same precision, the training continues from there, with the same bits as without
     the interruption. The caller, who writes the network, deletes it.
 
@@ -57,7 +59,7 @@ def train(
     begun = time.monotonic(), time.process_time()
     training = architecture.training
     dtype = choose_precision(training.precision, device)
-    prepare(device, dtype)
+    prepare(device, dtype, search=True)
     changes = training.changes or Changes()
     split = changing.training_images(dataset, changes, study_seed, network_id)
     if len(split.labels) < training.batch:
@@ -74,18 +76,25 @@ def train(
     curves = _resume(checkpoint, fingerprint, module, optimiser)
     steps_per_epoch = len(images) // training.batch
     steps, warmup_steps = training.epochs * steps_per_epoch, round(training.warmup_epochs * steps_per_epoch)
+    loss_sum = torch.zeros((), device=device)
+    hits = torch.zeros((), dtype=torch.int64, device=device)
+
+    def step(batch: Tensor, labels: Tensor) -> None:
+        loss, logits = take_step(network, optimiser, batch, labels, dtype)
+        loss_sum.add_(loss)
+        hits.add_(correct(logits.argmax(dim=1), labels).sum())
+
+    repeated = RepeatedStep(step, optimiser, device)
+    due = 0.0  # when the state is written next
     for epoch in range(len(curves["epoch"]), training.epochs):
         module.train()
-        loss_sum = torch.zeros((), device=device)
-        hits = torch.zeros((), dtype=torch.int64, device=device)
+        loss_sum.zero_()
+        hits.zero_()
         order = seed_of(study_seed, network_id, "order", epoch)
         with drawing(seed_of(study_seed, network_id, "dropout", epoch), device):
             for index, (batch, labels) in enumerate(images.shuffled(training.batch, order, training.augmentation)):
                 rate = training.learning_rate * warmup_cosine(epoch * steps_per_epoch + index, steps, warmup_steps)
-                optimiser.rate = rate
-                loss, logits = take_step(network, optimiser, batch, labels, dtype)
-                loss_sum += loss
-                hits += correct(logits.argmax(dim=1), labels).sum()
+                repeated(batch, labels, rate)
         train_loss = loss_sum.item() / steps_per_epoch
         if not torch.isfinite(torch.tensor(train_loss)):
             raise ModelstitchError(
@@ -93,12 +102,14 @@ def train(
                 f"({training.learning_rate}) or lengthen warmup_epochs ({training.warmup_epochs})"
             )
         module.eval()
-        test = evaluate(FrozenNetwork(network, device=device), test_images)
+        test = evaluate(FrozenNetwork(network, device=device, check=not curves["epoch"]), test_images)
         train_accuracy = hits.item() / (steps_per_epoch * training.batch)
         values = (epoch + 1, rate, train_loss, train_accuracy, test.loss, test.accuracy)
         for name, value in zip(CURVES, values, strict=True):
             curves[name].append(value)
-        _keep(checkpoint, fingerprint, module, optimiser, curves)
+        if (now := time.monotonic()) >= due:
+            _keep(checkpoint, fingerprint, module, optimiser, curves)
+            due = time.monotonic() + 9 * (time.monotonic() - now)
         say(f"{network_id}: epoch {epoch + 1} of {training.epochs}: loss {train_loss:.3f}, test {test.accuracy:.3f}")
     network = with_history(network_id, network, test_images, dataset, curves, begun, dtype)
     about = {"changes": json.dumps(changes.model_dump(mode="json", exclude_none=True))}

@@ -20,7 +20,7 @@ MIB = 2**20
 FLOPS_PER_SECOND_OF_CORE_AND_CHANNEL, FLOPS_PER_SECOND_OF_CORE = 1e9, 2e10
 FLOPS_PER_SECOND_OF_GPU = 1e12
 PROCESS_MB = {"cpu": 1000, "auto": 1000, "cuda": 4000}
-GROUP_MB = {"cpu": 320, "auto": 320, "cuda": 4000}  # at least, of what a step holds of a group
+GROUP_MB = 320  # at least, of what a step holds of a group on a CPU
 # Copies of a network's weights in a job: as read, its graph's, those of the pieces, and convolutions in float64.
 COPIES = 6
 # Of a training: the numbers that its operations give are kept and have gradients, now and then a copy.
@@ -96,7 +96,8 @@ def network_mb(plan: PlannedStudy, network: str | NetworkId) -> int:
     architecture, recipe, _ = NetworkId.parse(str(network))
     batch = plan.study.networks.complete(architecture).training.batch if recipe == "trained" else 0
     held = TRAINING_COPIES * max(batch, FEWEST_EVALUATED) * description.activations
-    return _base_mb(plan) + math.ceil(4 * (held + (STATES + COPIES) * description.parameters) / MIB)
+    weights = (STATES + COPIES) * description.parameters
+    return _base_mb(plan) + math.ceil((_at_work(plan, 4 * held) + 4 * weights) / MIB)
 
 
 def network_minutes(plan: PlannedStudy, network: str | NetworkId) -> int:
@@ -120,8 +121,8 @@ def pair_mb(
     stitches = 4 * STATES * sum(work.stitch_numbers)
     beside = protocol_of(settings.protocol).memory_bytes(settings, work)
     networks = sum(4 * COPIES * one.parameters + WINOGRAD_BYTES * one.winograd for one in (work.sender, work.receiver))
-    total = sent + stitches + beside + networks + 2 * _largest_group(work.receiver, work.receiver_layers)
-    return _base_mb(plan) + GROUP_MB[plan.study.jobs.device] + math.ceil(total / MIB)
+    groups = GROUP_MB * MIB + 2 * _largest_group(work.receiver, work.receiver_layers)
+    return _base_mb(plan) + math.ceil((_at_work(plan, sent + beside + groups) + stitches + networks) / MIB)
 
 
 def pair_minutes(
@@ -188,7 +189,8 @@ def spectra_mb(plan: PlannedStudy, objective: str, sender: str | NetworkId, rece
     layers = plan.sender_layers(objective, sender), plan.receiver_layers(objective, receiver)
     description = plan.description(receiver)
     held = sum(description.kept) + 6 * sum(shape.size for shape in description.shapes.values())
-    return pair_mb(plan, objective, sender, receiver, *layers) + math.ceil(4 * SPECTRA_BATCH * held / MIB)
+    held = _at_work(plan, 4 * SPECTRA_BATCH * held)
+    return pair_mb(plan, objective, sender, receiver, *layers) + math.ceil(held / MIB)
 
 
 def noise_mb(plan: PlannedStudy, network: str | NetworkId) -> int:
@@ -196,8 +198,8 @@ def noise_mb(plan: PlannedStudy, network: str | NetworkId) -> int:
     noise, description = plan.study.measures.clustered_noise, plan.description(network)
     layers = range(plan.layers(network))
     sent = len(noise.sigmas) * max(noise.batch, FEWEST_EVALUATED) * sum(description.shapes[j].size for j in layers)
-    groups = GROUP_MB[plan.study.jobs.device] + 2 * _largest_group(description, layers) // MIB
-    return network_mb(plan, network) + groups + 3 * 4 * sent // MIB
+    groups = GROUP_MB * MIB + 2 * _largest_group(description, layers)
+    return network_mb(plan, network) + math.ceil(_at_work(plan, groups + 3 * 4 * sent) / MIB)
 
 
 def rank_mb(plan: PlannedStudy, sender: str | NetworkId, receiver: str | NetworkId) -> int:
@@ -211,7 +213,7 @@ def rank_mb(plan: PlannedStudy, sender: str | NetworkId, receiver: str | Network
     features = ranks * sum(geometry.parts[0].inputs for geometry in probed)
     count = features * (images + plan.sizes.test_images)
     pair = pair_mb(plan, "task", sender, receiver, layers, range(plan.layers(receiver)))
-    return pair + 4 * (3 * sent + 2 * count) // MIB
+    return pair + math.ceil((_at_work(plan, 4 * 3 * sent) + 4 * 2 * count) / MIB)
 
 
 def joining_mb(plan: PlannedStudy, sender: str | NetworkId, receiver: str | NetworkId, family: Family = LINEAR) -> int:
@@ -219,6 +221,11 @@ def joining_mb(plan: PlannedStudy, sender: str | NetworkId, receiver: str | Netw
     layers = (range(plan.layers(network)) for network in (sender, receiver))
     numbers = plan.work(sender, receiver, *layers, family).stitch_numbers
     return PROCESS_MB["cpu"] + math.ceil(2 * 4 * sum(numbers) / MIB)
+
+
+def _at_work(plan: PlannedStudy, size: float) -> float:
+    """Bytes of a computer's memory that values of this size take: none where a GPU works, which holds them itself."""
+    return 0 if plan.study.jobs.device == "cuda" else size
 
 
 def _largest_group(receiver: Description, layers: Sequence[int]) -> int:

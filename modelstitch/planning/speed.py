@@ -36,7 +36,6 @@ from modelstitch.fitting.beginning import new_stitches
 from modelstitch.fitting.inputs import FitInputs
 from modelstitch.fitting.objectives import objective_of
 from modelstitch.fitting.protocols import protocol_of
-from modelstitch.fitting.repeating import FIRST_STEPS, RepeatedStep
 from modelstitch.identifiers import NetworkId
 from modelstitch.networks import making, training
 from modelstitch.networks.description import Description
@@ -45,6 +44,7 @@ from modelstitch.networks.frozen import FrozenNetwork, freeze
 from modelstitch.networks.network import Network
 from modelstitch.optimisers import Optimiser
 from modelstitch.planning.study import PlannedStudy
+from modelstitch.repeating import FIRST_STEPS, RepeatedStep
 from modelstitch.seeds import seed_of
 from modelstitch.stitches.families import geometry_of
 from modelstitch.stitches.geometry import geometries
@@ -369,19 +369,25 @@ def network_run(plan: PlannedStudy, name: str, dataset: Dataset, device: str) ->
     if settings is None:
         return evaluation_run(plan, name, dataset, device)
     dtype = hardware.choose_precision(settings.precision, device)
-    hardware.prepare(device, dtype)
+    hardware.prepare(device, dtype, search=True)
     network = random_network(plan, name, dataset)
     network.module.to(device, memory_format=network.memory_format).train()
     optimiser = training.optimiser_of(network.module, settings)
-    optimiser.rate = RATE
     flops = 3 * plan.descriptions[name].total_operations
+    loss_sum, repeated = torch.zeros((), device=device), {}  # by images of a batch
+
+    def step(images: Tensor, labels: Tensor) -> None:
+        loss, _ = training.take_step(network, optimiser, images, labels, dtype)
+        loss_sum.add_(loss)
 
     def run(images: int) -> int:
         some = DeviceImages(dataset, first(dataset.train, images), device)
         batch = min(settings.batch, len(some))
+        if batch not in repeated:
+            repeated[batch] = RepeatedStep(step, optimiser, device)
         for augmented, labels in some.shuffled(batch, 0, settings.augmentation):
-            loss, _ = training.take_step(network, optimiser, augmented, labels, dtype)
-        loss.item()  # waits for the device
+            repeated[batch](augmented, labels, RATE)
+        loss_sum.item()  # waits for the device
         return flops * (len(some) // batch * batch)
 
     return run

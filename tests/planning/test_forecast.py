@@ -13,7 +13,6 @@ from modelstitch.config.stitches import Control
 from modelstitch.config.study import Study
 from modelstitch.data.datasets import Sizes
 from modelstitch.errors import ModelstitchError
-from modelstitch.fitting.repeating import FIRST_STEPS
 from modelstitch.planning import disk, operations, requests
 from modelstitch.planning.forecast import duration, forecast, table
 from modelstitch.planning.jobs import COUNTING_SECONDS, Job, Stage, stages
@@ -33,6 +32,7 @@ from modelstitch.planning.speed import (
     rate,
     until,
 )
+from modelstitch.repeating import FIRST_STEPS
 from tests.planning.plans import planned, study_of, with_task
 from tests.settings import stitch_settings
 

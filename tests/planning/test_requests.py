@@ -96,6 +96,13 @@ def test_a_gpu_takes_more_memory_and_less_time():
     assert auto == cpu
 
 
+def test_what_a_gpu_holds_is_not_asked_of_the_computer():
+    gpu, larger = (asked(small({"device": "cuda"}, batch=batch))[0] for batch in (29, 2900))
+    assert gpu == larger
+    cpu, larger = (asked(small({"device": "cpu"}, batch=batch))[0] for batch in (29, 2900))
+    assert cpu < larger
+
+
 def test_a_pairs_memory_grows_with_its_sender_receiver_cells_batch_and_images():
     plan = planned(study_of("cifar10-laptop"))
     deep, shallow = "R1122_trained_s0", "R1111_trained_s0"

@@ -4,8 +4,10 @@ A step of a narrow network has about 800 kernels. To launch them one by one take
 GPU takes to run them (docs/performance.md).
 """
 
+import random
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,7 +24,8 @@ class RepeatedStep:
     """A step that is repeated on the same tensors.
 
     Except for the batch, the step must read and write the same tensors each time, and must not wait for the device. If
-    a GPU cannot record it, its kernels are launched one by one, and the log says why.
+    a GPU cannot record it, or it draws random numbers on the CPU, which a recording would repeat, its kernels are
+    launched one by one, and the log says why.
 
     Args:
         step: the step, a function of images (N, C, H, W) and labels (N,) on the device, always of one shape.
@@ -68,13 +71,29 @@ class RepeatedStep:
         self.images, self.labels = images.clone(), labels.clone()
         graph = torch.cuda.CUDAGraph()
         release_memory()  # a recorded step has its own memory pool
+        before = _random_states()
         try:
             with torch.cuda.graph(graph, stream=self.stream, capture_error_mode="thread_local"):
                 self.step(self.images, self.labels)
+            if _random_states() != before:
+                raise ModelstitchError("it draws random numbers on the CPU")
         except (RuntimeError, ModelstitchError) as error:
             say(f"a step is not recorded, and taken kernel by kernel: {first_line(error)}")
             self.records = False
             self.optimiser.zero_grad()
+            _stop_capturing()
             release_memory()
         else:
             self.graph = graph
+
+
+def _random_states() -> tuple:
+    """The states of the CPU's generators of random numbers."""
+    _, keys, *others = np.random.get_state()  # noqa: NPY002 - what a network's own code may draw from
+    return random.getstate(), keys.tobytes(), others, torch.get_rng_state().numpy().tobytes()
+
+
+def _stop_capturing() -> None:
+    """Let the GPU's generator draw again, which after a failed recording still expects one (PyTorch issue 171263)."""
+    generator = torch.cuda.default_generators[torch.cuda.current_device()]
+    generator.graphsafe_set_state(generator.clone_state())
