@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import job
+import torch._dynamo  # noqa: F401 - counting operations needs it: imported here, it is a fork server's
 
 from modelstitch import hardware
 from modelstitch.config.networks import Architecture

@@ -17,10 +17,10 @@ from modelstitch.planning import disk, operations, requests
 from modelstitch.planning.speed import PairCells, Speed, cells_of, key_of, rate
 from modelstitch.planning.study import PlannedStudy
 
-# Not measured anew, seconds of one AVX512 core: reading an image from its archive; torch's counter of operations, for
-# a new network; writing a network's JSON from its header; gathering a small study's numbers; the first figure of a job,
+# Not measured anew, seconds of one AVX512 core: reading an image from its archive; counting operations, for a new
+# network; writing a network's JSON from its header; gathering a small study's numbers; the first figure of a job,
 # and each file of one.
-IMAGE_SECONDS, COUNTING_SECONDS, DESCRIBING_SECONDS = 2e-4, 1.8, 0.15
+IMAGE_SECONDS, COUNTING_SECONDS, DESCRIBING_SECONDS = 2e-4, 0.1, 0.15
 TABLE_SECONDS, DRAWING_SECONDS, FIGURE_SECONDS = 0.3, 0.5, 0.25
 # Of measures:
 READING_SECONDS = 1.5  # a pair of networks and its stitches

@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -138,15 +138,19 @@ def rate(rates: Rates, key: str) -> float:
     return rates[key] if key in rates else estimates(rates, [key])[key]
 
 
-def estimates(rates: Rates, keys: Iterable[str]) -> Rates:
+def estimates(rates: Rates, keys: Iterable[str], apart: Collection[str] = ()) -> Rates:
     """Rates of keys, as measured or estimated.
 
     In an estimate each word of a key has a factor of its own: of a section, a sender and a receiver that were measured
     in other company. The factors are by least squares of logarithms, with a ridge; that of an unknown word is 1. A
-    section in which anything takes no time takes none.
+    section in which anything takes no time takes none. In sections `apart` every key has the mean of those measured.
     """
     free = {key.split()[0] for key, value in rates.items() if value <= 0}
     measured = {key: value for key, value in rates.items() if value > 0}
+    means = {}
+    for section in apart:
+        own = [measured.pop(key) for key in list(measured) if key.split()[0] == section]
+        means |= {section: statistics.geometric_mean(own)} if own else {}
     words = sorted({word for key in measured for word in enumerate(key.split())})
     present = np.array([[1.0, *(word in enumerate(key.split()) for word in words)] for key in measured])
     typical, factors = 0.0, {}
@@ -156,8 +160,9 @@ def estimates(rates: Rates, keys: Iterable[str]) -> Rates:
         factors = dict(zip(words, logarithms, strict=True))
 
     def estimate(key: str) -> float:
-        if key.split()[0] in free:
-            return 0.0
+        section = key.split()[0]
+        if section in free or section in means:
+            return means.get(section, 0.0)
         return float(np.exp(typical + sum(factors.get(word, 0.0) for word in enumerate(key.split()))))
 
     return {key: rates[key] if key in rates else estimate(key) for key in keys}
@@ -219,13 +224,15 @@ def measure_together(plan: PlannedStudy, start: float, device: str, processes: i
             raise ModelstitchError(f"the measurement failed: {reason}")
         found.append(Speed(**json.loads(output)))
     pairs = {key_of(plan, cells) for cells in cells_of(plan)}
+    # Of those that are solved for, products of inputs and targets are most of the work, whichever networks give them.
+    solved = {section_of(name) for name, settings in plan.settings.items() if isinstance(settings, LeastSquares)}
     return Speed(
         start=start,
         share=statistics.fmean(one.share for one in found),
         slowed=statistics.fmean(one.slowed for one in found),
         networks=estimates(_mean([one.networks for one in found]), plan.representatives.values()),
         preparation=estimates(_mean([one.preparation for one in found]), pairs),
-        training=estimates(_mean([one.training for one in found]), pairs),
+        training=estimates(_mean([one.training for one in found]), pairs, apart=solved),
         evaluation=estimates(_mean([one.evaluation for one in found]), pairs),
     )
 

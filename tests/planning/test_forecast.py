@@ -22,6 +22,7 @@ from modelstitch.planning.speed import (
     Speed,
     Stopwatch,
     cells_of,
+    estimates,
     in_order,
     key_of,
     measure_together,
@@ -88,6 +89,10 @@ def test_what_was_not_measured_goes_at_a_rate_of_its_section_sender_and_receiver
     assert rate(rates, "soft A B") == pytest.approx(4.5, rel=0.15)
     assert rate({"R1111": 1.0, "R1112": 4.0}, "R2222") == pytest.approx(2)
     assert rate({"similarity A A": 0.0}, "similarity A B") == 0
+    rates |= {"similarity A A": 4.0, "similarity B B": 9.0}
+    assert estimates(rates, ["similarity A B"], apart=["similarity"]) == {"similarity A B": pytest.approx(6)}
+    assert estimates(rates, ["task B B"], ["similarity"])["task B B"] == pytest.approx(6, rel=0.15)
+    assert estimates(rates, ["task B B"], ["hacking"]) == estimates(rates, ["task B B"])
 
 
 def test_controls_that_are_trained_otherwise_take_the_time_of_their_architecture():
