@@ -9,7 +9,7 @@ from typing import NamedTuple
 from modelstitch.analysis.depth import corresponding
 from modelstitch.config.families import label
 from modelstitch.config.measures import NamedPair
-from modelstitch.config.stitches import REMAPPED, STARTS, is_measured
+from modelstitch.config.stitches import IMAGE, REMAPPED, STARTS, is_measured
 from modelstitch.files import replacing
 from modelstitch.fitting.objectives import objective_of
 from modelstitch.identifiers import NetworkId
@@ -127,13 +127,14 @@ def pair_jobs(plan: PlannedStudy, speed: Speed, cells: PairCells) -> list[Job]:
     objective, sender, receiver, rows, columns = cells
     family, cut = plan.settings[objective].family, plan.study.jobs.layers_per_job
     place, size = f"{objective}/{sender}/{receiver}", cut or len(columns)
+    share = 1 / plan.layers(sender) if objective == IMAGE else 1.0  # of a pair's rows
     jobs = []
     for first in range(0, len(columns), size):
         block = columns[first : first + size]
         name = f"stitch_layers/{place}/{block[0]}-{block[-1]}" if cut else f"stitch_pair/{place}"
         training = operations.training(plan, objective, sender, receiver, rows, block)
         evaluation = operations.evaluation(plan, sender, receiver, rows, block, family)
-        seconds = _stitching(speed, key_of(plan, cells), training, evaluation, len(block) / len(columns))
+        seconds = _stitching(speed, key_of(plan, cells), training, evaluation, share * len(block) / len(columns))
         memory = requests.pair_mb(plan, objective, sender, receiver, rows, block)
         count = len(rows) * len(block)
         jobs.append(Job(name, speed.start + seconds, training + evaluation, count, memory=memory))
