@@ -190,6 +190,11 @@ def cells_of(plan: PlannedStudy) -> Iterator[PairCells]:
         yield PairCells(objective, str(sender), str(receiver), *layers)
 
 
+def kinds(plan: PlannedStudy) -> dict[str, PairCells]:
+    """For each key those with the most cells: the control from the image has few."""
+    return {key_of(plan, cells): cells for cells in sorted(cells_of(plan), key=lambda cells: cells.size)}
+
+
 def measure_together(plan: PlannedStudy, start: float, device: str, processes: int) -> Speed:
     """Measure in several processes at the same time, and take the mean; `start` is passed on into `Speed`.
 
@@ -251,8 +256,7 @@ def measure(plan: PlannedStudy, start: float, device: str) -> Speed:
     """Measure in this process; `start` is passed on into `Speed`."""
     dataset, clock = noise(plan.sizes), clock_of(device)
     watch, begun, worked = Stopwatch(clock), time.perf_counter(), clock()
-    # Of equal cost by operation, those with the most cells: the control from the image has few.
-    pairs = {key_of(plan, cells): cells for cells in sorted(cells_of(plan), key=lambda cells: cells.size)}
+    pairs = kinds(plan)
     networks = {
         name: watch.seconds_per_flop(network_run(plan, name, dataset, device), plan.sizes.train_images)
         for name in until(*NETWORK_SECONDS, set(plan.representatives.values()))

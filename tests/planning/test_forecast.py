@@ -25,6 +25,7 @@ from modelstitch.planning.speed import (
     estimates,
     in_order,
     key_of,
+    kinds,
     measure_together,
     network_run,
     noise,
@@ -68,6 +69,18 @@ def test_a_job_takes_its_start_and_its_operations_at_their_rates():
     training, evaluation = operations.training(plan, "task", *SELF), operations.evaluation(plan, *SELF)
     assert stitches.jobs[0].seconds == pytest.approx(2 + 0.5 + 3e-10 * training + 1e-10 * evaluation)
     assert stitches.jobs[0].flops == training + evaluation
+
+
+def test_the_control_from_the_image_starts_one_row_and_is_not_what_its_kind_is_measured_by():
+    study = laptop(architectures=("R1111",))
+    stitches = study.stitches.model_copy(update={"remapped": None, "image": Control(pairs=None)})
+    plan = planned(study.model_copy(update={"stitches": stitches}))
+    jobs = {job.name: job for stage in stages(plan, SPEED, **RULES) for job in stage.jobs}
+    into = (*SELF[:2], [-1], range(5))
+    flops = operations.training(plan, "image", *into), operations.evaluation(plan, *into)
+    job = jobs["stitch_pair/image/R1111_trained_s0/R1111_trained_s0"]
+    assert job.seconds == pytest.approx(2 + 0.5 / 5 + 3e-10 * flops[0] + 1e-10 * flops[1])
+    assert {key: cells.size for key, cells in kinds(plan).items()} == {PAIR: 25}
 
 
 def test_a_job_asks_for_the_memory_that_a_scheduler_is_asked_for():
