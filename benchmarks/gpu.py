@@ -7,11 +7,11 @@ Every section is a process of its own, which may fail or be stopped without the 
 - `engine`: a step of the engine against the loops, and its share of the rates of convolutions and matrix products;
 - `passes`: column by column against one growing pass; compiled, and as CUDA graphs, their first steps apart;
 - `breakdown`: what kind of work a step's time goes to;
-- `pairs`: pairs as jobs make them, from networks to the record: pairs an hour;
+- `pairs`: pairs as jobs make them, from networks to the record: pairs per hour;
 - `study`: the paper's study (config/paper.yaml) by its forecast;
 - `network`: a network's training, and when it reaches 0.94 on the test set;
 - `memory`: what a job takes of both memories, beside what it asks of a cluster;
-- `sharing`: steps a second of one, two and four processes at once, and the GPU's busy share;
+- `sharing`: steps per second of one, two and four processes at once, and the GPU's busy share;
 - `exhausted`: a step whose memory runs out, in halved groups, beside the step that had enough;
 - `tests`: tests/test_gpu.py.
 
@@ -23,8 +23,10 @@ import argparse
 import importlib.util
 import json
 import multiprocessing
+import os
 import re
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -32,8 +34,9 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, BrokenBarrierError
 from typing import Any
 
 import breakdown
@@ -53,22 +56,27 @@ from common import (
     random_batch,
     random_network,
     significant,
+    timed,
 )
+from torch import Tensor
 
 from modelstitch import hardware
+from modelstitch.config.networks import Training
 from modelstitch.config.stitches import FastStitches, PaperStitches
 from modelstitch.config.study import load_study
 from modelstitch.data import datasets, sources
 from modelstitch.fitting.pair import train_pair
 from modelstitch.identifiers import NetworkId
 from modelstitch.networks import training
+from modelstitch.networks.network import Network
 from modelstitch.planning import jobs
 from modelstitch.planning.operations import network as network_operations
 from modelstitch.planning.speed import measure as measure_speed
-from modelstitch.repeating import RepeatedStep
+from modelstitch.repeating import FIRST_STEPS, RepeatedStep
 
 GOAL = 0.94
 SHARED_SECONDS = 5.0  # that processes work together
+TIMED_STEPS = 20
 Rows = list[dict[str, Any]]
 
 
@@ -112,13 +120,19 @@ def run(name: str, arguments: argparse.Namespace, device: str) -> Any:
     """What a section finds, in a process of its own; or what kept it from it."""
     command = [sys.executable, __file__, "--only", name, "--dataset", arguments.dataset, "--device", device]
     command += ["--epochs", str(arguments.epochs), "--limit", str(arguments.limit), *["--small"] * arguments.small]
+    # A session of its own, so that its processes can be ended together.
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     try:
-        process = subprocess.run(command, capture_output=True, text=True, timeout=arguments.limit)
+        output, errors = process.communicate(timeout=arguments.limit)
     except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
         return {"failed": f"stopped after {arguments.limit:g} s"}
     if process.returncode:
-        return {"failed": process.stderr.strip()[-2000:]}
-    return json.loads(process.stdout.splitlines()[-1])
+        return {"failed": errors.strip()[-2000:]}
+    return json.loads(output.splitlines()[-1])
 
 
 def settings_of(arguments: argparse.Namespace, device: str) -> list[Combination]:
@@ -146,27 +160,32 @@ def each(measure: Callable[[Combination, str, int], dict], arguments: argparse.N
 
 
 def pairs(arguments: argparse.Namespace, device: str) -> Rows:
-    """Pairs an hour of `fast` for half an epoch and of the paper's protocol for an eighth, evaluation included."""
-    dataset = datasets.read(arguments.dataset)
+    """Pairs of `fast` for half an epoch and of the paper's protocol for an eighth, evaluation included."""
     rows = []
     for combination in settings_of(arguments, device):
-        sender, receiver = combination.networks()
         for name, settings in protocols(arguments).items():
-            begun = time.perf_counter()
-            record = train_pair(sender, receiver, dataset, settings, study_seed=0, device=device).record
-            seconds = time.perf_counter() - begun
-            rows.append(
-                {
-                    "width": combination.width,
-                    "protocol": name,
-                    "batch": settings.batch,
-                    "train_images": record.attributes["train_images"],
-                    "seconds": round(seconds, 2),
-                    "images_per_second": record.attributes["images_per_second"],
-                    "pairs_an_hour": round(3600 / seconds, 1),
-                }
-            )
+            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:  # each as a job of its own
+                row = process.submit(pair, combination, settings, arguments.dataset, device).result()
+            rows.append({"width": combination.width, "protocol": name, **row})
     return rows
+
+
+def pair(
+    combination: Combination, settings: FastStitches | PaperStitches, dataset: Path, device: str
+) -> dict[str, float]:
+    """What a job takes from its networks to their record."""
+    sender, receiver = combination.networks()
+    images = datasets.read(dataset)
+    begun = time.perf_counter()
+    record = train_pair(sender, receiver, images, settings, study_seed=0, device=device).record
+    seconds = time.perf_counter() - begun
+    return {
+        "batch": settings.batch,
+        "train_images": record.attributes["train_images"],
+        "seconds": round(seconds, 2),
+        "images_per_second": record.attributes["images_per_second"],
+        "pairs_per_hour": round(3600 / seconds, 1),
+    }
 
 
 def protocols(arguments: argparse.Namespace) -> dict[str, FastStitches | PaperStitches]:
@@ -208,7 +227,7 @@ def paper_study(arguments: argparse.Namespace, device: str) -> dict[str, Any]:
     return {
         "pairs_and_objectives": count,
         "hours": hours,
-        "pairs_an_hour": round(count / max(hours["stitches"], 0.01), 1),
+        "pairs_per_hour": round(count / max(hours["stitches"], 0.01), 1),
         "networks_gflops": significant(flops / 1e9),
         "gflops_per_second": {
             kind: significant(1 / statistics.fmean(rates.values()) / 1e9)
@@ -237,11 +256,31 @@ def network(arguments: argparse.Namespace, device: str) -> dict[str, Any]:
     accuracies = found.about["curves"]["test_accuracy"]
     reached = next((epoch for epoch, accuracy in enumerate(accuracies, start=1) if accuracy >= GOAL), None)
     return {
+        "milliseconds_of_a_step": step_milliseconds(found, networks.complete("R2222").training, device),
         "epochs": len(accuracies),
         "seconds": round(seconds, 1),
         "seconds_to_goal": reached and round(seconds * reached / len(accuracies), 1),
         "accuracies": [round(accuracy, 4) for accuracy in accuracies],
     }
+
+
+def step_milliseconds(trained: Network, settings: Training, device: str) -> dict[str, float]:
+    """A training step, taken kernel by kernel and recorded."""
+    module = trained.module.to(device, memory_format=trained.memory_format).train()
+    optimiser = training.optimiser_of(module, settings)
+    dtype = hardware.choose_precision(settings.precision, device)
+    images, labels = random_batch(settings.batch, IMAGE, device)
+
+    def step(images: Tensor, labels: Tensor) -> None:
+        training.take_step(trained, optimiser, images, labels, dtype)
+
+    repeated, found = RepeatedStep(step, optimiser, device), {}
+    for name, take in (("one_by_one", step), ("recorded", lambda *batch: repeated(*batch, RATE))):
+        for _ in range(FIRST_STEPS + 1):
+            take(images, labels)
+        seconds, _ = timed(lambda take=take: [take(images, labels) for _ in range(TIMED_STEPS)], device)
+        found[name] = round(1e3 * seconds / TIMED_STEPS, 2)
+    return found
 
 
 def both_memories(arguments: argparse.Namespace, device: str) -> Rows:
@@ -251,7 +290,7 @@ def both_memories(arguments: argparse.Namespace, device: str) -> Rows:
 
 
 def sharing(arguments: argparse.Namespace, device: str) -> Rows:
-    """Steps of `fast` (width 16, batch 64) and of the paper's (width 64, batch 256), by processes at once.
+    """Steps per second of `fast` (width 16, batch 64) and of the paper's (width 64, batch 256), by processes at once.
 
     The processes stay, so that each has its steps chosen and recorded before the first is timed.
     """
@@ -266,10 +305,14 @@ def sharing(arguments: argparse.Namespace, device: str) -> Rows:
         workers = [processes.submit(rates_beside_others, number, *given) for number in range(counts[-1])]
         for width, batch in sizes:
             for count in counts:
-                together.wait()
-                busy = busy_share(seconds) if device == "cuda" else None
-                together.wait()
-                rows.append({"width": width, "batch": batch, "processes": count, "busy_share": busy})
+                with suppress(BrokenBarrierError):  # a worker has failed, and its result says why
+                    together.wait()
+                    busy = busy_share(seconds) if device == "cuda" else None
+                    together.wait()
+                    rows.append({"width": width, "batch": batch, "processes": count, "busy_share": busy})
+        errors = [worker.exception() for worker in workers]
+        for error in sorted(filter(None, errors), key=lambda error: isinstance(error, BrokenBarrierError)):
+            raise error  # the cause before what others found
         rates = [sum(of_one) for of_one in zip(*(worker.result() for worker in workers), strict=True)]
     return [row | {"steps_per_second": round(rate, 2)} for row, rate in zip(rows, rates, strict=True)]
 
@@ -282,29 +325,28 @@ def rates_beside_others(
     seconds: float,
     device: str,
 ) -> list[float]:
-    """Steps a second of this process for each size and count; it rests where it is not among the first of a count."""
-    hardware.prepare(device)
-    precision = torch.bfloat16 if hardware.has_bfloat16(device) else torch.float32
-    rates = []
-    for width, batch in sizes:
-        networks = [random_network("R1112", width, IMAGE, seed) for seed in (0, 1)]
-        images, labels = random_batch(batch, IMAGE, device)
-        engine = Engine(freeze(networks, precision, device), images, labels, muon=width < 64)
-        step = RepeatedStep(lambda *_, engine=engine: engine.losses(), engine.optimiser, device)
-        for _ in range(4):
-            step(images, labels, RATE)
-        hardware.release_memory()
-        for count in counts:
-            together.wait()
-            steps, start = 0, time.perf_counter()
-            while number < count and time.perf_counter() < start + seconds:
-                step(images, labels, RATE)
-                if device == "cuda":
-                    torch.cuda.synchronize()
-                steps += 1
-            rates.append(steps / (time.perf_counter() - start))
-            together.wait()
-    return rates
+    """Steps per second of this process for each size and count; it rests where it is not among the first of a count."""
+    try:
+        hardware.prepare(device)
+        precision = torch.bfloat16 if hardware.has_bfloat16(device) else torch.float32
+        rates = []
+        for width, batch in sizes:
+            networks = [random_network("R1112", width, IMAGE, seed) for seed in (0, 1)]
+            images = random_batch(batch, IMAGE, device)
+            engine = growing_pass.Recorded(Engine(freeze(networks, precision, device), *images, muon=width < 64))
+            engine.step()
+            for count in counts:
+                together.wait()
+                steps, start = 0, time.perf_counter()
+                while number < count and time.perf_counter() < start + seconds:
+                    engine.step()
+                    steps += 1
+                rates.append(steps / (time.perf_counter() - start))
+                together.wait()
+        return rates
+    except BaseException:
+        together.abort()
+        raise
 
 
 def busy_share(seconds: float) -> float | None:

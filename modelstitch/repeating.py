@@ -24,8 +24,8 @@ class RepeatedStep:
     """A step that is repeated on the same tensors.
 
     Except for the batch, the step must read and write the same tensors each time, and must not wait for the device. If
-    a GPU cannot record it, or it draws random numbers on the CPU, which a recording would repeat, its kernels are
-    launched one by one, and the log says why.
+    a GPU cannot record it, or it draws from a global generator on the CPU, which a recording would repeat, its kernels
+    are launched one by one, and the log says why.
 
     Args:
         step: the step, a function of images (N, C, H, W) and labels (N,) on the device, always of one shape.
@@ -69,31 +69,50 @@ class RepeatedStep:
 
     def _record(self, images: Tensor, labels: Tensor) -> None:
         self.images, self.labels = images.clone(), labels.clone()
-        graph = torch.cuda.CUDAGraph()
+        graph: torch.cuda.CUDAGraph | None = torch.cuda.CUDAGraph()
         release_memory()  # a recorded step has its own memory pool
-        before = _random_states()
+        generators = CpuGenerators()
         try:
             with torch.cuda.graph(graph, stream=self.stream, capture_error_mode="thread_local"):
                 self.step(self.images, self.labels)
-            if _random_states() != before:
+            if generators.drew():
                 raise ModelstitchError("it draws random numbers on the CPU")
         except (RuntimeError, ModelstitchError) as error:
             say(f"a step is not recorded, and taken kernel by kernel: {first_line(error)}")
-            self.records = False
+            self.records, graph = False, None
             self.optimiser.zero_grad()
+            generators.restore()
             _stop_capturing()
+        self.graph = graph
+        if graph is None:  # after the `except`: the error's traceback keeps tensors alive
+            del self.images, self.labels
             release_memory()
-        else:
-            self.graph = graph
 
 
-def _random_states() -> tuple:
-    """The states of the CPU's generators of random numbers."""
-    _, keys, *others = np.random.get_state()  # noqa: NPY002 - what a network's own code may draw from
-    return random.getstate(), keys.tobytes(), others, torch.get_rng_state().numpy().tobytes()
+class CpuGenerators:
+    """Python's, numpy's and torch's global generators of random numbers on the CPU, as they are at some moment."""
+
+    def __init__(self) -> None:
+        self.python, self.torch = random.getstate(), torch.get_rng_state()
+        self.numpy = np.random.get_state()  # noqa: NPY002 - a network's own code may draw from it
+
+    def drew(self) -> bool:
+        """Whether any random number has been drawn since."""
+        now = CpuGenerators()
+        same = torch.equal(now.torch, self.torch) and now.python == self.python
+        return not (same and all(map(np.array_equal, now.numpy, self.numpy)))
+
+    def restore(self) -> None:
+        """Make them draw again what they drew since."""
+        random.setstate(self.python)
+        np.random.set_state(self.numpy)  # noqa: NPY002
+        torch.set_rng_state(self.torch)
 
 
 def _stop_capturing() -> None:
-    """Let the GPU's generator draw again, which after a failed recording still expects one (PyTorch issue 171263)."""
+    """Let the GPU's generator draw again, which after a failed recording still expects one (PyTorch issue 171263).
+
+    Steps that were recorded before keep its earlier state, so that a seed set later does not reach them.
+    """
     generator = torch.cuda.default_generators[torch.cuda.current_device()]
     generator.graphsafe_set_state(generator.clone_state())

@@ -1,4 +1,4 @@
-"""Train one network, from its last finished epoch where a killed job left one."""
+"""Train one network, from the last state that a killed job left."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Training of networks from scratch; it can be resumed after an epoch."""
+"""Training of networks from scratch, which can be resumed."""
 
 import json
 import time
@@ -30,6 +30,7 @@ from modelstitch.seeds import drawing, seed_of
 from modelstitch.tensors import read, write
 
 Curves = dict[str, list[float]]
+PAUSES = 9
 
 
 @enough_memory("networks.training.batch or the networks' size")
@@ -47,10 +48,10 @@ def train(
     If its settings change the training images, it is still tested on the data set's own test images; its accuracy on
     test images with the same changes is `accuracy_changed`.
 
-    After an epoch the state is written to `checkpoint`, except where writing would take more than a tenth of the time.
-    If this holds the state of the same training, made by the
-    same `code` (a fingerprint) in the same precision, the training continues from there, with the same bits as without
-    the interruption. The caller, who writes the network, deletes it.
+    The state is written to `checkpoint` after the last epoch, and after any other where at least `PAUSES` times as long
+    has passed as it took to write it before. If the file holds the state of the same training, made by the same `code`
+    (a fingerprint) in the same precision, the training continues from there: on a CPU with the same bits as without the
+    interruption. The caller, who writes the network, deletes it.
 
     Raises:
         ModelstitchError: if the network can't be built or does not take these images, if they can't be changed as
@@ -85,7 +86,7 @@ def train(
         hits.add_(correct(logits.argmax(dim=1), labels).sum())
 
     repeated = RepeatedStep(step, optimiser, device)
-    due = 0.0  # when the state is written next
+    due = 0.0  # when the state may be written next
     for epoch in range(len(curves["epoch"]), training.epochs):
         module.train()
         loss_sum.zero_()
@@ -107,9 +108,9 @@ def train(
         values = (epoch + 1, rate, train_loss, train_accuracy, test.loss, test.accuracy)
         for name, value in zip(CURVES, values, strict=True):
             curves[name].append(value)
-        if (now := time.monotonic()) >= due:
+        if (now := time.monotonic()) >= due or epoch + 1 == training.epochs:
             _keep(checkpoint, fingerprint, module, optimiser, curves)
-            due = time.monotonic() + 9 * (time.monotonic() - now)
+            due = time.monotonic() + PAUSES * (time.monotonic() - now)
         say(f"{network_id}: epoch {epoch + 1} of {training.epochs}: loss {train_loss:.3f}, test {test.accuracy:.3f}")
     network = with_history(network_id, network, test_images, dataset, curves, begun, dtype)
     about = {"changes": json.dumps(changes.model_dump(mode="json", exclude_none=True))}

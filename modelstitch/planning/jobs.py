@@ -17,9 +17,9 @@ from modelstitch.planning import disk, operations, requests
 from modelstitch.planning.speed import PairCells, Speed, cells_of, key_of, rate
 from modelstitch.planning.study import PlannedStudy
 
-# Not measured anew, seconds of one AVX512 core: reading an image from its archive; counting operations, for a new
-# network; writing a network's JSON from its header; gathering a small study's numbers; the first figure of a job,
-# and each file of one.
+# Not measured anew, seconds of one AVX512 core: reading an image from its archive; counting a network's operations, if
+# a fork server has imported torch's counter (else a second more); writing a network's JSON from its header; gathering
+# a small study's numbers; the first figure of a job, and each file of one.
 IMAGE_SECONDS, COUNTING_SECONDS, DESCRIBING_SECONDS = 2e-4, 0.1, 0.15
 TABLE_SECONDS, DRAWING_SECONDS, FIGURE_SECONDS = 0.3, 0.5, 0.25
 # Of measures:
@@ -127,7 +127,8 @@ def pair_jobs(plan: PlannedStudy, speed: Speed, cells: PairCells) -> list[Job]:
     objective, sender, receiver, rows, columns = cells
     family, cut = plan.settings[objective].family, plan.study.jobs.layers_per_job
     place, size = f"{objective}/{sender}/{receiver}", cut or len(columns)
-    share = 1 / plan.layers(sender) if objective == IMAGE else 1.0  # of a pair's rows
+    # Its kind is measured with all rows of the pair.
+    share = len(rows) / len(plan.sender_layers("task", sender)) if objective == IMAGE else 1.0
     jobs = []
     for first in range(0, len(columns), size):
         block = columns[first : first + size]

@@ -97,7 +97,7 @@ def network_mb(plan: PlannedStudy, network: str | NetworkId) -> int:
     batch = plan.study.networks.complete(architecture).training.batch if recipe == "trained" else 0
     held = TRAINING_COPIES * max(batch, FEWEST_EVALUATED) * description.activations
     weights = (STATES + COPIES) * description.parameters
-    return _base_mb(plan) + math.ceil((_at_work(plan, 4 * held) + 4 * weights) / MIB)
+    return _base_mb(plan) + math.ceil((_host_bytes(plan, 4 * held) + 4 * weights) / MIB)
 
 
 def network_minutes(plan: PlannedStudy, network: str | NetworkId) -> int:
@@ -122,7 +122,7 @@ def pair_mb(
     beside = protocol_of(settings.protocol).memory_bytes(settings, work)
     networks = sum(4 * COPIES * one.parameters + WINOGRAD_BYTES * one.winograd for one in (work.sender, work.receiver))
     groups = GROUP_MB * MIB + 2 * _largest_group(work.receiver, work.receiver_layers)
-    return _base_mb(plan) + math.ceil((_at_work(plan, sent + beside + groups) + stitches + networks) / MIB)
+    return _base_mb(plan) + math.ceil((_host_bytes(plan, sent + beside + groups) + stitches + networks) / MIB)
 
 
 def pair_minutes(
@@ -189,7 +189,7 @@ def spectra_mb(plan: PlannedStudy, objective: str, sender: str | NetworkId, rece
     layers = plan.sender_layers(objective, sender), plan.receiver_layers(objective, receiver)
     description = plan.description(receiver)
     held = sum(description.kept) + 6 * sum(shape.size for shape in description.shapes.values())
-    held = _at_work(plan, 4 * SPECTRA_BATCH * held)
+    held = _host_bytes(plan, 4 * SPECTRA_BATCH * held)
     return pair_mb(plan, objective, sender, receiver, *layers) + math.ceil(held / MIB)
 
 
@@ -199,7 +199,7 @@ def noise_mb(plan: PlannedStudy, network: str | NetworkId) -> int:
     layers = range(plan.layers(network))
     sent = len(noise.sigmas) * max(noise.batch, FEWEST_EVALUATED) * sum(description.shapes[j].size for j in layers)
     groups = GROUP_MB * MIB + 2 * _largest_group(description, layers)
-    return network_mb(plan, network) + math.ceil(_at_work(plan, groups + 3 * 4 * sent) / MIB)
+    return network_mb(plan, network) + math.ceil((_host_bytes(plan, groups) + 3 * 4 * sent) / MIB)
 
 
 def rank_mb(plan: PlannedStudy, sender: str | NetworkId, receiver: str | NetworkId) -> int:
@@ -213,7 +213,7 @@ def rank_mb(plan: PlannedStudy, sender: str | NetworkId, receiver: str | Network
     features = ranks * sum(geometry.parts[0].inputs for geometry in probed)
     count = features * (images + plan.sizes.test_images)
     pair = pair_mb(plan, "task", sender, receiver, layers, range(plan.layers(receiver)))
-    return pair + math.ceil((_at_work(plan, 4 * 3 * sent) + 4 * 2 * count) / MIB)
+    return pair + math.ceil((_host_bytes(plan, 4 * 3 * sent) + 4 * 2 * count) / MIB)
 
 
 def joining_mb(plan: PlannedStudy, sender: str | NetworkId, receiver: str | NetworkId, family: Family = LINEAR) -> int:
@@ -223,7 +223,7 @@ def joining_mb(plan: PlannedStudy, sender: str | NetworkId, receiver: str | Netw
     return PROCESS_MB["cpu"] + math.ceil(2 * 4 * sum(numbers) / MIB)
 
 
-def _at_work(plan: PlannedStudy, size: float) -> float:
+def _host_bytes(plan: PlannedStudy, size: float) -> float:
     """Bytes of a computer's memory that values of this size take: none where a GPU works, which holds them itself."""
     return 0 if plan.study.jobs.device == "cuda" else size
 

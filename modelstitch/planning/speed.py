@@ -80,7 +80,7 @@ class PairCells(NamedTuple):
 
     @property
     def size(self) -> int:
-        """How many there are."""
+        """Number of cells."""
         return len(self.sender_layers) * len(self.receiver_layers)
 
     @property
@@ -148,7 +148,8 @@ def estimates(rates: Rates, keys: Iterable[str], apart: Collection[str] = ()) ->
 
     In an estimate each word of a key has a factor of its own: of a section, a sender and a receiver that were measured
     in other company. The factors are by least squares of logarithms, with a ridge; that of an unknown word is 1. A
-    section in which anything takes no time takes none. In sections `apart` every key has the mean of those measured.
+    section in which anything takes no time takes none. In sections `apart` an estimate is the geometric mean of what
+    was measured there.
     """
     free = {key.split()[0] for key, value in rates.items() if value <= 0}
     measured = {key: value for key, value in rates.items() if value > 0}
@@ -156,6 +157,7 @@ def estimates(rates: Rates, keys: Iterable[str], apart: Collection[str] = ()) ->
     for section in apart:
         own = [measured.pop(key) for key in list(measured) if key.split()[0] == section]
         means |= {section: statistics.geometric_mean(own)} if own else {}
+    measured = measured or {key: value for key, value in rates.items() if value > 0}
     words = sorted({word for key in measured for word in enumerate(key.split())})
     present = np.array([[1.0, *(word in enumerate(key.split()) for word in words)] for key in measured])
     typical, factors = 0.0, {}
@@ -191,7 +193,7 @@ def cells_of(plan: PlannedStudy) -> Iterator[PairCells]:
 
 
 def kinds(plan: PlannedStudy) -> dict[str, PairCells]:
-    """For each key those with the most cells: the control from the image has few."""
+    """The cells by which each key is measured: the most, since the control from the image has few."""
     return {key_of(plan, cells): cells for cells in sorted(cells_of(plan), key=lambda cells: cells.size)}
 
 
@@ -255,7 +257,7 @@ def _mean(measured: Sequence[Rates]) -> Rates:
 def measure(plan: PlannedStudy, start: float, device: str) -> Speed:
     """Measure in this process; `start` is passed on into `Speed`."""
     dataset, clock = noise(plan.sizes), clock_of(device)
-    watch, begun, worked = Stopwatch(clock), time.perf_counter(), clock()
+    watch, begun, worked = Stopwatch(clock, device == "cuda"), time.perf_counter(), clock()
     pairs = kinds(plan)
     networks = {
         name: watch.seconds_per_flop(network_run(plan, name, dataset, device), plan.sizes.train_images)
@@ -299,10 +301,15 @@ def until(seconds: float, most: float, keys: Iterable[str]) -> Iterator[str]:
 
 
 class Stopwatch:
-    """Times work by a clock, and compares the median of equal runs with the fastest."""
+    """Times work by a clock, and compares the median of equal runs with the fastest.
 
-    def __init__(self, clock: Clock) -> None:
-        self.clock = clock
+    Args:
+        clock: the clock.
+        records: whether steps are recorded, for each size of a batch after steps that are slower.
+    """
+
+    def __init__(self, clock: Clock, records: bool = False) -> None:
+        self.clock, self.records = clock, records
         self._fastest, self._usual, self._products = [], [], []
 
     def seconds_per_flop(self, run: Run, most: int) -> float:
@@ -311,12 +318,13 @@ class Stopwatch:
         The number of images is doubled until a run is long enough to measure, or has `most` of them. The fixed cost of
         a run is subtracted, unless the run is all the work there is.
         """
-        for _ in range(FIRST_STEPS + 1):  # what is made once is made here, and recorded
-            run(FEWEST_IMAGES)
+        self._prepare(run, FEWEST_IMAGES)
         few, fewest_flops = self._timed(run, FEWEST_IMAGES)
         images = FEW_IMAGES
         while True:
             images = min(images, most, MOST_IMAGES)
+            if self.records:
+                self._prepare(run, images)
             taken, flops = self._timed(run, images)
             if taken - few > LONG_ENOUGH or images in (most, MOST_IMAGES):
                 break
@@ -330,6 +338,12 @@ class Stopwatch:
         if images == most:
             return min(times) / flops
         return max(min(times) - few, LEAST) / (flops - fewest_flops)
+
+    @staticmethod
+    def _prepare(run: Run, images: int) -> None:
+        """Make what is made once, and record what is recorded."""
+        for _ in range(FIRST_STEPS + 1):
+            run(images)
 
     def seconds(self, run: Run, images: int) -> float:
         """Seconds of one run."""
@@ -412,6 +426,7 @@ def network_run(plan: PlannedStudy, name: str, dataset: Dataset, device: str) ->
 
 def evaluation_run(plan: PlannedStudy, name: str, dataset: Dataset, device: str) -> Run:
     """A run that evaluates a network."""
+    hardware.prepare(device)
     frozen = FrozenNetwork(random_network(plan, name, dataset), device=device)
 
     def run(images: int) -> int:

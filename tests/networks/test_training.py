@@ -33,6 +33,7 @@ from modelstitch.networks import making, training, weights
 from tests.networks.test_training import MODELS
 
 torch.set_num_threads(1)
+training.PAUSES = 0
 network_id, architecture = MODELS[sys.argv[4]]
 network = training.train(network_id, architecture, datasets.read(sys.argv[1]), 0, Path(sys.argv[2]))
 weights.save(sys.argv[3], network)
@@ -117,6 +118,21 @@ def test_a_killed_training_ends_as_if_undisturbed(few_digits_path, few_digits, t
     network = weights.load(result)
     assert weights_equal(undisturbed, network)
     assert network.about["curves"] == undisturbed.about["curves"]
+
+
+def test_writing_the_state_takes_a_tenth_of_the_time_at_most(few_digits, tmp_path, monkeypatch):
+    written, keep = [], training._keep
+
+    def slowly(checkpoint, fingerprint, module, optimiser, curves):
+        keep(checkpoint, fingerprint, module, optimiser, curves)
+        time.sleep(2)
+        written.append(len(curves["epoch"]))
+
+    monkeypatch.setattr(training, "_keep", slowly)
+    trained_for(5, few_digits, tmp_path / "slow")
+    monkeypatch.setattr(training, "PAUSES", 0)
+    trained_for(2, few_digits, tmp_path / "always")
+    assert written == [1, 5, 1, 2]
 
 
 @pytest.mark.parametrize("damage", ["other settings", "cut", "other file"])

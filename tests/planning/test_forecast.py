@@ -106,6 +106,7 @@ def test_what_was_not_measured_goes_at_a_rate_of_its_section_sender_and_receiver
     assert estimates(rates, ["similarity A B"], apart=["similarity"]) == {"similarity A B": pytest.approx(6)}
     assert estimates(rates, ["task B B"], ["similarity"])["task B B"] == pytest.approx(6, rel=0.15)
     assert estimates(rates, ["task B B"], ["hacking"]) == estimates(rates, ["task B B"])
+    assert estimates({"similarity A A": 4.0}, ["task A A"], ["similarity"])["task A A"] == pytest.approx(4)
 
 
 def test_controls_that_are_trained_otherwise_take_the_time_of_their_architecture():
@@ -207,6 +208,9 @@ def test_the_fastest_of_equal_runs_counts_and_how_slow_the_others_were_is_told()
 def test_steps_that_are_slow_until_they_are_recorded_count_as_recorded_ones():
     clock = Clock(*[10] * FIRST_STEPS)
     assert Stopwatch(clock).seconds_per_flop(clock.run, 10_000) == pytest.approx(0.02 / 100, rel=1e-3)
+    slow = [10] * FIRST_STEPS
+    clock = Clock(*slow, 1, 1, *slow, 1, 1, *slow, 1, 1, *slow)
+    assert Stopwatch(clock, records=True).seconds_per_flop(clock.run, 10_000) == pytest.approx(0.02 / 100, rel=1e-3)
 
 
 def test_a_core_that_was_never_undisturbed_in_a_run_is_seen_by_short_products():
