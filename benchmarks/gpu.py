@@ -120,16 +120,15 @@ def run(name: str, arguments: argparse.Namespace, device: str) -> Any:
     """What a section finds, in a process of its own; or what kept it from it."""
     command = [sys.executable, __file__, "--only", name, "--dataset", arguments.dataset, "--device", device]
     command += ["--epochs", str(arguments.epochs), "--limit", str(arguments.limit), *["--small"] * arguments.small]
-    # A session of its own, so that its processes can be ended together.
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    try:
-        output, errors = process.communicate(timeout=arguments.limit)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        return {"failed": f"stopped after {arguments.limit:g} s"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes, start_new_session=True) as process:  # so that its processes end together
+        try:
+            output, errors = process.communicate(timeout=arguments.limit)
+        except subprocess.TimeoutExpired:
+            return {"failed": f"stopped after {arguments.limit:g} s"}
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
     if process.returncode:
         return {"failed": errors.strip()[-2000:]}
     return json.loads(output.splitlines()[-1])

@@ -165,6 +165,22 @@ def test_recorded_steps_train_a_network_as_others_do(few_digits, monkeypatch, ca
         np.testing.assert_allclose(found[0][name][:3], found[1][name][:3], rtol=0.01)  # later they drift apart
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_a_training_goes_on_from_its_checkpoint(few_digits, monkeypatch, tmp_path, model):
+    def interrupted(text):
+        if "epoch 2 " in text:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "PAUSES", 0)
+    expected = training.train(*MODELS[model], few_digits, 0, tmp_path / "undisturbed", "cuda")
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(training, "say", interrupted)
+        training.train(*MODELS[model], few_digits, 0, tmp_path / "interrupted", "cuda")
+    found = training.train(*MODELS[model], few_digits, 0, tmp_path / "interrupted", "cuda")
+    for name in ("train_loss", "test_loss"):
+        np.testing.assert_allclose(found.about["curves"][name][:3], expected.about["curves"][name][:3], rtol=0.01)
+
+
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("summed", [False, True])
 @pytest.mark.parametrize("options", [{"padding": 1}, {"padding": 1, "stride": 2}, {"padding": 1, "groups": 16}])
