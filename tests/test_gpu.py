@@ -173,9 +173,10 @@ def test_a_training_goes_on_from_its_checkpoint(few_digits, monkeypatch, tmp_pat
 
     monkeypatch.setattr(training, "PAUSES", 0)
     expected = training.train(*MODELS[model], few_digits, 0, tmp_path / "undisturbed", "cuda")
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched:
         patched.setattr(training, "say", interrupted)
-        training.train(*MODELS[model], few_digits, 0, tmp_path / "interrupted", "cuda")
+        with pytest.raises(KeyboardInterrupt):
+            training.train(*MODELS[model], few_digits, 0, tmp_path / "interrupted", "cuda")
     found = training.train(*MODELS[model], few_digits, 0, tmp_path / "interrupted", "cuda")
     for name in ("train_loss", "test_loss"):
         np.testing.assert_allclose(found.about["curves"][name][:3], expected.about["curves"][name][:3], rtol=0.01)
