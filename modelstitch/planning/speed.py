@@ -200,18 +200,19 @@ def kinds(plan: PlannedStudy) -> dict[str, PairCells]:
 def measure_together(plan: PlannedStudy, start: float, device: str, processes: int) -> Speed:
     """Measure in several processes at the same time, and take the mean; `start` is passed on into `Speed`.
 
+    Each begins with other networks and pairs, so that together they reach more of them.
+
     Raises:
         ModelstitchError: if one of them fails.
     """
-    work = json.dumps(
-        {
-            "study": plan.study.model_dump(mode="json"),
-            "sizes": plan.sizes,
-            "descriptions": {name: one.as_json() for name, one in plan.descriptions.items()},
-            "start": start,
-            "device": device,
-        }
-    )
+    work = {
+        "study": plan.study.model_dump(mode="json"),
+        "sizes": plan.sizes,
+        "descriptions": {name: one.as_json() for name, one in plan.descriptions.items()},
+        "start": start,
+        "device": device,
+        "processes": processes,
+    }
     environment = os.environ | ASLEEP | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     workers = [
         subprocess.Popen(
@@ -224,8 +225,8 @@ def measure_together(plan: PlannedStudy, start: float, device: str, processes: i
         )
         for _ in range(processes)
     ]
-    for worker in workers:
-        worker.stdin.write(work)
+    for place, worker in enumerate(workers):
+        worker.stdin.write(json.dumps(work | {"place": place}))
         worker.stdin.close()
         worker.stdin = None
     found = []
@@ -254,17 +255,17 @@ def _mean(measured: Sequence[Rates]) -> Rates:
     return {key: statistics.fmean(rates[key] for rates in measured if key in rates) for key in keys}
 
 
-def measure(plan: PlannedStudy, start: float, device: str) -> Speed:
-    """Measure in this process; `start` is passed on into `Speed`."""
+def measure(plan: PlannedStudy, start: float, device: str, place: int = 0, processes: int = 1) -> Speed:
+    """Measure in this process, in its place among others; `start` is passed on into `Speed`."""
     dataset, clock = noise(plan.sizes), clock_of(device)
     watch, begun, worked = Stopwatch(clock, device == "cuda"), time.perf_counter(), clock()
     pairs = kinds(plan)
     networks = {
         name: watch.seconds_per_flop(network_run(plan, name, dataset, device), plan.sizes.train_images)
-        for name in until(*NETWORK_SECONDS, set(plan.representatives.values()))
+        for name in until(*NETWORK_SECONDS, set(plan.representatives.values()), place, processes)
     }
     preparation, rates, evaluation = {}, {}, {}
-    for key in until(*PAIR_SECONDS, pairs):
+    for key in until(*PAIR_SECONDS, pairs, place, processes):
         prepared = prepare_pair(plan, pairs[key], dataset, device, clock)
         runs = pair_runs(plan, pairs[key], dataset, device, prepared)
         settings = plan.settings[pairs[key].objective]
@@ -286,13 +287,15 @@ def clock_of(device: str) -> Clock:
     return time.perf_counter if device == "cuda" else time.thread_time
 
 
-def until(seconds: float, most: float, keys: Iterable[str]) -> Iterator[str]:
+def until(seconds: float, most: float, keys: Iterable[str], place: int = 0, processes: int = 1) -> Iterator[str]:
     """Yield at least one key, then others `in_order` until so many seconds have passed.
 
-    If there is a word that is in no key yet, they go on until `most` seconds have passed.
+    If there is a word that is in no key yet, they go on until `most` seconds have passed. Of several processes each
+    takes the keys of its place first, as cards are dealt.
     """
-    begun, seen = time.monotonic(), set()
-    for key in in_order(keys):
+    begun, seen, ordered = time.monotonic(), set(), list(in_order(keys))
+    own = ordered[place::processes]
+    for key in [*own, *(key for key in ordered if key not in own)]:
         words = {*enumerate(key.split())}
         if seen and time.monotonic() > begun + (seconds if words <= seen else most):
             return
@@ -503,7 +506,7 @@ def main() -> None:
     plan = PlannedStudy(study, Sizes(tuple(image), *counts), descriptions)
     torch.set_num_threads(study.jobs.threads)
     hardware.prepare(work["device"])
-    json.dump(asdict(measure(plan, work["start"], work["device"])), sys.stdout)
+    json.dump(asdict(measure(plan, *(work[name] for name in ("start", "device", "place", "processes")))), sys.stdout)
 
 
 if __name__ == "__main__":

@@ -260,6 +260,14 @@ def test_measuring_ends_in_time_with_one_pair_at_least():
     assert len(list(until(0, 60, ["task A A", "task A B", "task B A", "task B B"]))) == 2  # A and B in both places
 
 
+def test_processes_begin_with_other_keys():
+    keys = [f"task {sender} {receiver}" for sender in "ABC" for receiver in "ABC"]
+    first, second = (list(until(60, 60, keys, place, 2)) for place in (0, 1))
+    assert first[:5] == list(in_order(keys))[::2] and second[:4] == list(in_order(keys))[1::2]
+    assert sorted(first) == sorted(second) == keys
+    assert list(until(60, 60, keys[:1], 1, 2)) == keys[:1]
+
+
 def test_repeated_stitches_are_planned_for_in_a_job_that_reads_the_study_again():
     study = with_task(study_of("cifar10-laptop"), repeats=3)
     again = Study.model_validate(study.model_dump(mode="json"))
