@@ -17,10 +17,11 @@ from modelstitch.planning import disk, operations, requests
 from modelstitch.planning.speed import PairCells, Speed, cells_of, key_of, rate
 from modelstitch.planning.study import PlannedStudy
 
-# Not measured anew, seconds of one AVX512 core: reading an image from its archive; counting a network's operations, if
-# a fork server has imported torch's counter (else a second more); writing a network's JSON from its header; gathering
-# a small study's numbers; the first figure of a job, and each file of one.
-IMAGE_SECONDS, COUNTING_SECONDS, DESCRIBING_SECONDS = 2e-4, 0.1, 0.15
+# Not measured anew, seconds of one AVX512 core: reading an image from its archive; for a network, reading the images,
+# counting operations (with torch's counter imported by a fork server, else a second more) and writing it; for a pair,
+# reading networks and images, freezing, and writing the record; a network's JSON from its header; gathering a small
+# study's numbers; the first figure of a job, and each file of one.
+IMAGE_SECONDS, MAKING_SECONDS, STITCHING_SECONDS, DESCRIBING_SECONDS = 2e-4, 0.5, 0.8, 0.15
 TABLE_SECONDS, DRAWING_SECONDS, FIGURE_SECONDS = 0.3, 0.5, 0.25
 # Of measures:
 READING_SECONDS = 1.5  # a pair of networks and its stitches
@@ -118,7 +119,7 @@ def network_job(plan: PlannedStudy, speed: Speed, network: NetworkId) -> Job:
     """Making one network."""
     name = f"{MAKING.get(network.recipe, 'initialise_network')}/{network}"
     flops = operations.network(plan, network)
-    seconds = speed.start + COUNTING_SECONDS + flops * rate(speed.networks, plan.representatives[network.architecture])
+    seconds = speed.start + MAKING_SECONDS + flops * rate(speed.networks, plan.representatives[network.architecture])
     return Job(name, seconds, flops, bytes=disk.network(plan, network), memory=requests.network_mb(plan, network))
 
 
@@ -339,8 +340,8 @@ def _task_cells(plan: PlannedStudy, pair: NamedPair) -> PairCells:
 
 
 def _stitching(speed: Speed, key: str, training: int, evaluation: int, part: float = 1.0) -> float:
-    """Seconds of operations that train and evaluate a part of the cells of a key, and of what comes before."""
-    seconds = part * rate(speed.preparation, key)
+    """Seconds of operations that train and evaluate a part of the cells of a key, and of what is around them."""
+    seconds = STITCHING_SECONDS + part * rate(speed.preparation, key)
     return seconds + training * rate(speed.training, key) + evaluation * rate(speed.evaluation, key)
 
 

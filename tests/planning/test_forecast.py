@@ -15,7 +15,7 @@ from modelstitch.data.datasets import Sizes
 from modelstitch.errors import ModelstitchError
 from modelstitch.planning import disk, operations, requests
 from modelstitch.planning.forecast import duration, forecast, table
-from modelstitch.planning.jobs import COUNTING_SECONDS, Job, Stage, stages
+from modelstitch.planning.jobs import MAKING_SECONDS, STITCHING_SECONDS, Job, Stage, stages
 from modelstitch.planning.speed import (
     ASLEEP,
     PairCells,
@@ -64,10 +64,12 @@ def test_a_job_takes_its_start_and_its_operations_at_their_rates():
     plan = planned(laptop(architectures=("R1111",)))
     _, networks, stitches, _ = stages(plan, SPEED, **RULES)
     assert networks.jobs[0].seconds == pytest.approx(
-        2 + COUNTING_SECONDS + 1e-10 * operations.network(plan, "R1111_trained_s0")
+        2 + MAKING_SECONDS + 1e-10 * operations.network(plan, "R1111_trained_s0")
     )
     training, evaluation = operations.training(plan, "task", *SELF), operations.evaluation(plan, *SELF)
-    assert stitches.jobs[0].seconds == pytest.approx(2 + 0.5 + 3e-10 * training + 1e-10 * evaluation)
+    assert stitches.jobs[0].seconds == pytest.approx(
+        2 + STITCHING_SECONDS + 0.5 + 3e-10 * training + 1e-10 * evaluation
+    )
     assert stitches.jobs[0].flops == training + evaluation
 
 
@@ -79,7 +81,7 @@ def test_the_control_from_the_image_starts_one_row_and_is_not_what_its_kind_is_m
     into = (*SELF[:2], [-1], range(5))
     flops = operations.training(plan, "image", *into), operations.evaluation(plan, *into)
     job = jobs["stitch_pair/image/R1111_trained_s0/R1111_trained_s0"]
-    assert job.seconds == pytest.approx(2 + 0.5 / 5 + 3e-10 * flops[0] + 1e-10 * flops[1])
+    assert job.seconds == pytest.approx(2 + STITCHING_SECONDS + 0.5 / 5 + 3e-10 * flops[0] + 1e-10 * flops[1])
     assert {key: cells.size for key, cells in kinds(plan).items()} == {PAIR: 25}
 
 
