@@ -22,7 +22,7 @@ from modelstitch.planning.study import PlannedStudy
 # reading networks and images, freezing, and writing the record; a network's JSON from its header; gathering a small
 # study's numbers; the first figure of a job, and each file of one.
 IMAGE_SECONDS, MAKING_SECONDS, STITCHING_SECONDS, DESCRIBING_SECONDS = 2e-4, 0.5, 0.8, 0.15
-TABLE_SECONDS, DRAWING_SECONDS, FIGURE_SECONDS = 0.3, 0.5, 0.25
+TABLE_SECONDS, DRAWING_SECONDS, FIGURE_SECONDS = 0.2, 0.5, 0.2
 # Of measures:
 READING_SECONDS = 1.5  # a pair of networks and its stitches
 HACKING_SECONDS = 0.3 / 1000**2  # two images in a cell
