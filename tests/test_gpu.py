@@ -1,6 +1,8 @@
 """What a GPU may change: nothing that matters. docs/results.md states the tolerance."""
 
 import copy
+import io
+import logging
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -215,8 +217,10 @@ def steps_with_less_memory():
     """A step that may have all memory, then one that may have 0.6 of what the first took.
 
     Returns:
-        For each step, the most bytes of a group's largest tensor, and the gradients of each stitch.
+        For each step, the most bytes of a group's largest tensor, and the gradients of each stitch; and the log.
     """
+    log = io.StringIO()
+    logging.basicConfig(stream=log, level=logging.INFO, format="%(message)s")
     prepare("cuda")
     torch.manual_seed(0)
     images = torch.rand(256, 1, 32, 32, device="cuda")
@@ -236,14 +240,14 @@ def steps_with_less_memory():
         of_each = ([one.grad.flatten() for one in stitch.parameters] for stitch in pair.stitches.values())
         found.append((pair.limit, [torch.cat(gradients).cpu().numpy() for gradients in of_each]))
         del pair, parameters
-    return found
+    return *found, log.getvalue()
 
 
 def test_exhausted_memory_halves_the_groups_and_changes_no_gradient():
     """In a process of its own, since what other tests left in the memory can't be counted."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
-        (whole, expected), (halved, found) = process.submit(steps_with_less_memory).result()
-    assert halved < whole
+        (whole, expected), (halved, found), log = process.submit(steps_with_less_memory).result()
+    assert halved < whole and "the largest tensor of a group has" in log
     for of_whole, of_halved in zip(expected, found, strict=True):
         assert np.linalg.norm(of_halved - of_whole) <= 0.05 * np.linalg.norm(of_whole)
 
