@@ -309,9 +309,9 @@ def sharing(arguments: argparse.Namespace, device: str) -> Rows:
                     busy = busy_share(seconds) if device == "cuda" else None
                     together.wait()
                     rows.append({"width": width, "batch": batch, "processes": count, "busy_share": busy})
-        errors = [worker.exception() for worker in workers]
-        for error in sorted(filter(None, errors), key=lambda error: isinstance(error, BrokenBarrierError)):
-            raise error  # the cause before what others found
+        errors = [error for worker in workers if (error := worker.exception())]
+        if errors:  # the cause, before those of processes that waited in vain
+            raise min(errors, key=lambda error: isinstance(error, BrokenBarrierError))
         rates = [sum(of_one) for of_one in zip(*(worker.result() for worker in workers), strict=True)]
     return [row | {"steps_per_second": round(rate, 2)} for row, rate in zip(rows, rates, strict=True)]
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from modelstitch.analysis.depth import corresponding
 from modelstitch.config.families import label
 from modelstitch.config.measures import NamedPair
-from modelstitch.config.stitches import IMAGE, REMAPPED, STARTS, is_measured
+from modelstitch.config.stitches import REMAPPED, STARTS, is_measured, section_of
 from modelstitch.files import replacing
 from modelstitch.fitting.objectives import objective_of
 from modelstitch.identifiers import NetworkId
@@ -128,8 +128,8 @@ def pair_jobs(plan: PlannedStudy, speed: Speed, cells: PairCells) -> list[Job]:
     objective, sender, receiver, rows, columns = cells
     family, cut = plan.settings[objective].family, plan.study.jobs.layers_per_job
     place, size = f"{objective}/{sender}/{receiver}", cut or len(columns)
-    # Its kind is measured with all rows of the pair.
-    share = len(rows) / len(plan.sender_layers("task", sender)) if objective == IMAGE else 1.0
+    # The control from the image has one row; its kind is measured with all of a pair's.
+    share = len(rows) / len(plan.sender_layers(section_of(objective), sender))
     jobs = []
     for first in range(0, len(columns), size):
         block = columns[first : first + size]

@@ -9,6 +9,7 @@ process wait for each other asleep; of several equal runs the fastest counts.
 """
 
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -24,7 +25,8 @@ import torch
 from torch import Tensor
 
 from modelstitch import hardware
-from modelstitch.config.stitches import AdamStitches, FastStitches, LeastSquares, section_of
+from modelstitch.config.networks import Training
+from modelstitch.config.stitches import AdamStitches, FastStitches, LeastSquares, TrainedStitches, section_of
 from modelstitch.config.study import Study
 from modelstitch.data.datasets import Dataset, Sizes, Split
 from modelstitch.data.images import DeviceImages
@@ -408,23 +410,39 @@ def network_run(plan: PlannedStudy, name: str, dataset: Dataset, device: str) ->
     network.module.to(device, memory_format=network.memory_format).train()
     optimiser = training.optimiser_of(network.module, settings)
     flops = 3 * plan.descriptions[name].total_operations
-    loss_sum, repeated = torch.zeros((), device=device), {}  # by images of a batch
 
     def step(images: Tensor, labels: Tensor) -> None:
-        loss, _ = training.take_step(network, optimiser, images, labels, dtype)
-        loss_sum.add_(loss)
+        training.take_step(network, optimiser, images, labels, dtype)
 
-    def run(images: int) -> int:
+    take = steps_on(dataset, settings, device, step, optimiser)
+    return lambda images: flops * math.prod(take(images))
+
+
+def steps_on(
+    dataset: Dataset,
+    settings: Training | TrainedStitches,
+    device: str,
+    step: Callable[[Tensor, Tensor], None],
+    optimiser: Optimiser,
+) -> Callable[[int], tuple[int, int]]:
+    """A function that takes an epoch's steps on so many images, and tells their number and the images of each.
+
+    As in a training, steps on batches of one size are recorded on a GPU.
+    """
+    repeated: dict[int, RepeatedStep] = {}  # by images of a batch
+
+    def take(images: int) -> tuple[int, int]:
         some = DeviceImages(dataset, first(dataset.train, images), device)
         batch = min(settings.batch, len(some))
         if batch not in repeated:
             repeated[batch] = RepeatedStep(step, optimiser, device)
         for augmented, labels in some.shuffled(batch, 0, settings.augmentation):
             repeated[batch](augmented, labels, RATE)
-        loss_sum.item()  # waits for the device
-        return flops * (len(some) // batch * batch)
+        if device == "cuda":
+            torch.cuda.synchronize()
+        return len(some) // batch, batch
 
-    return run
+    return take
 
 
 def evaluation_run(plan: PlannedStudy, name: str, dataset: Dataset, device: str) -> Run:
@@ -467,20 +485,15 @@ def pair_runs(plan: PlannedStudy, cells: PairCells, dataset: Dataset, device: st
     work = plan.work(cells.sender, cells.receiver, cells.sender_layers, cells.receiver_layers, settings.family)
 
     alignment = objective.alignment(pair.receiver) if hasattr(objective, "alignment") else None
-    tally, repeated = Tally(list(pair.stitches), device), {}  # by images of a batch
+    tally = Tally(list(pair.stitches), device)
 
     def step(images: Tensor, labels: Tensor) -> None:
         stitch_training.take_step(pair, optimiser, images, labels, tally, alignment=alignment)
 
+    take = steps_on(dataset, settings, device, step, optimiser)
+
     def train(images: int) -> int:
-        some = DeviceImages(dataset, first(dataset.train, images), device)
-        batch = min(settings.batch, len(some))
-        steps = len(some) // batch
-        if batch not in repeated:
-            repeated[batch] = RepeatedStep(step, optimiser, device)
-        for augmented, labels in some.shuffled(batch, 0, settings.augmentation):
-            repeated[batch](augmented, labels, RATE)
-        tally.loss.sum().item()  # waits for the device
+        steps, batch = take(images)
         beside = protocol_of(settings.protocol).operations(settings, work, 0, steps)
         return steps * batch * work.passes_operations(passes=2) + beside
 
